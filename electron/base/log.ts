@@ -1,6 +1,8 @@
+import { inspect } from 'node:util'
+
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
-/** One line per fact. Values are printed by their own toString: keys print as [redacted] by their type. */
+/** One line per fact. Keys print as [redacted] by their type. */
 export interface Logger {
   debug(message: string, facts?: Facts): void
   info(message: string, facts?: Facts): void
@@ -32,7 +34,7 @@ function renderFacts(facts: Facts): string {
   let text = ''
   for (const [name, value] of Object.entries(facts)) {
     if (value === undefined) continue
-    const plain = value instanceof Error ? value.message : String(value)
+    const plain = typeof value === 'string' ? value : value instanceof Error ? value.message : inspect(value)
     text += ` ${name}=${/[\s"=]/.test(plain) ? JSON.stringify(plain) : plain}`
   }
   return text

@@ -1,0 +1,25 @@
+// What the preload puts into a window as `window.peerway`, and the channel names behind it.
+
+import type { ArgOf, OwnNetworkView, Reply, ResultOf, windowCalls } from './calls.ts'
+import type { AgentEvent, AgentSnapshot } from './snapshot.ts'
+
+export const channels = {
+  /** invoke(name, argument) → Reply */
+  call: 'peerway:call',
+  /** main → window: AgentSnapshot */
+  snapshot: 'peerway:snapshot',
+  /** main → window: AgentEvent */
+  event: 'peerway:event',
+  /** main → window: OwnNetworkView */
+  own: 'peerway:own',
+} as const
+
+export interface PeerwayBridge {
+  call<N extends keyof typeof windowCalls>(
+    name: N,
+    ...arg: ArgOf<(typeof windowCalls)[N]> extends void ? [] : [ArgOf<(typeof windowCalls)[N]>]
+  ): Promise<Reply<ResultOf<(typeof windowCalls)[N]>>>
+  onSnapshot(listener: (snapshot: AgentSnapshot) => void): () => void
+  onEvent(listener: (event: AgentEvent) => void): () => void
+  onOwnNetwork(listener: (own: OwnNetworkView) => void): () => void
+}

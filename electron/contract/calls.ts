@@ -1,0 +1,135 @@
+// Every question that may be asked across a process border: windows ask over IPC, the CLI over the local socket. Handlers,
+// preload and clients are derived from these values; no channel name is typed twice.
+
+import { type Check, nothing, oneOf, optional, shape, text, whole, yesNo } from './check.ts'
+import type { AgentSnapshot, TrafficView } from './snapshot.ts'
+
+export interface Call<Arg, Result> {
+  readonly check: Check<Arg>
+  /** Carries the type only. */
+  readonly __result?: Result
+}
+
+function call<Arg, Result>(check: Check<Arg>): Call<Arg, Result> {
+  return { check }
+}
+
+export interface UpArgument {
+  /** Undefined keeps the server of the last login. */
+  readonly serverUrl: string | undefined
+  readonly authKey: string | undefined
+  readonly hostname: string | undefined
+  readonly forceReauth: boolean | undefined
+}
+
+const up: Check<UpArgument> = shape({
+  serverUrl: optional(text(2048)),
+  authKey: optional(text(4096)),
+  hostname: optional(text(253)),
+  forceReauth: optional(yesNo),
+})
+
+export interface PingArgument {
+  /** A MagicDNS name, its first label, or a tailnet address. */
+  readonly target: string
+  readonly timeoutMs: number
+}
+
+export interface PingReply {
+  readonly node: string
+  readonly address: string
+  readonly latencyMs: number
+  readonly kind: 'direct' | 'peer-relay' | 'derp'
+  /** The endpoint or the DERP region's code. */
+  readonly via: string
+}
+
+/** What the agent answers, over the socket and (through the shell) to a window. */
+export const agentCalls = {
+  'agent.snapshot': call<void, AgentSnapshot>(nothing),
+  'agent.traffic': call<void, TrafficView>(nothing),
+  /** Turns the node on; returns at once, progress is in the snapshot. */
+  'agent.up': call<UpArgument, void>(up),
+  'agent.down': call<void, void>(nothing),
+  /** Forgets this login: the node key is expired at the server and dropped here. */
+  'agent.logout': call<void, void>(nothing),
+  'agent.ping': call<PingArgument, PingReply>(shape({ target: text(253), timeoutMs: whole(1, 60_000) })),
+}
+
+/** The network that this computer hosts itself. */
+export interface OwnNetworkView {
+  readonly state: 'absent' | 'starting' | 'running' | 'failed'
+  readonly name: string | undefined
+  /** What another machine types to join. */
+  readonly joinUrl: string | undefined
+  readonly problem: { readonly code: string; readonly message: string } | undefined
+  /** False until the owner has a passkey or a password. */
+  readonly ownerCanSignIn: boolean
+}
+
+export interface InviteView {
+  readonly serverUrl: string
+  readonly authKey: string
+  /** Wall-clock ms. */
+  readonly expiresAt: number
+}
+
+export type ThemeChoice = 'system' | 'light' | 'dark'
+
+/** What only the desktop app answers. */
+export const shellCalls = {
+  'own.status': call<void, OwnNetworkView>(nothing),
+  /** Starts a coordination server on this computer (or the one from earlier) and joins it. */
+  'own.start': call<{ readonly name: string | undefined }, OwnNetworkView>(shape({ name: optional(text(60)) })),
+  /** A one-time key with which another machine joins the network of this computer. */
+  'own.invite': call<void, InviteView>(nothing),
+  /** Opens the page where the owner adds a passkey or a password. */
+  'own.openSignInSetup': call<void, void>(nothing),
+  /** Opens the pending login page in the system's browser. */
+  'shell.openLogin': call<void, void>(nothing),
+  'shell.copy': call<{ readonly text: string }, void>(shape({ text: text(4096) })),
+  'shell.theme': call<{ readonly theme: ThemeChoice }, void>(shape({ theme: oneOf('system', 'light', 'dark') })),
+  'shell.quit': call<void, void>(nothing),
+}
+
+export const windowCalls = { ...agentCalls, ...shellCalls }
+
+export type ArgOf<C> = C extends Call<infer A, unknown> ? A : never
+export type ResultOf<C> = C extends Call<never, infer R> ? R : C extends Call<infer _, infer R> ? R : never
+
+/** A missing handler or a wrong answer does not compile. */
+export type Handlers<Calls> = { readonly [N in keyof Calls]: (arg: ArgOf<Calls[N]>) => Promise<ResultOf<Calls[N]>> }
+
+export type AgentHandlers = Handlers<typeof agentCalls>
+export type WindowHandlers = Handlers<typeof windowCalls>
+
+/** What goes back over the border: a failure is a value, so that its code survives. */
+export type Reply<R> =
+  | { readonly ok: true; readonly value: R }
+  | { readonly ok: false; readonly code: string; readonly message: string }
+
+/** Checks the argument, runs the handler, and turns whatever happens into a Reply. `raw` comes from outside and is not trusted. */
+export async function answer<Calls extends Record<string, Call<never, unknown>>>(
+  calls: Calls,
+  handlers: Handlers<Calls>,
+  name: string,
+  raw: unknown,
+): Promise<Reply<unknown>> {
+  if (!Object.hasOwn(calls, name))
+    return { ok: false, code: 'contract/unknown-call', message: `There is no call "${name.slice(0, 60)}".` }
+  try {
+    const known = calls[name] as Call<unknown, unknown>
+    const handler = handlers[name] as (arg: unknown) => Promise<unknown>
+    return { ok: true, value: await handler(known.check(raw)) }
+  } catch (error) {
+    return failureReply(error)
+  }
+}
+
+export function failureReply(error: unknown): { ok: false; code: string; message: string } {
+  const code =
+    typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
+      ? error.code
+      : 'internal/failed'
+  return { ok: false, code, message: error instanceof Error ? error.message : String(error) }
+}

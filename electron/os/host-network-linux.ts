@@ -1,0 +1,100 @@
+import { CodedError } from '../base/errors.ts'
+import type { HostConfig, HostNetwork, HostNetworkErrorCode } from './host-network.ts'
+import { commandsFor, readAddresses, readRoutes, ruleCommands, TABLE, undoCommands } from './ip-route2.ts'
+import { type Ran, run as systemRun, type Run } from './run.ts'
+
+/**
+ * Addresses, routes and rules through iproute2. Nothing of ours outlives the TUN device but the two rules per family and
+ * the (then empty) table; those are removed on close, and before the first `set` in case an earlier run crashed.
+ */
+export class LinuxHostNetwork implements HostNetwork {
+  readonly #run: Run
+  #swept = false
+  #closed = false
+  /** Changes run one after the other. */
+  #queue: Promise<void> = Promise.resolve()
+
+  constructor(run: Run = systemRun) {
+    this.#run = run
+  }
+
+  set(want: HostConfig): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#closed) return
+      if (!this.#swept) {
+        await this.#undo()
+        this.#swept = true
+      }
+      const link = await this.#ip(['-j', 'addr', 'show', 'dev', want.tunName])
+      const state = readAddresses(link.stdout)
+      if (link.status !== 0 || !state) throw explain(`ip addr show dev ${want.tunName}`, link)
+      const families = await this.#families()
+      const routes: string[] = []
+      for (const family of families) {
+        const shown = await this.#ip(['-j', family, 'route', 'show', 'table', String(TABLE)])
+        // A table that has never had a route is "does not exist" to iproute2.
+        if (shown.status === 0) routes.push(...readRoutes(shown.stdout, want.tunName))
+      }
+      const usable = (prefix: string): boolean => families.includes(prefix.includes(':') ? '-6' : '-4')
+      const reachable = { ...want, addresses: want.addresses.filter(usable), routes: want.routes.filter(usable) }
+      const commands = commandsFor(reachable, { ...state, routes })
+      for (const family of families)
+        commands.push(
+          ...ruleCommands(family, want.firewallMark, (await this.#ip(['-j', family, 'rule', 'show'])).stdout),
+        )
+      await this.#batch(commands)
+    })
+  }
+
+  close(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#closed) return
+      this.#closed = true
+      await this.#undo()
+    })
+  }
+
+  /** Families the kernel has; IPv6 may be compiled out or disabled. */
+  async #families(): Promise<('-4' | '-6')[]> {
+    const v6 = await this.#ip(['-6', 'rule', 'show'])
+    return v6.status === 0 ? ['-4', '-6'] : ['-4']
+  }
+
+  async #undo(): Promise<void> {
+    for (const family of await this.#families())
+      for (const command of undoCommands(family)) await this.#ip(command.split(' '))
+  }
+
+  async #batch(commands: readonly string[]): Promise<void> {
+    if (commands.length === 0) return
+    const ran = await this.#run('ip', ['-batch', '-'], `${commands.join('\n')}\n`)
+    if (ran.status !== 0) throw explain('ip -batch', ran)
+  }
+
+  #ip(args: readonly string[]): Promise<Ran> {
+    return this.#run('ip', args)
+  }
+
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const next = this.#queue.then(work)
+    this.#queue = next.catch(() => {})
+    return next
+  }
+}
+
+function explain(command: string, ran: Ran): CodedError<HostNetworkErrorCode> {
+  if (ran.status === 127)
+    return new CodedError(
+      'os/no-tool',
+      'The program "ip" is missing. Install it (Debian: apt-get install iproute2) and try again.',
+    )
+  if (/operation not permitted|permission denied/i.test(ran.stderr))
+    return new CodedError(
+      'os/no-rights',
+      'Setting addresses and routes needs root or CAP_NET_ADMIN. Start Peerway with sudo, or give the agent that capability.',
+    )
+  return new CodedError(
+    'os/refused',
+    `The system refused "${command}": ${ran.stderr.trim().split('\n')[0] ?? 'no reason given'}`,
+  )
+}

@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { HostConfig } from './host-network.ts'
+import { canonicalPrefix, commandsFor, readAddresses, readRoutes, ruleCommands } from './ip-route2.ts'
+
+const want: HostConfig = {
+  tunName: 'pw0',
+  mtuBytes: 1280,
+  addresses: ['100.64.0.1/32', 'fd7a:115c:a1e0::1/128'],
+  routes: ['100.64.0.0/10', 'fd7a:115c:a1e0::/48'],
+  firewallMark: 0x80000,
+}
+
+// Shortened from `ip -j addr show dev pw0`, iproute2 6.1.
+const shown = JSON.stringify([
+  {},
+  {
+    ifname: 'pw0',
+    flags: ['POINTOPOINT', 'UP', 'LOWER_UP'],
+    mtu: 1280,
+    addr_info: [
+      { family: 'inet', local: '100.64.0.9', prefixlen: 32, scope: 'global' },
+      { family: 'inet6', local: 'fd7a:115c:a1e0::1', prefixlen: 128, scope: 'global' },
+      { family: 'inet6', local: 'fe80::1', prefixlen: 64, scope: 'link' },
+    ],
+  },
+])
+
+test('replaces what differs and leaves what fits', () => {
+  const found = readAddresses(shown)
+  assert.ok(found)
+  assert.deepEqual(commandsFor(want, { ...found, routes: ['100.64.0.0/10', '10.0.0.0/8'] }), [
+    '-4 addr del 100.64.0.9/32 dev pw0',
+    '-4 addr add 100.64.0.1/32 dev pw0',
+    '-4 route del 10.0.0.0/8 dev pw0 table 7152',
+    '-6 route replace fd7a:115c:a1e0::/48 dev pw0 table 7152',
+  ])
+})
+
+test('changes nothing when everything fits', () => {
+  assert.deepEqual(commandsFor(want, { up: true, mtuBytes: 1280, addresses: want.addresses, routes: want.routes }), [])
+})
+
+test('brings a new device up before its addresses', () => {
+  const commands = commandsFor(want, { up: false, mtuBytes: 1500, addresses: [], routes: [] })
+  assert.deepEqual(commands.slice(0, 2), ['link set dev pw0 mtu 1280', 'link set dev pw0 up'])
+  assert.equal(commands.length, 6)
+})
+
+test('reads routes of the device only, single addresses as /32', () => {
+  const json = JSON.stringify([
+    { dst: '100.64.0.0/10', dev: 'pw0' },
+    { dst: '10.1.1.1', dev: 'pw0' },
+    { dst: '10.2.0.0/16', dev: 'eth0' },
+  ])
+  assert.deepEqual(readRoutes(json, 'pw0'), ['100.64.0.0/10', '10.1.1.1/32'])
+  assert.deepEqual(readRoutes('not json', 'pw0'), [])
+  assert.equal(canonicalPrefix('FD7A:115C:A1E0::/48'), 'fd7a:115c:a1e0::/48')
+})
+
+test('adds only the rules that are missing', () => {
+  assert.equal(ruleCommands('-4', 0x80000, '[]').length, 2)
+  assert.deepEqual(ruleCommands('-4', 0x80000, JSON.stringify([{ priority: 5310 }, { priority: 5320 }])), [])
+  assert.deepEqual(ruleCommands('-6', 0, '[]'), ['-6 rule add priority 5320 lookup 7152'])
+})

@@ -1,0 +1,111 @@
+// Building the commands of iproute2 and reading its JSON: pure, so that it is tested everywhere.
+
+import { canonicalIp, parsePrefix } from '../base/endpoint.ts'
+import type { HostConfig } from './host-network.ts'
+
+/**
+ * Routing table and rule priorities of ours. The table keeps tunnel routes apart from the system's own; the first rule lets
+ * marked packets (our own sockets) skip it. Numbers are chosen not to meet those of other mesh clients on the same machine
+ * (table 52, priorities 5210 to 5270).
+ */
+export const TABLE = 7152
+export const PRIORITY_SKIP_MARKED = 5310
+export const PRIORITY_TUNNEL = 5320
+
+/** What `ip -j addr show dev X` and `ip -j route show table N` said. */
+export interface Found {
+  readonly up: boolean
+  readonly mtuBytes: number
+  readonly addresses: readonly string[]
+  readonly routes: readonly string[]
+}
+
+export function readAddresses(json: string): { up: boolean; mtuBytes: number; addresses: string[] } | undefined {
+  const link = firstObject(json)
+  if (!link) return undefined
+  const flags = Array.isArray(link['flags']) ? link['flags'] : []
+  const list = Array.isArray(link['addr_info']) ? link['addr_info'] : []
+  const addresses = list.flatMap((entry: unknown) => {
+    if (typeof entry !== 'object' || entry === null) return []
+    const { local, prefixlen, scope } = entry as Record<string, unknown>
+    // The kernel gives every up interface a link-local IPv6 address of its own: not ours to judge.
+    return typeof local === 'string' && typeof prefixlen === 'number' && scope !== 'link'
+      ? [`${local}/${prefixlen}`]
+      : []
+  })
+  return { up: flags.includes('UP'), mtuBytes: typeof link['mtu'] === 'number' ? link['mtu'] : 0, addresses }
+}
+
+/** Destinations in canonical CIDR form that leave by `device`. */
+export function readRoutes(json: string, device: string): string[] {
+  const routes = parseArray(json)
+  return routes.flatMap((entry) => {
+    const { dst, dev } = entry
+    return typeof dst === 'string' && dev === device ? [canonicalPrefix(dst)] : []
+  })
+}
+
+function parseArray(json: string): Record<string, unknown>[] {
+  try {
+    const value: unknown = JSON.parse(json === '' ? '[]' : json)
+    return Array.isArray(value)
+      ? value.filter((item): item is Record<string, unknown> => typeof item === 'object' && item !== null)
+      : []
+  } catch {
+    return []
+  }
+}
+
+const firstObject = (json: string): Record<string, unknown> | undefined =>
+  parseArray(json).find((entry) => 'ifname' in entry)
+
+/** "100.64.0.1" → "100.64.0.1/32"; "default" stays readable as 0.0.0.0/0 only for IPv4, so callers pass families apart. */
+export function canonicalPrefix(text: string): string {
+  const [address = '', bits] = text.split('/')
+  const canonical = canonicalIp(address)
+  const parsed = parsePrefix(text)
+  return canonical && parsed ? `${canonical}/${bits ?? parsed.bits}` : text
+}
+
+/** The batch of `ip` commands that leads from `found` to `want`; empty when nothing differs. */
+export function commandsFor(want: HostConfig, found: Found): string[] {
+  const device = want.tunName
+  const commands: string[] = []
+  if (found.mtuBytes !== want.mtuBytes) commands.push(`link set dev ${device} mtu ${want.mtuBytes}`)
+  if (!found.up) commands.push(`link set dev ${device} up`)
+  const wantedAddresses = want.addresses.map(canonicalPrefix)
+  for (const address of found.addresses.map(canonicalPrefix))
+    if (!wantedAddresses.includes(address)) commands.push(`${family(address)} addr del ${address} dev ${device}`)
+  for (const address of wantedAddresses)
+    // nodad: duplicate detection would leave the IPv6 address unusable for its first second.
+    if (!found.addresses.map(canonicalPrefix).includes(address))
+      commands.push(`${family(address)} addr add ${address} dev ${device}${address.includes(':') ? ' nodad' : ''}`)
+  const wantedRoutes = want.routes.map(canonicalPrefix)
+  for (const route of found.routes)
+    if (!wantedRoutes.includes(route)) commands.push(`${family(route)} route del ${route} dev ${device} table ${TABLE}`)
+  for (const route of wantedRoutes)
+    if (!found.routes.includes(route))
+      commands.push(`${family(route)} route replace ${route} dev ${device} table ${TABLE}`)
+  return commands
+}
+
+const family = (prefix: string): string => (prefix.includes(':') ? '-6' : '-4')
+
+/** The two rules per family; adding one that is there is refused by the kernel, so they are first looked for. */
+export function ruleCommands(which: '-4' | '-6', mark: number, presentRulesJson: string): string[] {
+  const present = new Set(parseArray(presentRulesJson).map((rule) => rule['priority']))
+  const commands: string[] = []
+  if (mark !== 0 && !present.has(PRIORITY_SKIP_MARKED))
+    commands.push(`${which} rule add priority ${PRIORITY_SKIP_MARKED} fwmark ${hexMark(mark)} lookup main`)
+  if (!present.has(PRIORITY_TUNNEL)) commands.push(`${which} rule add priority ${PRIORITY_TUNNEL} lookup ${TABLE}`)
+  return commands
+}
+
+const hexMark = (mark: number): string => `0x${mark.toString(16)}/0xff0000`
+
+/** Undoing; each may fail because it is not there, which is as good as done. */
+export const undoCommands = (which: '-4' | '-6'): string[] => [
+  `${which} rule del priority ${PRIORITY_TUNNEL}`,
+  `${which} rule del priority ${PRIORITY_SKIP_MARKED}`,
+  `${which} route flush table ${TABLE}`,
+]

@@ -61,6 +61,7 @@ export interface SelfView {
   readonly nodeKey: string
   readonly endpoints: readonly string[]
   readonly homeRegion: number | undefined
+  readonly ownerId: number
   /** Wall-clock ms; undefined = never. */
   readonly keyExpiresAt: number | undefined
   readonly tunName: string | undefined
@@ -91,7 +92,11 @@ export interface PeerView {
   readonly hostName: string
   readonly os: string
   readonly addresses: readonly string[]
+  /** CIDRs that lead to this peer: its addresses and the routes it serves. */
+  readonly allowedIps: readonly string[]
   readonly nodeKey: string
+  /** The server's number for the owner. */
+  readonly ownerId: number
   readonly ownerLogin: string
   readonly ownerName: string
   /** Belongs to the same person as this node, and is not tagged. */

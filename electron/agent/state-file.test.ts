@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { isCoded } from '../base/errors.ts'
+import { NodePrivate } from '../crypto/keys.ts'
+import { decodeState, encodeState, newState, type Profile, StateFile, withProfile } from './state-file.ts'
+
+const profile = (id: string): Profile => ({
+  id,
+  serverUrl: 'https://home.example.org',
+  nodeKey: NodePrivate.generate(),
+  oldNodeKey: NodePrivate.generate().public,
+  lockSeed: new Uint8Array(32).fill(7),
+  hostname: 'desk',
+  loginName: undefined,
+})
+
+const inFolder = async (work: (folder: string) => Promise<void>): Promise<void> => {
+  const folder = await mkdtemp(join(tmpdir(), 'peerway-state-'))
+  try {
+    await work(folder)
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+}
+
+test('what is written is read back', () => {
+  const state = withProfile(withProfile(newState(), profile('a')), profile('b'))
+  const again = decodeState(encodeState(state), 'x')
+  assert.equal(encodeState(again), encodeState(state))
+  assert.equal(again.currentProfile, 'b')
+})
+
+test('the machine key stays the same over restarts, in a file only its owner can read', () =>
+  inFolder(async (folder) => {
+    const first = await StateFile.open(folder)
+    const second = await StateFile.open(folder)
+    assert.equal(second.state.machineKey.public.text, first.state.machineKey.public.text)
+    assert.equal((await stat(first.path)).mode & 0o777, 0o600)
+    await first.update((state) => withProfile(state, profile('a')))
+    assert.equal((await StateFile.open(folder)).state.profiles.length, 1)
+    assert.deepEqual(await readdir(folder), ['agent.json'])
+  }))
+
+test('a damaged file is refused and left as it is, never replaced by a new identity', () =>
+  inFolder(async (folder) => {
+    const path = join(folder, 'agent.json')
+    const good = encodeState(withProfile(newState(), profile('a')))
+    for (const bad of [
+      '',
+      '{',
+      '[]',
+      'null',
+      good.slice(0, good.length / 2),
+      good.replace('privkey:', 'privkey:zz'),
+      good.replace('"a"', '"other"'),
+    ]) {
+      await writeFile(path, bad)
+      await assert.rejects(
+        StateFile.open(folder),
+        (error) => isCoded(error, 'agent/state-damaged') && error.message.includes(path),
+      )
+      assert.equal(await readFile(path, 'utf8'), bad)
+    }
+  }))
+
+test('a file of a newer version is refused by name', () => {
+  const newer = encodeState(newState()).replace('"format": 1', '"format": 2')
+  assert.throws(
+    () => decodeState(newer, 'x'),
+    (error) => isCoded(error, 'agent/state-newer'),
+  )
+})
+
+test('no content whatever fails but with a code of ours', () => {
+  const good = encodeState(withProfile(newState(), profile('a')))
+  fc.assert(
+    fc.property(fc.nat(good.length), fc.string({ maxLength: 4 }), (at, junk) => {
+      try {
+        decodeState(good.slice(0, at) + junk + good.slice(at + junk.length), 'x')
+      } catch (error) {
+        assert.ok(isCoded(error) && error.code.startsWith('agent/state-'))
+        assert.ok(!error.message.includes('privkey'))
+      }
+    }),
+  )
+})

@@ -1,0 +1,201 @@
+// What the agent keeps over restarts: the machine key (once per installation), and per login a node key and its server.
+// One JSON file, replaced atomically, mode 0600. A file that cannot be read is never overwritten: a new identity over a
+// damaged one would lose the machine's place in its tailnet.
+
+import { chmod } from 'node:fs/promises'
+import { join } from 'node:path'
+import { readTextIfThere, writeFileAtomic } from '../base/atomic-file.ts'
+import { fromHex, toHex } from '../base/bytes.ts'
+import { CodedError, codeOf, messageOf } from '../base/errors.ts'
+import { MachinePrivate, NodePrivate, NodePublic } from '../crypto/keys.ts'
+
+/** One login at one server. */
+export interface Profile {
+  readonly id: string
+  readonly serverUrl: string
+  /** The key of the present login, undefined after logout. */
+  readonly nodeKey: NodePrivate | undefined
+  /** Public half of the key before it, for the server to find the node again when it rotates. */
+  readonly oldNodeKey: NodePublic | undefined
+  /** Ed25519 seed of the tailnet-lock key: registers carry its public half. */
+  readonly lockSeed: Uint8Array
+  readonly hostname: string | undefined
+  readonly loginName: string | undefined
+}
+
+export interface AgentState {
+  readonly machineKey: MachinePrivate
+  readonly profiles: readonly Profile[]
+  readonly currentProfile: string | undefined
+  /** The person's last wish: on or off. Survives a restart. */
+  readonly wantRunning: boolean
+}
+
+const FORMAT = 1
+const MOST_PROFILES = 64
+
+export function newState(): AgentState {
+  return { machineKey: MachinePrivate.generate(), profiles: [], currentProfile: undefined, wantRunning: false }
+}
+
+export function currentProfile(state: AgentState): Profile | undefined {
+  return state.profiles.find((profile) => profile.id === state.currentProfile)
+}
+
+/** Replaces the profile of the same id, or adds it. */
+export function withProfile(state: AgentState, profile: Profile): AgentState {
+  const others = state.profiles.filter((other) => other.id !== profile.id)
+  if (others.length >= MOST_PROFILES)
+    throw new CodedError('agent/too-many-profiles', `There are ${MOST_PROFILES} networks already. Remove one first.`)
+  return { ...state, profiles: [...others, profile], currentProfile: profile.id }
+}
+
+export function encodeState(state: AgentState): string {
+  const document = {
+    format: FORMAT,
+    machineKey: state.machineKey.secretText(),
+    currentProfile: state.currentProfile ?? null,
+    wantRunning: state.wantRunning,
+    profiles: state.profiles.map((profile) => ({
+      id: profile.id,
+      serverUrl: profile.serverUrl,
+      nodeKey: profile.nodeKey?.secretText() ?? null,
+      oldNodeKey: profile.oldNodeKey?.text ?? null,
+      lockSeed: toHex(profile.lockSeed),
+      hostname: profile.hostname ?? null,
+      loginName: profile.loginName ?? null,
+    })),
+  }
+  return `${JSON.stringify(document, undefined, 2)}\n`
+}
+
+/** Throws 'agent/state-damaged' or 'agent/state-newer'; the path is in the message, secrets never are. */
+export function decodeState(content: string, path: string): AgentState {
+  let document: Record<string, unknown>
+  try {
+    const value: unknown = JSON.parse(content)
+    if (typeof value !== 'object' || value === null) throw new Error('not an object')
+    document = value as Record<string, unknown>
+  } catch {
+    throw damaged(path, 'it is not JSON')
+  }
+  if (typeof document['format'] === 'number' && document['format'] > FORMAT)
+    throw new CodedError(
+      'agent/state-newer',
+      `The state file ${path} was written by a newer Peerway. Install that version again; nothing was changed.`,
+    )
+  try {
+    if (document['format'] !== FORMAT) throw new Error('its format is unknown')
+    const list = document['profiles']
+    if (!Array.isArray(list) || list.length > MOST_PROFILES) throw new Error('its list of networks is broken')
+    const profiles = list.map(decodeProfile)
+    const current = optionalText(document, 'currentProfile')
+    if (current !== undefined && !profiles.some((profile) => profile.id === current))
+      throw new Error('its current network is not in the list')
+    return {
+      machineKey: MachinePrivate.parse(requiredText(document, 'machineKey')),
+      profiles,
+      currentProfile: current,
+      wantRunning: document['wantRunning'] === true,
+    }
+  } catch (error) {
+    throw damaged(path, messageOf(error))
+  }
+}
+
+function decodeProfile(value: unknown): Profile {
+  if (typeof value !== 'object' || value === null) throw new Error('a network is not an object')
+  const entry = value as Record<string, unknown>
+  const nodeKey = optionalText(entry, 'nodeKey')
+  const oldNodeKey = optionalText(entry, 'oldNodeKey')
+  const lockSeed = fromHex(requiredText(entry, 'lockSeed'))
+  if (lockSeed?.length !== 32) throw new Error('a lock key is broken')
+  return {
+    id: requiredText(entry, 'id'),
+    serverUrl: requiredText(entry, 'serverUrl'),
+    nodeKey: nodeKey === undefined ? undefined : NodePrivate.parse(nodeKey),
+    oldNodeKey: oldNodeKey === undefined ? undefined : NodePublic.parse(oldNodeKey),
+    lockSeed,
+    hostname: optionalText(entry, 'hostname'),
+    loginName: optionalText(entry, 'loginName'),
+  }
+}
+
+function requiredText(from: Record<string, unknown>, name: string): string {
+  const value = from[name]
+  if (typeof value !== 'string' || value === '') throw new Error(`"${name}" is missing`)
+  return value
+}
+
+function optionalText(from: Record<string, unknown>, name: string): string | undefined {
+  const value = from[name]
+  if (value === null || value === undefined) return undefined
+  if (typeof value !== 'string') throw new Error(`"${name}" is not text`)
+  return value
+}
+
+function damaged(path: string, why: string): CodedError {
+  return new CodedError(
+    'agent/state-damaged',
+    `The state file ${path} cannot be used: ${why}. Restore it from a backup, or move it away to start as a new machine. It was left as it is.`,
+  )
+}
+
+export class StateFile {
+  readonly path: string
+  #state: AgentState
+  #writing: Promise<void> = Promise.resolve()
+
+  private constructor(path: string, state: AgentState) {
+    this.path = path
+    this.#state = state
+  }
+
+  /** Reads the file, or makes a first state and writes it, so that the machine key never changes after its first use. */
+  static async open(folder: string): Promise<StateFile> {
+    const path = join(folder, 'agent.json')
+    let content: string | undefined
+    try {
+      content = await readTextIfThere(path)
+    } catch (error) {
+      throw new CodedError(
+        'agent/state-unreadable',
+        `The state file ${path} cannot be read (${codeOf(error) ?? 'error'}). Check its owner and rights.`,
+        { cause: error },
+      )
+    }
+    if (content !== undefined) {
+      const file = new StateFile(path, decodeState(content, path))
+      await chmod(path, 0o600).catch(() => {})
+      return file
+    }
+    const file = new StateFile(path, newState())
+    await file.#write(file.#state)
+    return file
+  }
+
+  get state(): AgentState {
+    return this.#state
+  }
+
+  /** Resolves when the change is on disk. Changes are written in order. */
+  update(change: (now: AgentState) => AgentState): Promise<void> {
+    this.#state = change(this.#state)
+    const state = this.#state
+    const writing = this.#writing.then(() => this.#write(state))
+    this.#writing = writing.catch(() => {})
+    return writing
+  }
+
+  async #write(state: AgentState): Promise<void> {
+    try {
+      await writeFileAtomic(this.path, encodeState(state))
+    } catch (error) {
+      throw new CodedError(
+        'agent/state-unwritable',
+        `The state file ${this.path} cannot be written (${codeOf(error) ?? 'error'}). Check the folder's rights and free space.`,
+        { cause: error },
+      )
+    }
+  }
+}

@@ -83,7 +83,7 @@ test('no content whatever fails but with a code of ours', () => {
         decodeState(good.slice(0, at) + junk + good.slice(at + junk.length), 'x')
       } catch (error) {
         assert.ok(isCoded(error) && error.code.startsWith('agent/state-'))
-        assert.ok(!error.message.includes('privkey'))
+        assert.ok(!/[0-9a-f]{16}/.test(error.message))
       }
     }),
   )

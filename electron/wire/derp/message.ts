@@ -51,7 +51,7 @@ const decoders: ReadonlyMap<number, (from: Reader) => DerpMessage> = new Map(
   (Object.keys(codecs) as DerpKind[]).map((kind) => [codecs[kind].tag, decoderOf(kind)]),
 )
 
-function decoderOf<K extends DerpKind>(kind: K): (from: Reader) => DerpMessage {
+function decoderOf(kind: DerpKind): (from: Reader) => DerpMessage {
   // The compiler cannot follow that kind and body belong together in a mapped union; the table above says so.
   return (from) => ({ kind, body: codecs[kind].read(from) }) as DerpMessage
 }

@@ -95,7 +95,7 @@ export const shellCalls = {
 export const windowCalls = { ...agentCalls, ...shellCalls }
 
 export type ArgOf<C> = C extends Call<infer A, unknown> ? A : never
-export type ResultOf<C> = C extends Call<never, infer R> ? R : C extends Call<infer _, infer R> ? R : never
+export type ResultOf<C> = C extends Call<unknown, infer R> ? R : never
 
 /** A missing handler or a wrong answer does not compile. */
 export type Handlers<Calls> = { readonly [N in keyof Calls]: (arg: ArgOf<Calls[N]>) => Promise<ResultOf<Calls[N]>> }
@@ -109,7 +109,7 @@ export type Reply<R> =
   | { readonly ok: false; readonly code: string; readonly message: string }
 
 /** Checks the argument, runs the handler, and turns whatever happens into a Reply. `raw` comes from outside and is not trusted. */
-export async function answer<Calls extends Record<string, Call<never, unknown>>>(
+export async function answer<Calls extends Record<string, Call<unknown, unknown>>>(
   calls: Calls,
   handlers: Handlers<Calls>,
   name: string,

@@ -7,6 +7,7 @@ import { createSocket } from 'node:dgram'
 
 const [mode, ...rest] = process.argv.slice(2)
 
+/** @param {string} text */
 function split(text) {
   const at = text.lastIndexOf(':')
   return { address: text.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(text.slice(at + 1)) }

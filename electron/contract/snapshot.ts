@@ -61,7 +61,7 @@ export interface SelfView {
   readonly nodeKey: string
   readonly endpoints: readonly string[]
   readonly homeRegion: number | undefined
-  readonly ownerId: number
+  readonly ownerId: string
   /** Wall-clock ms; undefined = never. */
   readonly keyExpiresAt: number | undefined
   readonly tunName: string | undefined
@@ -95,8 +95,8 @@ export interface PeerView {
   /** CIDRs that lead to this peer: its addresses and the routes it serves. */
   readonly allowedIps: readonly string[]
   readonly nodeKey: string
-  /** The server's number for the owner. */
-  readonly ownerId: number
+  /** The server's number for the owner, as text: it may be past 2^53. */
+  readonly ownerId: string
   readonly ownerLogin: string
   readonly ownerName: string
   /** Belongs to the same person as this node, and is not tagged. */

@@ -4,14 +4,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createLab } from '../lab/lab.ts'
-import { labUnavailable } from '../lab/netns.ts'
+import { labUnavailable, runOrSkip } from '../lab/netns.ts'
 import { stockUnavailable } from '../stock/binaries.ts'
 import { startDerper } from '../stock/derper.ts'
 import { startHeadscale } from '../stock/headscale.ts'
 import { startTailscaled } from '../stock/tailscaled.ts'
 
 const unavailable = labUnavailable() ?? stockUnavailable('tailscale-new', 'tailscale-old', 'headscale')
-const options = unavailable === undefined ? { timeout: 180_000 } : { skip: unavailable }
+const options = runOrSkip(unavailable, 180_000)
 
 test('two stock clients under a stock server go direct, fall back to DERP and come back', options, async (t) => {
   const lab = await createLab({ sites: [{ nat: 'easy' }, { nat: 'easy' }], hosts: ['derp'] })
@@ -45,7 +45,8 @@ test('two stock clients under a stock server go direct, fall back to DERP and co
 test('two stock clients behind hard NATs stay on DERP', options, async (t) => {
   const lab = await createLab({ sites: [{ nat: 'hard' }, { nat: 'hard' }], hosts: ['derp'] })
   t.after(() => lab.close())
-  const derper = await startDerper(lab, lab.host('derp'), { secondRegion: true })
+  const host = lab.host('derp')
+  const derper = await startDerper(lab, host, { secondAddress: host.secondAddress })
   const headscale = await startHeadscale(lab, lab.coord, { derpMap: derper.derpMap })
   const authKey = await headscale.createAuthKey(await headscale.createUser('anna'), { reusable: true })
   const a = await startTailscaled(lab, lab.client(0), { version: 'new', hostname: 'stock-new' })

@@ -6,15 +6,14 @@ import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { test, type TestContext } from 'node:test'
 import { createLab, type Lab, type LabOptions, type Machine } from './lab.ts'
-import { labUnavailable } from './netns.ts'
+import { labUnavailable, runOrSkip } from './netns.ts'
 import type { LabProcess } from './process.ts'
 
 const PROBE = fileURLToPath(new URL('udp-probe.mjs', import.meta.url))
 const PORT = 41_641
 const ECHO_PORT = 3_478
 
-const unavailable = labUnavailable()
-const options = unavailable === undefined ? { timeout: 60_000 } : { skip: unavailable }
+const options = runOrSkip(labUnavailable(), 60_000)
 
 async function openLab(t: TestContext, labOptions: LabOptions): Promise<Lab> {
   const lab = await createLab(labOptions)

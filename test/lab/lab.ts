@@ -26,6 +26,11 @@ export interface LabOptions {
   readonly ipv6?: boolean
 }
 
+/** A folder for state and logs: a lab, or bare namespaces. */
+export interface Place {
+  readonly dir: string
+}
+
 /** A machine: on the wan, or a client on a lan. */
 export interface Machine {
   readonly ns: Namespace

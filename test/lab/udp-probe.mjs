@@ -23,7 +23,7 @@ if (mode === 'echo') {
 } else {
   const [port, ...targets] = rest
   const socket = createSocket('udp4')
-  socket.on('message', (message, from) => console.log(`${from.address}:${from.port} said ${message}`))
+  socket.on('message', (message, from) => console.log(`${from.address}:${from.port} said ${String(message)}`))
   socket.on('error', (error) => console.log(`error ${error.message}`))
   socket.bind(Number(port), () => {
     const send = () => {

@@ -2,7 +2,7 @@
 
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Lab, WanHost } from '../lab/lab.ts'
+import type { Machine, Place } from '../lab/lab.ts'
 import type { LabProcess } from '../lab/process.ts'
 import { stockBinary } from './binaries.ts'
 
@@ -41,21 +41,21 @@ export interface DerpNode {
 
 export interface DerperOptions {
   /**
-   * Region 901 on the host's second address. Clients ask one node of each region, so they can only tell a hard NAT from
+   * Another address of the host, for a region 901. Clients ask one node of each region, so they can only tell a hard NAT from
    * an easy one with two regions; with one, everybody has the same home.
    */
-  readonly secondRegion?: boolean
+  readonly secondAddress?: string
 }
 
 /** DERP over TLS on port 443, with STUN. */
-export async function startDerper(lab: Lab, host: WanHost, options: DerperOptions = {}): Promise<Derper> {
-  const addresses = [host.address, ...(options.secondRegion ? [host.secondAddress] : [])]
+export async function startDerper(place: Place, host: Machine, options: DerperOptions = {}): Promise<Derper> {
+  const addresses = [host.address, ...(options.secondAddress === undefined ? [] : [options.secondAddress])]
   const processes: LabProcess[] = []
   const certNames = new Map<number, string>()
   const regions: DerpRegion[] = []
   for (const [index, address] of addresses.entries()) {
     const id = DERP_REGION + index
-    const started = startOne(lab, host, address, `derper-${host.ns.role}-${id}`)
+    const started = startOne(place, host, address, `derper-${host.ns.role}-${id}`)
     // For an address in place of a name it makes a certificate and prints what pins it.
     const [, certName = ''] = await started.waitForOutput(/"(sha256-raw:[0-9a-f]{64})"/)
     await started.waitForOutput(/serving on/)
@@ -82,8 +82,8 @@ export async function startDerper(lab: Lab, host: WanHost, options: DerperOption
   }
 }
 
-function startOne(lab: Lab, host: WanHost, address: string, name: string): LabProcess {
-  const dir = join(lab.dir, name)
+function startOne(place: Place, host: Machine, address: string, name: string): LabProcess {
+  const dir = join(place.dir, name)
   mkdirSync(dir, { recursive: true })
   const command = [stockBinary('tailscale-old', 'derper'), '-a', `${address}:443`, '-hostname', address]
   const files = ['-certmode', 'manual', '-certdir', dir, '-c', join(dir, 'derper.json')]

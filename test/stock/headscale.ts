@@ -2,7 +2,7 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Lab, WanHost } from '../lab/lab.ts'
+import type { Machine, Place } from '../lab/lab.ts'
 import type { LabProcess } from '../lab/process.ts'
 import { stockBinary } from './binaries.ts'
 import type { DerpMap } from './derper.ts'
@@ -25,10 +25,10 @@ export interface AuthKeyOptions {
 export class Headscale {
   readonly url: string
   readonly process: LabProcess
-  #host: WanHost
+  #host: Machine
   #command: readonly string[]
 
-  constructor(host: WanHost, process: LabProcess, command: readonly string[]) {
+  constructor(host: Machine, process: LabProcess, command: readonly string[]) {
     this.#host = host
     this.#command = command
     this.process = process
@@ -63,8 +63,8 @@ export class Headscale {
   }
 }
 
-export async function startHeadscale(lab: Lab, host: WanHost, options: HeadscaleOptions): Promise<Headscale> {
-  const dir = join(lab.dir, `headscale-${host.ns.role}`)
+export async function startHeadscale(place: Place, host: Machine, options: HeadscaleOptions): Promise<Headscale> {
+  const dir = join(place.dir, `headscale-${host.ns.role}`)
   mkdirSync(dir, { recursive: true })
   const file = (name: string, text: string) => {
     writeFileSync(join(dir, name), text)

@@ -2,7 +2,7 @@
 
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Lab, Machine } from '../lab/lab.ts'
+import type { Machine, Place } from '../lab/lab.ts'
 import { until, type LabProcess, type RunResult } from '../lab/process.ts'
 import { stockBinary } from './binaries.ts'
 
@@ -157,8 +157,8 @@ export class Tailscaled {
 }
 
 /** Starts the daemon with state, socket and TUN of its own; it is not logged in. */
-export async function startTailscaled(lab: Lab, machine: Machine, options: TailscaledOptions): Promise<Tailscaled> {
-  const dir = join(lab.dir, options.hostname)
+export async function startTailscaled(place: Place, machine: Machine, options: TailscaledOptions): Promise<Tailscaled> {
+  const dir = join(place.dir, options.hostname)
   mkdirSync(dir, { recursive: true })
   const socket = join(dir, 'tailscaled.sock')
   const started = machine.ns.start(

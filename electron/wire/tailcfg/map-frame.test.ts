@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { concat, fromHex, toHex, utf8 } from '../../base/bytes.ts'
+import { WireError } from '../codec.ts'
+import { encodeMapFrame, MapFrameDecoder, parseMapPayload } from './map-frame.ts'
+
+const hex = (text: string): Uint8Array => fromHex(text) ?? assert.fail('bad hex in the test')
+
+test('the known keep-alive frames are written and read', () => {
+  const plain = '120000007b224b656570416c697665223a747275657d'
+  const packed = '1b00000028b52ffd20129100007b224b656570416c697665223a747275657d'
+  assert.equal(toHex(encodeMapFrame({ keepAlive: true }, '')), plain)
+  for (const [frame, compression] of [
+    [plain, ''],
+    [packed, 'zstd'],
+  ] as const) {
+    const [payload] = new MapFrameDecoder().push(hex(frame))
+    assert.ok(payload)
+    assert.equal(parseMapPayload(payload, compression).keepAlive, true)
+  }
+})
+
+test('frames come out whole and in order, however the stream is cut', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.string({ minLength: 1, maxLength: 200 }), { maxLength: 8 }),
+      fc.array(fc.integer({ min: 1, max: 100 }), { maxLength: 60 }),
+      fc.constantFrom('' as const, 'zstd' as const),
+      (domains, sizes, compression) => {
+        const stream = concat(...domains.map((domain) => encodeMapFrame({ domain }, compression)))
+        const decoder = new MapFrameDecoder()
+        const read: string[] = []
+        let at = 0
+        for (const size of [...sizes, stream.length]) {
+          for (const payload of decoder.push(stream.slice(at, at + size)))
+            read.push(parseMapPayload(payload, compression).domain)
+          at += size
+        }
+        assert.deepEqual(read, domains)
+        assert.ok(decoder.idle)
+      },
+    ),
+  )
+})
+
+test('a frame longer than the bound is refused by its length alone', () => {
+  const decoder = new MapFrameDecoder(100)
+  assert.deepEqual(decoder.push(Uint8Array.of(100, 0, 0)), [])
+  assert.throws(
+    () => new MapFrameDecoder(100).push(Uint8Array.of(101, 0, 0, 0)),
+    (error) => error instanceof WireError && error.code === 'wire/too-long',
+  )
+})
+
+test('no payload whatever fails other than with a wire code', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 60 }), fc.string(), (junk, text) => {
+      for (const compression of ['', 'zstd'] as const)
+        for (const payload of [junk, utf8(text)]) assert.throws(() => parseMapPayload(payload, compression), WireError)
+    }),
+  )
+})

@@ -4,6 +4,7 @@
 import { existsSync } from 'node:fs'
 import { generateKeyPairSync } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
+import { addressOf, pingUntil } from '../lab/mesh-node.ts'
 import type { Namespace, Namespaces } from '../lab/netns.ts'
 import { stockUnavailable, stockVersion } from '../stock/binaries.ts'
 import { startDerper } from '../stock/derper.ts'
@@ -109,8 +110,8 @@ const tailscaled: Subject = {
       ),
     ]
     for (const client of [clientA, clientB]) await client.up({ loginServer: headscale.url, authKey })
-    const target = await clientB.address()
-    await clientA.pingUntil(target, 'direct', 30_000)
+    const target = await addressOf(clientB)
+    await pingUntil(clientA, clientB, 'direct', 30_000)
     const path = (await clientA.peer('end-b'))?.CurAddr ?? ''
     if (!path.startsWith(`${LINK_B}:`))
       throw new Error(`tailscaled reaches its peer at "${path}", not over the veth pair`)

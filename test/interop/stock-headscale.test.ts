@@ -5,6 +5,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createLab } from '../lab/lab.ts'
 import { labUnavailable, runOrSkip } from '../lab/netns.ts'
+import { everyPairTalks, pingUntil } from '../lab/mesh-node.ts'
+import { transfer } from '../lab/transfer.ts'
 import { stockUnavailable } from '../stock/binaries.ts'
 import { startDerper } from '../stock/derper.ts'
 import { startHeadscale } from '../stock/headscale.ts'
@@ -25,21 +27,15 @@ test('two stock clients under a stock server go direct, fall back to DERP and co
   const b = await startTailscaled(lab, lab.client(1), { version: 'old', hostname: 'stock-old' })
   for (const client of [a, b]) await client.up({ loginServer: headscale.url, authKey })
 
-  for (const [from, to] of [
-    [a, b],
-    [b, a],
-  ] as const) {
-    await from.pingUntil(await to.address(), 'direct', 20_000)
-    assert.ok(await from.machine.ns.canPing(await to.address(), 3), `${from.hostname}: the system's ping gets through`)
-  }
+  await everyPairTalks([a, b], 'direct', 20_000)
   assert.deepEqual(await a.health(), [])
   assert.deepEqual(await b.health(), [])
 
   await lab.blockUdp()
-  await a.pingUntil(await b.address(), 'derp', 30_000)
-  assert.ok(await b.machine.ns.canPing(await a.address(), 10))
+  await everyPairTalks([a, b], 'derp', 30_000)
   await lab.unblockUdp()
-  await a.pingUntil(await b.address(), 'direct', 60_000)
+  await pingUntil(a, b, 'direct', 60_000)
+  await transfer(a, b, { bytes: 5_000_000, timeoutMs: 20_000 })
 })
 
 test('two stock clients behind hard NATs stay on DERP', options, async (t) => {
@@ -52,10 +48,7 @@ test('two stock clients behind hard NATs stay on DERP', options, async (t) => {
   const a = await startTailscaled(lab, lab.client(0), { version: 'new', hostname: 'stock-new' })
   const b = await startTailscaled(lab, lab.client(1), { version: 'old', hostname: 'stock-old' })
   for (const client of [a, b]) await client.up({ loginServer: headscale.url, authKey })
-  for (let i = 0; i < 3; i += 1) {
-    await a.pingUntil(await b.address(), 'derp', 20_000)
-    assert.ok(await b.machine.ns.canPing(await a.address(), 5))
-  }
+  for (let i = 0; i < 3; i += 1) await everyPairTalks([a, b], 'derp', 20_000)
   const netcheck = await a.cli('netcheck')
   assert.match(netcheck.stdout + netcheck.stderr, /MappingVariesByDestIP: true/)
 })

@@ -3,6 +3,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Machine, Place } from '../lab/lab.ts'
+import type { MeshNode, Pong } from '../lab/mesh-node.ts'
 import { until, type LabProcess, type RunResult } from '../lab/process.ts'
 import { stockBinary } from './binaries.ts'
 
@@ -48,18 +49,14 @@ export interface UpOptions {
   readonly more?: readonly string[]
 }
 
-/** What the last pong said. */
-export interface StockPong {
-  readonly via: 'direct' | 'derp' | 'peer-relay'
-  readonly text: string
-}
-
-export class Tailscaled {
+export class Tailscaled implements MeshNode {
   readonly hostname: string
   readonly version: StockVersion
   readonly machine: Machine
   readonly process: LabProcess
   readonly socket: string
+  /** Its command line program, also for asking other daemons. */
+  readonly cliPath: string
   #cli: readonly string[]
 
   constructor(machine: Machine, options: TailscaledOptions, process: LabProcess, socket: string) {
@@ -68,7 +65,8 @@ export class Tailscaled {
     this.version = options.version
     this.process = process
     this.socket = socket
-    this.#cli = [stockBinary(`tailscale-${options.version}`, 'tailscale'), `--socket=${socket}`]
+    this.cliPath = stockBinary(`tailscale-${options.version}`, 'tailscale')
+    this.#cli = [this.cliPath, `--socket=${socket}`]
   }
 
   /** One command of its command line, whatever its status. */
@@ -106,11 +104,8 @@ export class Tailscaled {
     return JSON.parse(result.stdout) as StockStatus
   }
 
-  /** Its IPv4 address in the tailnet. */
-  async address(): Promise<string> {
-    const address = (await this.status()).TailscaleIPs?.find((ip) => !ip.includes(':'))
-    if (address === undefined) throw new Error(`${this.hostname} has no IPv4 address in the tailnet`)
-    return address
+  async addresses(): Promise<readonly string[]> {
+    return (await this.status()).TailscaleIPs ?? []
   }
 
   /** The peer with this host name as this client sees it. */
@@ -125,7 +120,7 @@ export class Tailscaled {
   }
 
   /** One disco ping; undefined when no pong came. */
-  async ping(target: string, timeoutSeconds = 5): Promise<StockPong | undefined> {
+  async ping(target: string, timeoutSeconds = 5): Promise<Pong | undefined> {
     const flags = ['--c=1', '--until-direct=false', `--timeout=${timeoutSeconds}s`]
     const result = await this.cli('ping', ...flags, target)
     const pong = /^pong from .*$/m.exec(result.stdout)?.[0]
@@ -134,21 +129,8 @@ export class Tailscaled {
     return { via, text: pong }
   }
 
-  /** Pings until a pong took this way. */
-  async pingUntil(target: string, via: StockPong['via'], timeoutMs: number): Promise<StockPong> {
-    let last: StockPong | undefined
-    return until(
-      async () => {
-        last = await this.ping(target, 2)
-        return last?.via === via ? last : undefined
-      },
-      {
-        timeoutMs,
-        everyMs: 200,
-        what: `${this.hostname} to reach ${target} by ${via}`,
-        explain: () => `last: ${last?.text ?? 'no pong'}\n${this.process.output.slice(-3_000)}`,
-      },
-    )
+  log(): string {
+    return this.process.output
   }
 
   async stop(): Promise<void> {

@@ -1,0 +1,78 @@
+// The scenario that every server has to stand: a stock client of each version and two of our agents in one tailnet, each
+// behind a home router of its own.
+
+import assert from 'node:assert/strict'
+import type { Lab, LabOptions } from '../lab/lab.ts'
+import { labUnavailable } from '../lab/netns.ts'
+import { everyPairTalks, pingUntil, type MeshNode } from '../lab/mesh-node.ts'
+import { peerwayUnavailable, startAgent, type PeerwayAgent } from '../lab/peerway.ts'
+import { transfer } from '../lab/transfer.ts'
+import { stockUnavailable, type StockName } from '../stock/binaries.ts'
+import { startTailscaled, type Tailscaled } from '../stock/tailscaled.ts'
+
+/** A site for each of the four nodes; DERP may stand on a host of its own. */
+export const MIXED_LAB: LabOptions = {
+  sites: [{ nat: 'easy' }, { nat: 'easy' }, { nat: 'easy' }, { nat: 'easy' }],
+  hosts: ['derp'],
+}
+
+/** From joined to a direct pong, for the first pair; the others are ready by then. */
+const DIRECT_MS = 30_000
+
+/** A blocked direct path is given up after some seconds; the rest is for a busy machine. */
+const FALLBACK_MS = 30_000
+
+/** Upgrades are tried at intervals of up to a minute by some clients. */
+const RETURN_MS = 90_000
+
+export function mixedUnavailable(...more: readonly StockName[]): string | undefined {
+  return labUnavailable() ?? peerwayUnavailable() ?? stockUnavailable('tailscale-new', 'tailscale-old', ...more)
+}
+
+export interface MixedTailnet {
+  readonly stock: readonly [Tailscaled, Tailscaled]
+  readonly ours: readonly [PeerwayAgent, PeerwayAgent]
+  readonly all: readonly MeshNode[]
+}
+
+/** Starts the four and joins them with one reusable key. */
+export async function joinMixed(lab: Lab, login: { loginServer: string; authKey: string }): Promise<MixedTailnet> {
+  const stock = [
+    await startTailscaled(lab, lab.client(0), { version: 'new', hostname: 'stock-new' }),
+    await startTailscaled(lab, lab.client(1), { version: 'old', hostname: 'stock-old' }),
+  ] as const
+  const ours = [
+    await startAgent(lab, lab.client(2), { hostname: 'ours-a' }),
+    await startAgent(lab, lab.client(3), { hostname: 'ours-b' }),
+  ] as const
+  for (const node of [...stock, ...ours]) await node.up(login)
+  return { stock, ours, all: [...stock, ...ours] }
+}
+
+/** Direct, then over DERP, then direct again; whole transfers between ours and each stock version both ways. */
+export async function talksInEveryWay(lab: Lab, tailnet: MixedTailnet): Promise<void> {
+  await everyPairTalks(tailnet.all, 'direct', DIRECT_MS)
+  const [agent] = tailnet.ours
+  for (const stock of tailnet.stock) {
+    await transfer(agent, stock, { bytes: 10_000_000, timeoutMs: 30_000 })
+    await transfer(stock, agent, { bytes: 10_000_000, timeoutMs: 30_000 })
+  }
+
+  await lab.blockUdp()
+  await everyPairTalks(tailnet.all, 'derp', FALLBACK_MS)
+  for (const stock of tailnet.stock) {
+    await transfer(agent, stock, { bytes: 1_000_000, timeoutMs: 30_000 })
+    await transfer(stock, agent, { bytes: 1_000_000, timeoutMs: 30_000 })
+  }
+
+  await lab.unblockUdp()
+  for (const stock of tailnet.stock) {
+    await pingUntil(agent, stock, 'direct', RETURN_MS)
+    await pingUntil(stock, agent, 'direct', RETURN_MS)
+  }
+}
+
+/** Nobody complains: in this lab stock clients of a stock server do not either. */
+export async function nobodyComplains(nodes: readonly MeshNode[]): Promise<void> {
+  for (const node of nodes) assert.deepEqual(await node.health(), [], `${node.hostname} complains`)
+}

@@ -110,3 +110,58 @@ pub(crate) fn open_cookie(key: &Key, nonce: &[u8; 24], aad: &[u8], sealed: &[u8;
     cipher.decrypt_in_place_detached(nonce.into(), aad, &mut cookie, tag.into()).ok()?;
     Some(cookie)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{hex, hex32};
+
+    /// wireguard-go `device/kdf_test.go`, TestKDF.
+    #[test]
+    fn kdf_gives_the_reference_outputs() {
+        let cases = [
+            (
+                "746573742d6b6579",
+                "746573742d696e707574",
+                "6f0e5ad38daba1bea8a0d213688736f19763239305e0f58aba697f9ffc41c633",
+                "df1194df20802a4fe594cde27e92991c8cae66c366e8106aaa937a55fa371e8a",
+                "fac6e2745a325f5dc5d11a5b165aad08b0ada28e7b4e666b7c077934a4d76c24",
+            ),
+            (
+                "776972656775617264",
+                "776972656775617264",
+                "491d43bbfdaa8750aaf535e334ecbfe5129967cd64635101c566d4caefda96e8",
+                "1e71a379baefd8a79aa4662212fcafe19a23e2b609a3db7d6bcba8f560e3d25f",
+                "31e1ae48bddfbe5de38f295e5452b1909a1b4e38e183926af3780b0c1e1f0160",
+            ),
+            (
+                "",
+                "",
+                "8387b46bf43eccfcf349552a095d8315c4055beb90208fb1be23b894bc2ed5d0",
+                "58a0e5f6faefccf4807bff1f05fa8a9217945762040bcec2f4b4a62bdfe0e86e",
+                "0ce6ea98ec548f8e281e93e32db65621c45eb18dc6f0a7ad94178610a2f7338e",
+            ),
+        ];
+        for (key, input, first, second, third) in cases {
+            let (key, input) = (hex(key), hex(input));
+            let (t1, t2, t3) = kdf3(&key, &input);
+            assert_eq!((*t1, *t2, *t3), (hex32(first), hex32(second), hex32(third)));
+            assert_eq!(kdf2(&key, &input), (t1.clone(), t2));
+            assert_eq!(kdf1(&key, &input), t1);
+        }
+    }
+
+    /// RFC 7693 appendix B.
+    #[test]
+    fn hash_is_blake2s() {
+        let abc = hex32("508c5e8c327c14e2e1a72ba34eeb452f37458b209ed63a294d999b4c86675982");
+        assert_eq!(hash(&[b"a", b"bc"]), abc);
+    }
+
+    #[test]
+    fn a_cookie_opens_only_with_its_own_mac1() {
+        let sealed = seal_cookie(&[1; 32], &[2; 24], b"mac1", &[3; 16]);
+        assert_eq!(open_cookie(&[1; 32], &[2; 24], b"mac1", &sealed), Some([3; 16]));
+        assert_eq!(open_cookie(&[1; 32], &[2; 24], b"mac2", &sealed), None);
+    }
+}

@@ -23,8 +23,11 @@ impl Peer {
         }
     }
 
-    /// As `begin_attempt`, but the next initiation goes out as soon as the peer would take it.
+    /// If a handshake is wanted, its next initiation goes out as soon as decency allows.
     pub fn hasten_attempt(&mut self, now_ns: u64) {
+        if self.attempt.is_none() && self.has_fresh_session(now_ns) {
+            return;
+        }
         let earliest = match self.last_initiation_ns {
             0 => now_ns,
             last => now_ns.max(last.saturating_add(MIN_RESEND_GAP_NS)),
@@ -35,12 +38,15 @@ impl Peer {
 
     /// The sending thread asked for a session. It may not have seen the newest one yet.
     pub fn serve_request(&mut self, now_ns: u64) {
-        let satisfied = self.current.as_ref().is_some_and(|s| !s.send.is_expired(now_ns) && !s.send.rekey_due(now_ns));
-        if satisfied {
+        if self.has_fresh_session(now_ns) {
             self.activity.handshake_settled();
         } else {
             self.begin_attempt(now_ns);
         }
+    }
+
+    fn has_fresh_session(&self, now_ns: u64) -> bool {
+        self.current.as_ref().is_some_and(|s| !s.send.is_expired(now_ns) && !s.send.rekey_due(now_ns))
     }
 
     /// Sends the initiation that is due, or ends the attempt. Says whether it made one (about 100 us).

@@ -24,6 +24,8 @@ mod noise;
 mod output;
 mod peer;
 mod replay;
+#[cfg(test)]
+mod scenarios;
 mod session;
 mod source;
 #[cfg(test)]

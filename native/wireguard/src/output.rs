@@ -95,7 +95,7 @@ pub enum Output {
     Reply { source: Source, message: Message },
     /// From now on packets to `peer` are sealed with this; it replaces any older one.
     SessionReady { peer: PeerId, session: Arc<SendSession> },
-    /// Packets to `peer` cannot be sealed any more.
+    /// Packets to `peer` cannot be sealed any more. The key is zeroed when the last `Arc` of it is dropped.
     SessionGone { peer: PeerId },
     /// Both sides have the same keys: the response was accepted, or the first packet of a session we answered came.
     HandshakeDone { peer: PeerId, role: Role },

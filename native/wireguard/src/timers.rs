@@ -37,7 +37,8 @@ impl Peer {
     pub fn run_timers(&mut self, cx: &mut Context, now_ns: u64) -> bool {
         self.expire(cx, now_ns);
         if self.keepalive_owed_since_ns != 0 {
-            if self.activity.last_sent_ns() >= self.keepalive_owed_since_ns {
+            // At the same nanosecond (one reading of the clock serves a batch) the order is unknown: better one too many.
+            if self.activity.last_sent_ns() > self.keepalive_owed_since_ns {
                 self.keepalive_owed_since_ns = 0;
             } else if self.keepalive_owed_since_ns.saturating_add(KEEPALIVE_TIMEOUT_NS) <= now_ns {
                 self.send_keepalive(cx, now_ns);
@@ -80,9 +81,11 @@ impl Peer {
         }
     }
 
-    /// Any traffic in either direction keeps the mapping in a NAT, so it counts as a keepalive.
+    /// Any traffic in either direction keeps the mapping in a NAT, so it counts as a keepalive. The first is due at once.
     fn persistent_keepalive_at(&self) -> u64 {
-        let last = self.activity.last_sent_ns().max(self.activity.last_received_ns());
-        last.saturating_add(self.persistent_keepalive_ns)
+        match self.activity.last_sent_ns().max(self.activity.last_received_ns()) {
+            0 => 0,
+            last => last.saturating_add(self.persistent_keepalive_ns),
+        }
     }
 }

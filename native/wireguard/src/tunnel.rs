@@ -258,7 +258,8 @@ impl Tunnel {
         self.start(now_ns, id, Peer::begin_attempt);
     }
 
-    /// For a path that just appeared: does not wait those 5 s, as earlier initiations may have gone nowhere.
+    /// For a path that just appeared: if there is no fresh session, an initiation goes out without waiting those 5 s, as
+    /// earlier ones may have gone nowhere.
     pub fn initiate_now(&mut self, now_ns: u64, id: PeerId) {
         self.start(now_ns, id, Peer::hasten_attempt);
     }
@@ -324,11 +325,6 @@ impl Tunnel {
     #[cfg(test)]
     pub(crate) fn indices_in_use(&self) -> usize {
         self.cx.indices.len()
-    }
-
-    #[cfg(test)]
-    pub(crate) fn peer_mut(&mut self, id: PeerId) -> &mut Peer {
-        find(&mut self.peers, id).expect("a peer of this test")
     }
 }
 

@@ -35,6 +35,7 @@ export function parse(args) {
 async function main(args) {
   if (args[0] === 'bench-tunnel') {
     await setup()
+    await stockPeers()
     process.exit(await show(process.execPath, ['--import', 'tsx', `${ROOT}/test/bench/tunnel.ts`, ...args.slice(1)]))
   }
   const { stages, filters } = parse(args)
@@ -48,6 +49,7 @@ async function main(args) {
   for (const stage of stages) {
     say(`\n=== ${stage} ===`)
     const startedMs = Date.now()
+    if (stage === 'interop') await stockPeers()
     const counts = stage === 'rust' ? await rustStage(filters) : await nodeStage(stage, filters)
     total.passed += counts.passed
     total.failed += counts.failed
@@ -57,6 +59,9 @@ async function main(args) {
   say(`\n=== summary ===\n${lines.join('\n')}\n\n${closing(total)}`)
   process.exitCode = total.failed > 0 || total.passed + total.skipped === 0 ? 1 : 0
 }
+
+/** Builds what is missing of the programs of others; it says itself what could not be built, and those tests skip. */
+const stockPeers = () => show(process.execPath, [`${ROOT}/test/stock/build.mjs`], { timeoutMs: 3_600_000 })
 
 /** @param {import('./test-counts.mjs').Counts} counts */
 export const closing = ({ passed, failed, skipped }) =>

@@ -1,6 +1,7 @@
 // How a peer is reached, as shown to people and programs.
 
 import type { Endpoint } from '../base/endpoint.ts'
+import { inSession, isTrusted, shownLeg, type PeerPath } from './peer-path.ts'
 
 export type PathKind = 'direct' | 'peer-relay' | 'derp' | 'none'
 
@@ -52,4 +53,33 @@ export interface PathView {
   readonly active: boolean
   /** A UDP path that was confirmed within its trust; always false for DERP. */
   readonly trusted: boolean
+}
+
+export function pathView(path: PeerPath, nowMs: number, sinceWallMs: number): PathView {
+  const leg = shownLeg(path)
+  const rest = {
+    sinceWallMs,
+    reason: path.reason,
+    reasonText: REASON_TEXT[path.reason],
+    active: inSession(path),
+  }
+  if (!leg) return { kind: 'none', ...rest, trusted: false }
+  if (leg.kind === 'derp') {
+    const latency = path.derpLatencyMs === undefined ? {} : { latencyMs: path.derpLatencyMs }
+    return { kind: 'derp', region: leg.region, ...latency, ...rest, trusted: false }
+  }
+  return {
+    kind: leg.kind === 'direct' ? 'direct' : 'peer-relay',
+    endpoint: leg.endpoint,
+    ...(path.best ? { latencyMs: path.best.latencyMs } : {}),
+    ...rest,
+    trusted: isTrusted(path, nowMs),
+  }
+}
+
+/** Whether a new latency differs enough to trouble a screen with it: 2 ms, or a tenth from 1 ms on. */
+export function worthTelling(before: number | undefined, after: number | undefined): boolean {
+  if (before === undefined || after === undefined) return before !== after
+  const change = Math.abs(after - before)
+  return change >= 2 || (change >= 1 && change >= before / 10)
 }

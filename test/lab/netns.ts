@@ -133,7 +133,7 @@ export class Namespaces {
     }
     labCount += 1
     this.#prefix = `pw-${process.pid}-${labCount}-`
-    this.dir = mkdtempSync(join(tmpdir(), 'peerway-lab-'))
+    this.dir = mkdtempSync(join(tmpdir(), `peerway-lab-${process.pid}-`))
     open.add(this)
   }
 
@@ -246,6 +246,11 @@ function sweepStale(): void {
   for (const name of new Set(names)) {
     const pid = NAME.exec(name)?.[1]
     if (pid !== undefined && !existsSync(`/proc/${pid}`)) removeNamespaceNow(name)
+  }
+  if (process.env['PEERWAY_LAB_KEEP']) return
+  for (const name of readdirSync(tmpdir())) {
+    const pid = /^peerway-lab-(\d+)-/.exec(name)?.[1]
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) rmSync(join(tmpdir(), name), { recursive: true, force: true })
   }
 }
 

@@ -16,7 +16,7 @@ abstract class PublicKey {
   protected constructor(prefix: string, bytes: Uint8Array) {
     if (bytes.length !== KEY_BYTES)
       throw new CodedError('crypto/bad-key', `A key has ${KEY_BYTES} bytes, not ${bytes.length}.`)
-    this.bytes = bytes.slice()
+    this.bytes = Uint8Array.from(bytes) // not slice: that of a Buffer is a view
     this.text = prefix + toHex(bytes)
   }
 
@@ -104,7 +104,7 @@ abstract class PrivateKey {
   protected constructor(bytes: Uint8Array) {
     if (bytes.length !== KEY_BYTES)
       throw new CodedError('crypto/bad-key', `A key has ${KEY_BYTES} bytes, not ${bytes.length}.`)
-    this.#bytes = bytes.slice()
+    this.#bytes = Uint8Array.from(bytes)
   }
 
   /** The secret itself: only for a cipher or the data plane. */

@@ -106,7 +106,7 @@ export class Reader {
   /** A copy, so that the message outlives the receive buffer. */
   bytes(count: number): Uint8Array {
     const start = this.#take(count)
-    return this.#bytes.slice(start, start + count)
+    return Uint8Array.from(this.#bytes.subarray(start, start + count)) // not slice: that of a Buffer is a view
   }
 
   skip(count: number): void {

@@ -1,14 +1,18 @@
 // Bundles the sources into out/:
 //
-//   out/cli.mjs              the command line and the headless agent, for plain Node
-//   out/app/main.mjs         the Electron main process          out/app/preload.cjs   its preload, sandboxed: CommonJS
-//   out/app/renderer/        the window: index.html, main.js, main.css, fonts
-//   out/coord-web/           scripts and styles of the coordination server's pages
+//   out/cli/main.mjs       the command line and the headless agent, for plain Node; out/cli.mjs starts it
+//   out/app/main.mjs       the Electron main process
+//   out/app/preload.cjs    its preload, sandboxed: CommonJS
+//   out/app/renderer/      the window: index.html, main.js, main.css, fonts
+//   out/coord-web/         scripts and styles of the coordination server's pages
 //
-// What cannot go into one file stays outside: electron itself, and packages with native parts.
+// Everything for Node lies two folders deep, as the sources electron/PART/FILE.ts do: '../../native/peerway.node' and
+// '../../out/coord-web/' mean the same from a source, from a bundle and inside the packaged app. What a dynamic import
+// loads becomes a file of its own beside its bundle, so that a quick command stays quick.
+// electron itself and packages with native parts stay outside.
 
-import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { ROOT, SetupError, fail, say } from './run.mjs'
 import { filesUnder, hashOf, isStamped, stamp } from './stamp.mjs'
@@ -22,6 +26,7 @@ const STAMP = join(OUT, 'bundle.hash')
 const shared = {
   absWorkingDir: ROOT,
   bundle: true,
+  write: false, // all or nothing: what ran before keeps running when a source does not compile
   sourcemap: 'linked',
   legalComments: 'none',
   logLevel: 'silent',
@@ -35,6 +40,8 @@ const forNode = {
   platform: 'node',
   format: 'esm',
   target: 'node20',
+  splitting: true,
+  outExtension: { '.js': '.mjs' },
   external: ['electron', 'libsql', '@node-rs/argon2', '*.node'],
   // CommonJS packages inside an ES module still call require for Node's own modules.
   banner: {
@@ -63,11 +70,13 @@ function coordPages(root) {
   return readdirSync(folder).filter((name) => /\.(ts|tsx|css)$/.test(name) && !/\.(test|d)\.tsx?$/.test(name))
 }
 
-/** @returns {(BuildOptions & { entryPoints: string[] })[]} */
+/** @typedef {BuildOptions & { entryPoints: string[] }} Bundle */
+
+/** @returns {Bundle[]} */
 function bundles() {
   return [
-    { ...forNode, entryPoints: ['electron/cli/main.ts'], outfile: 'out/cli.mjs' },
-    { ...forNode, entryPoints: ['electron/shell/main.ts'], outfile: 'out/app/main.mjs' },
+    { ...forNode, entryPoints: ['electron/cli/main.ts'], outdir: 'out/cli' },
+    { ...forNode, entryPoints: ['electron/shell/main.ts'], outdir: 'out/app' },
     {
       ...shared,
       entryPoints: ['electron/shell/preload.ts'],
@@ -104,7 +113,6 @@ export async function bundle() {
   if (isStamped(STAMP, hash)) return
 
   const { build } = await import('esbuild')
-  rmSync(STAMP, { force: true })
   const startedMs = Date.now()
   const present = bundles().filter(({ entryPoints }) => {
     const isThere = entryPoints.every((entry) => existsSync(join(ROOT, entry)))
@@ -115,6 +123,14 @@ export async function bundle() {
   const problems = done.flatMap((one) => (one.status === 'rejected' ? [String(one.reason?.message ?? one.reason)] : []))
   if (problems.length > 0) throw new SetupError(problems.join('\n'))
 
+  rmSync(OUT, { recursive: true, force: true })
+  for (const { path, contents } of done.flatMap((one) =>
+    one.status === 'fulfilled' ? (one.value.outputFiles ?? []) : [],
+  )) {
+    mkdirSync(dirname(path), { recursive: true })
+    writeFileSync(path, contents)
+  }
+  if (existsSync(join(OUT, 'cli', 'main.mjs'))) writeFileSync(join(OUT, 'cli.mjs'), "import './cli/main.mjs'\n")
   mkdirSync(join(OUT, 'app', 'renderer'), { recursive: true })
   for (const [from, to] of COPIES) {
     if (!existsSync(join(ROOT, from))) continue

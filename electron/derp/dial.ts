@@ -14,6 +14,7 @@ const DIAL_MS = 1_500
 /** How long one address may take before the next is tried beside it (RFC 8305). */
 const NEXT_ADDRESS_MS = 250
 
+const MAX_CHAIN = 10
 const PIN_PREFIX = 'sha256-raw:'
 
 /**
@@ -73,7 +74,7 @@ function pinProblem(tls: TLSSocket, pin: string, hostName: string): string | und
   const certificate = tls.getPeerX509Certificate()
   if (!certificate) return 'no certificate was presented.'
   if (sha256RawOf(certificate) !== pin.toLowerCase()) return 'its certificate is not the one pinned in the DERP map.'
-  if (issuerOf(certificate)) return 'it presents a chain where the DERP map pins a single certificate.'
+  if (certificatesBesides(certificate) > 0) return 'it presents a chain where the DERP map pins a single certificate.'
   const now = Date.now()
   if (now < Date.parse(certificate.validFrom) || now > Date.parse(certificate.validTo))
     return `its certificate is valid from ${certificate.validFrom} to ${certificate.validTo} only.`
@@ -82,10 +83,16 @@ function pinProblem(tls: TLSSocket, pin: string, hostName: string): string | und
   return undefined
 }
 
-/** Another certificate of the presented chain that issued this one. Certificates that fit nowhere are not seen here. */
-function issuerOf(certificate: X509Certificate): X509Certificate | undefined {
-  const issuer = certificate.issuerCertificate
-  return issuer && issuer.fingerprint256 !== certificate.fingerprint256 ? issuer : undefined
+/**
+ * Certificates that were presented after the first one, without those that only announce a DERP key to clients that know of
+ * them. Node calls the next one of the presented chain the issuer, whoever issued what.
+ */
+function certificatesBesides(first: X509Certificate): number {
+  let count = 0
+  let next = first.issuerCertificate
+  for (let i = 0; next && i < MAX_CHAIN; i++, next = next.issuerCertificate)
+    if (next.fingerprint256 !== first.fingerprint256 && !/^CN=derpkey[0-9a-f]{64}$/m.test(next.subject)) count++
+  return count
 }
 
 async function dialTcp(node: DerpNode, signal: AbortSignal): Promise<Socket> {

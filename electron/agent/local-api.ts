@@ -36,7 +36,12 @@ export class LocalApi {
     this.#path = path
   }
 
-  /** Throws 'agent/already-running' when another agent answers there. */
+  /** Throws 'agent/already-running' when another agent answers at `path`: to be asked before anything is opened. */
+  static async assertFree(path: string): Promise<void> {
+    await removeDeadSocket(path)
+  }
+
+  /** Throws 'agent/already-running' or 'agent/no-socket'. */
   static async listen(path: string, source: LocalApiSource, log: Logger): Promise<LocalApi> {
     ensurePrivateFolder(dirname(path))
     await removeDeadSocket(path)

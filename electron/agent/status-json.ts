@@ -49,7 +49,7 @@ function healthLines(snapshot: AgentSnapshot): string[] {
 function selfJson(self: SelfView, snapshot: AgentSnapshot): Record<string, unknown> {
   return {
     ...common(self),
-    UserID: self.ownerId,
+    UserID: userNumber(self.ownerId),
     AllowedIPs: self.addresses.map(singleAddress),
     Addrs: self.endpoints,
     CurAddr: '',
@@ -73,7 +73,7 @@ function peerJson(peer: PeerView, snapshot: AgentSnapshot, traffic: TrafficView)
   const counted = traffic.peers[peer.id]
   return {
     ...common(peer),
-    UserID: peer.ownerId,
+    UserID: userNumber(peer.ownerId),
     AllowedIPs: peer.allowedIps,
     ...(peer.tags.length > 0 ? { Tags: peer.tags } : {}),
     Addrs: [],
@@ -125,8 +125,8 @@ function common(node: SelfView | PeerView): Record<string, unknown> {
 
 function users(snapshot: AgentSnapshot): Record<string, unknown> {
   const profiles: Record<string, unknown> = {}
-  const add = (id: number, login: string, name: string): void => {
-    profiles[String(id)] = { ID: id, LoginName: login, DisplayName: name }
+  const add = (id: string, login: string, name: string): void => {
+    profiles[id] = { ID: userNumber(id), LoginName: login, DisplayName: name }
   }
   for (const peer of Object.values(snapshot.peers)) add(peer.ownerId, peer.ownerLogin, peer.ownerName)
   if (snapshot.self && snapshot.tailnet)
@@ -136,6 +136,9 @@ function users(snapshot: AgentSnapshot): Record<string, unknown> {
 
 const regionCode = (snapshot: AgentSnapshot, region: number | undefined): string =>
   region === undefined ? '' : (snapshot.derpRegions[region]?.code ?? '')
+
+/** A number in this document, whatever precision it loses past 2^53: its readers expect one. */
+const userNumber = (id: string): number => Number(id) || 0
 
 const singleAddress = (address: string): string => `${address}/${address.includes(':') ? 128 : 32}`
 

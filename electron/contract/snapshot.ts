@@ -79,6 +79,8 @@ export interface PathView {
   readonly latencyMs: number | undefined
   /** True while candidates are being tried. */
   readonly looking: boolean
+  /** No traffic within the session window (45 s): `kind` then says what the next packet would take. */
+  readonly idle: boolean
   /** Wall-clock ms since this path is used. */
   readonly sinceAt: number
   readonly reason: string

@@ -1,0 +1,308 @@
+// The mesh node: owns the state on disk and the snapshot, carries out wishes (up, down, logout), and keeps one session going
+// while the wish is "on".
+
+import { randomBytes } from 'node:crypto'
+import type { Clock } from '../base/clock.ts'
+import { CodedError, isCoded, messageOf } from '../base/errors.ts'
+import { Listeners } from '../base/lifetime.ts'
+import type { Logger } from '../base/log.ts'
+import { VERSION } from '../base/version.ts'
+import type { AgentHandlers, PingArgument, PingReply, UpArgument } from '../contract/calls.ts'
+import type { AgentEvent, AgentSnapshot, PeerTraffic, PeerView, TrafficView } from '../contract/snapshot.ts'
+import type { Dataplane, DataplaneOptions } from '../dataplane/dataplane.ts'
+import type { HostFacts } from '../os/host.ts'
+import type { HostNetwork } from '../os/host-network.ts'
+import { Session } from './session.ts'
+import { SnapshotStore } from './snapshot-store.ts'
+import { type AgentState, currentProfile, type Profile, StateFile, withProfile } from './state-file.ts'
+
+export interface AgentOptions {
+  readonly stateDir: string
+  readonly tunName: string
+  readonly udpPort: number
+  readonly clock: Clock
+  readonly log: Logger
+  readonly facts: HostFacts
+  readonly openDataplane: (options: DataplaneOptions) => Dataplane
+  readonly openHostNetwork: () => HostNetwork
+}
+
+/** Sent or received within this long counts as active (the field's session window, paths.md §5.7). */
+const ACTIVE_MS = 45_000
+
+export class Agent {
+  readonly #options: AgentOptions
+  readonly #file: StateFile
+  readonly #store = new SnapshotStore(VERSION)
+  readonly #events = new Listeners<AgentEvent>()
+  #session: Session | undefined
+  /** Wishes are carried out one after the other. */
+  #queue: Promise<unknown> = Promise.resolve()
+
+  readonly handlers: AgentHandlers = {
+    'agent.snapshot': () => Promise.resolve(this.snapshot()),
+    'agent.traffic': () => Promise.resolve(this.traffic()),
+    'agent.up': (wish) => this.#inTurn(() => this.#up(wish)),
+    'agent.down': () => this.#inTurn(() => this.#down()),
+    'agent.logout': () => this.#inTurn(() => this.#logout()),
+    'agent.ping': (question) => this.#ping(question),
+  }
+
+  private constructor(options: AgentOptions, file: StateFile) {
+    this.#options = options
+    this.#file = file
+  }
+
+  /** Reads the state and goes on where the last run stopped. Throws 'agent/state-…' when the state cannot be used. */
+  static async open(options: AgentOptions): Promise<Agent> {
+    const agent = new Agent(options, await StateFile.open(options.stateDir))
+    const profile = currentProfile(agent.#file.state)
+    if (profile?.nodeKey && agent.#file.state.wantRunning) agent.#start(profile, {})
+    else agent.#rest()
+    return agent
+  }
+
+  snapshot(): AgentSnapshot {
+    return this.#store.now
+  }
+
+  onSnapshot(listener: (snapshot: AgentSnapshot) => void): () => void {
+    return this.#store.subscribe(listener)
+  }
+
+  onEvent(listener: (event: AgentEvent) => void): () => void {
+    return this.#events.add(listener)
+  }
+
+  traffic(): TrafficView {
+    const counters = this.#session?.counters()
+    const peers: Record<string, PeerTraffic> = {}
+    if (counters) {
+      const now = this.#options.clock.now()
+      for (const peer of Object.values(this.#store.now.peers)) {
+        const counted = counters.get(peer.nodeKey)
+        if (!counted) continue
+        const last = Math.max(counted.lastReceiveMs, counted.lastSendMs)
+        peers[peer.id] = {
+          rxBytes: counted.rxBytes,
+          txBytes: counted.txBytes,
+          lastHandshakeAt: counted.lastHandshakeAt,
+          active: last > 0 && now - last < ACTIVE_MS,
+        }
+      }
+    }
+    return { peers }
+  }
+
+  /** The machine's network changed, or it woke up. */
+  linkChanged(): void {
+    this.#session?.linkChanged()
+  }
+
+  /** Stops without changing the wish: the next start goes on. */
+  close(): Promise<void> {
+    return this.#inTurn(() => this.#stop())
+  }
+
+  async #up(wish: UpArgument): Promise<void> {
+    const before = currentProfile(this.#file.state)
+    const serverUrl = wish.serverUrl === undefined ? before?.serverUrl : normalServerUrl(wish.serverUrl)
+    if (serverUrl === undefined)
+      throw new CodedError(
+        'agent/no-server',
+        'Name the coordination server of the network to join: --login-server URL.',
+      )
+    const known = this.#file.state.profiles.find((profile) => profile.serverUrl === serverUrl)
+    const profile: Profile = {
+      id: known?.id ?? randomBytes(4).toString('hex'),
+      serverUrl,
+      nodeKey: known?.nodeKey,
+      oldNodeKey: known?.oldNodeKey,
+      lockSeed: known?.lockSeed ?? randomBytes(32),
+      hostname: wish.hostname ?? known?.hostname,
+      loginName: known?.loginName,
+    }
+    const running = this.#store.now.state === 'running' && before?.id === profile.id && wish.forceReauth !== true
+    if (running && profile.hostname === before.hostname && wish.authKey === undefined) return
+    await this.#stop()
+    await this.#file.update((state) => ({ ...withProfile(state, profile), wantRunning: true }))
+    this.#start(profile, { authKey: wish.authKey, forceReauth: wish.forceReauth === true })
+  }
+
+  async #down(): Promise<void> {
+    await this.#stop()
+    await this.#file.update((state) => ({ ...state, wantRunning: false }))
+    this.#rest()
+  }
+
+  async #logout(): Promise<void> {
+    const profile = currentProfile(this.#file.state)
+    if (!profile?.nodeKey) throw new CodedError('agent/not-logged-in', 'This machine is not logged in.')
+    let trouble: string | undefined
+    try {
+      await this.#sessionFor(profile).logOutAtServer()
+    } catch (error) {
+      // The login is forgotten here in any case; the server's own copy then waits for its expiry or its owner.
+      trouble = messageOf(error)
+    }
+    await this.#stop()
+    await this.#file.update((state) => ({
+      ...withProfile(state, { ...profile, nodeKey: undefined, oldNodeKey: undefined, loginName: undefined }),
+      wantRunning: false,
+    }))
+    this.#rest()
+    if (trouble !== undefined)
+      this.#events.emit({
+        type: 'notice',
+        code: 'agent/logout-unsaid',
+        text: `Logged out here, but the server could not be told: ${trouble}`,
+      })
+  }
+
+  #sessionFor(profile: Profile): Session {
+    return this.#session ?? this.#newSession(profile, {})
+  }
+
+  #start(profile: Profile, login: { authKey?: string | undefined; forceReauth?: boolean }): void {
+    this.#store.update(() => ({
+      state: 'starting',
+      waitingFor: 'the coordination server',
+      loginUrl: undefined,
+      problem: undefined,
+      warnings: [],
+      tailnet: undefined,
+      self: undefined,
+      peers: {},
+      controlHeardAt: undefined,
+      controlConnected: false,
+    }))
+    const session = this.#newSession(profile, login)
+    this.#session = session
+    session.run().catch((error: unknown) => {
+      if (this.#session !== session) return
+      this.#session = undefined
+      this.#fail(error)
+    })
+  }
+
+  #newSession(profile: Profile, login: { authKey?: string | undefined; forceReauth?: boolean }): Session {
+    return new Session({
+      ...this.#options,
+      log: this.#options.log,
+      profile,
+      machineKey: this.#file.state.machineKey,
+      authKey: login.authKey,
+      forceReauth: login.forceReauth === true,
+      store: this.#store,
+      events: this.#events,
+      saveProfile: (changed) => this.#file.update((state: AgentState) => withProfile(state, changed)),
+    })
+  }
+
+  /** A session ended by itself: say why, and rest in the state that fits. */
+  #fail(error: unknown): void {
+    const code = isCoded(error) ? error.code : 'internal/failed'
+    this.#options.log.warn('session ended', { code, error })
+    const profile = currentProfile(this.#file.state)
+    this.#store.update(() => ({
+      state:
+        profile?.nodeKey && code !== 'agent/key-refused' && code !== 'agent/key-expired' ? 'stopped' : 'needs-login',
+      waitingFor: undefined,
+      loginUrl: undefined,
+      problem: { code, message: messageOf(error) },
+      controlConnected: false,
+    }))
+  }
+
+  async #stop(): Promise<void> {
+    const session = this.#session
+    this.#session = undefined
+    await session?.close()
+  }
+
+  /** Off: by wish, or because nobody has logged in yet. */
+  #rest(): void {
+    const loggedIn = currentProfile(this.#file.state)?.nodeKey !== undefined
+    this.#store.update((now) => ({
+      state: loggedIn ? 'stopped' : 'needs-login',
+      waitingFor: undefined,
+      loginUrl: undefined,
+      problem: undefined,
+      warnings: [],
+      controlConnected: false,
+      ...(loggedIn ? {} : { tailnet: undefined, self: undefined, peers: {} }),
+      peers: loggedIn ? withoutPaths(now.peers) : {},
+    }))
+  }
+
+  async #ping({ target, timeoutMs }: PingArgument): Promise<PingReply> {
+    const session = this.#session
+    if (!session || this.#store.now.state !== 'running')
+      throw new CodedError('agent/not-running', 'Peerway is not connected. Connect first: peerway up')
+    const wanted = target.toLowerCase().replace(/\.$/, '')
+    const matches = (node: { name: string; dnsName: string; addresses: readonly string[] }): boolean =>
+      node.name.toLowerCase() === wanted || node.dnsName.toLowerCase() === wanted || node.addresses.includes(wanted)
+    const self = this.#store.now.self
+    if (self && matches(self)) throw new CodedError('agent/ping-self', `${target} is this machine.`)
+    const peer = Object.values(this.#store.now.peers).find(matches)
+    if (!peer) throw new CodedError('agent/unknown-node', `There is no machine "${target}" in this network.`)
+    const { latencyMs, via } = await session.ping(peer.nodeKey, timeoutMs)
+    return {
+      node: peer.name,
+      address: peer.addresses[0] ?? '',
+      latencyMs,
+      kind: via.kind,
+      via: via.kind === 'derp' ? (this.#store.now.derpRegions[via.region]?.code ?? String(via.region)) : via.endpoint,
+    }
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const next = this.#queue.then(work)
+    this.#queue = next.catch(() => {})
+    return next
+  }
+}
+
+function withoutPaths(peers: Readonly<Record<string, PeerView>>): Record<string, PeerView> {
+  const still: Record<string, PeerView> = {}
+  for (const [id, peer] of Object.entries(peers))
+    still[id] = {
+      ...peer,
+      path: {
+        ...peer.path,
+        kind: 'none',
+        via: undefined,
+        latencyMs: undefined,
+        looking: false,
+        idle: true,
+        reason: 'stopped',
+        reasonText: 'this computer is not connected',
+      },
+    }
+  return still
+}
+
+/** "home.example:8480" and "http://home.example:8480/" name the same server. Throws 'agent/bad-server-url'. */
+export function normalServerUrl(text: string): string {
+  const trimmed = text.trim()
+  let url: URL
+  try {
+    url = new URL(/^[a-z]+:\/\//i.test(trimmed) ? trimmed : `https://${trimmed}`)
+  } catch {
+    throw new CodedError(
+      'agent/bad-server-url',
+      `"${trimmed}" is not an address. It looks like https://net.example.org or http://192.168.1.10:8480.`,
+    )
+  }
+  if (
+    (url.protocol !== 'http:' && url.protocol !== 'https:') ||
+    url.hostname === '' ||
+    url.username !== '' ||
+    url.password !== ''
+  )
+    throw new CodedError(
+      'agent/bad-server-url',
+      `"${trimmed}" is not the address of a coordination server. It starts with https:// or http://.`,
+    )
+  return url.origin
+}

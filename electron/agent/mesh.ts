@@ -1,0 +1,277 @@
+// One node key's life on the wire: the data plane, the path finder and the DERP pool, wired to each other. It knows nothing
+// of logins; it is told the netmap and tells what it finds about paths and about the network it is in.
+
+import { lookup } from 'node:dns/promises'
+import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os'
+import type { Clock } from '../base/clock.ts'
+import { CodedError, messageOf } from '../base/errors.ts'
+import { Lifetime } from '../base/lifetime.ts'
+import type { Logger } from '../base/log.ts'
+import type { Netmap } from '../control/netmap.ts'
+import { DiscoPrivate, type NodePrivate, type NodePublic } from '../crypto/keys.ts'
+import type { Dataplane, DataplaneOptions, DataplaneRecord, PeerCounters } from '../dataplane/dataplane.ts'
+import { type DerpMap, regionsOf } from '../derp/derp-map.ts'
+import { DerpPool, type DerpRegionStatus } from '../derp/derp-pool.ts'
+import { measureHttpsLatency } from '../derp/https-latency.ts'
+import type { HostNetwork } from '../os/host-network.ts'
+import type { OwnEndpoint } from '../path/endpoints.ts'
+import { PathFinder } from '../path/path-finder.ts'
+import type { PathView } from '../path/path-view.ts'
+import type { NetInfo } from '../path/report.ts'
+import type { Node } from '../wire/tailcfg/node.ts'
+import { readTsmp, writeTsmp } from '../wire/tsmp/message.ts'
+import {
+  dataplanePeers,
+  filterRules,
+  hostConfig,
+  livePeers,
+  localPrefixes,
+  pathDerpMap,
+  pathPeers,
+  poolDerpMap,
+} from './netmap-config.ts'
+import { PeerIds } from './peer-ids.ts'
+
+/** IPv6's minimum: nothing inside needs fragmenting, and the outer packet fits nearly every path (paths.md §7.5). */
+export const MTU_BYTES = 1280
+/** The mark that keeps our own packets out of the tunnel's routes. */
+const FIREWALL_MARK = 0x80000
+
+export interface MeshOptions {
+  readonly nodeKey: NodePrivate
+  readonly tunName: string
+  readonly udpPort: number
+  readonly clock: Clock
+  readonly log: Logger
+  readonly openDataplane: (options: DataplaneOptions) => Dataplane
+  readonly hostNetwork: HostNetwork
+  readonly listener: MeshListener
+}
+
+export interface MeshListener {
+  onEndpoints(endpoints: readonly OwnEndpoint[]): void
+  onNetInfo(netInfo: NetInfo): void
+  /** A peer's path changed; the key is the node key's text. */
+  onPath(nodeKey: string, path: PathView): void
+  onDerpStatus(status: readonly DerpRegionStatus[]): void
+  /** The data plane died; the mesh must be closed and opened anew. */
+  onFatal(problem: CodedError): void
+  controlConnected(): boolean
+}
+
+export class Mesh {
+  readonly discoKey = DiscoPrivate.generate()
+  readonly tunName: string
+  readonly #options: MeshOptions
+  readonly #log: Logger
+  readonly #lifetime = new Lifetime()
+  readonly #ids = new PeerIds()
+  readonly #keys = new Map<number, NodePublic>()
+  readonly #dataplane: Dataplane
+  readonly #derp: DerpPool
+  readonly #paths: PathFinder
+  #netmap: Netmap | undefined
+  #regions: DerpMap = {}
+  #started = false
+
+  /** Opens the device and sockets; throws the data plane's CodedError when it cannot. */
+  constructor(options: MeshOptions) {
+    this.#options = options
+    this.#log = options.log.scoped('mesh')
+    this.#dataplane = options.openDataplane({
+      privateKey: options.nodeKey.secretBytes(),
+      tun: { kind: 'name', name: options.tunName, mtuBytes: MTU_BYTES },
+      udpPort: options.udpPort,
+      firewallMark: FIREWALL_MARK,
+    })
+    this.#lifetime.defer(() => this.#dataplane.close())
+    this.tunName = this.#dataplane.tunName
+    this.#lifetime.defer(() => options.hostNetwork.close())
+    this.#derp = new DerpPool({
+      nodeKey: options.nodeKey,
+      clock: options.clock,
+      log: options.log.scoped('derp'),
+      onDisco: (region, from, bytes) => this.#paths.handleDerpDisco(region, from, bytes),
+      onWireGuard: (region, chunk, spans) => this.#dataplane.injectDerp(region, chunk, spans),
+      onStatus: (status) => options.listener.onDerpStatus(status),
+    })
+    this.#lifetime.defer(() => this.#derp.close())
+    this.#paths = new PathFinder({
+      clock: options.clock,
+      log: options.log.scoped('path'),
+      nodeKey: options.nodeKey.public,
+      discoKey: this.discoKey,
+      io: {
+        sendUdp: (endpoint, bytes, geneve) => this.#dataplane.sendRaw(endpoint, bytes, geneve),
+        sendDerp: (region, to, bytes) => this.#derp.send(region, to.bytes, bytes, 'disco'),
+        setPath: (peer, spec) => this.#dataplane.setPath(peer, spec),
+        trust: (peer, untilMs) => this.#dataplane.trust(peer, untilMs),
+        interfaces: () => withoutInterface(networkInterfaces(), this.tunName),
+        ports: () => this.#dataplane.ports,
+        resolve: resolveHost,
+        httpsLatency: (region, signal) => this.#httpsLatency(region, signal),
+        derpHeardAtMs: (region) => this.#derp.status().find((status) => status.region === region)?.lastFrameMs,
+        controlConnected: () => options.listener.controlConnected(),
+      },
+      events: {
+        onEndpoints: (endpoints) => options.listener.onEndpoints(endpoints),
+        onNetInfo: (_, netInfo) => options.listener.onNetInfo(netInfo),
+        onHomeRegion: (region) => this.#derp.setHome(region),
+        onPath: (peer, path) => {
+          const key = this.#ids.keyOf(peer)
+          if (key !== undefined) options.listener.onPath(key, path)
+        },
+      },
+    })
+    this.#lifetime.defer(() => this.#paths.close())
+    this.#dataplane.onRecords((records) => {
+      for (const record of records) this.#take(record)
+    })
+  }
+
+  /** Makes everything below look like `netmap`. Throws what the host network throws. */
+  async apply(netmap: Netmap): Promise<void> {
+    const before = this.#netmap
+    this.#netmap = netmap
+    const peers = livePeers(netmap, this.#options.clock.wallNow())
+    this.#learnKeys(peers)
+    if (before?.derpMap !== netmap.derpMap) {
+      this.#regions = poolDerpMap(netmap.derpMap)
+      this.#derp.setMap(this.#regions)
+      this.#paths.setDerpMap(pathDerpMap(netmap.derpMap))
+    }
+    // The data plane first: it has to know a peer before its path is set.
+    this.#dataplane.setPeers(dataplanePeers(peers, this.#ids))
+    this.#paths.setPeers(pathPeers(peers, this.#ids))
+    this.#dataplane.setFilter(filterRules(netmap), localPrefixes(netmap))
+    if (!this.#started) {
+      this.#started = true
+      this.#paths.start()
+    }
+    const tun = { name: this.tunName, mtuBytes: MTU_BYTES }
+    await this.#options.hostNetwork.set(hostConfig(netmap, peers, tun, FIREWALL_MARK))
+  }
+
+  #learnKeys(peers: readonly Node[]): void {
+    this.#keys.clear()
+    for (const peer of peers) this.#keys.set(this.#ids.of(peer.key.text), peer.key)
+    this.#ids.keepOnly(new Set(peers.map((peer) => peer.key.text)))
+  }
+
+  async #httpsLatency(id: number, signal: AbortSignal): Promise<number> {
+    const region = regionsOf(this.#regions).get(id)
+    if (!region) throw new CodedError('path/no-region', `There is no DERP region ${id}.`)
+    return measureHttpsLatency(region, { signal })
+  }
+
+  #take(record: DataplaneRecord): void {
+    switch (record.kind) {
+      case 'disco':
+        this.#paths.handleDisco(record)
+        break
+      case 'stun':
+        this.#paths.handleStun(record)
+        break
+      case 'geneve-control':
+        // Peer relay handshakes: no relay is asked for yet, so none is expected.
+        break
+      case 'derp-out': {
+        const to = this.#keys.get(record.peer)
+        if (to) this.#derp.send(record.region, to.bytes, record.bytes, 'wireguard')
+        break
+      }
+      case 'tsmp':
+        this.#takeTsmp(record.peer, record.bytes)
+        break
+      case 'need-path':
+      case 'peer-active':
+        this.#paths.noteActive(record.peer)
+        break
+      case 'path-stale':
+        this.#paths.noteStale(record.peer)
+        break
+      case 'send-error':
+        this.#paths.noteSendError(record.endpoint, record.errno)
+        break
+      case 'peer-seen':
+        this.#paths.noteSeen(record.peer, {
+          ...(record.endpoint === undefined ? {} : { endpoint: record.endpoint }),
+          ...(record.region === undefined ? {} : { region: record.region }),
+        })
+        break
+      case 'handshake':
+      case 'handshake-failed':
+        this.#log.debug(record.kind, { peer: record.peer })
+        break
+      case 'fatal':
+        this.#options.listener.onFatal(
+          new CodedError('dataplane/failed', `The network engine stopped: ${record.message}. Peerway starts it anew.`),
+        )
+        break
+    }
+  }
+
+  /** Answers a ping of the data plane; other messages are read and left (paths.md §7.6). */
+  #takeTsmp(peer: number, ipPacket: Uint8Array): void {
+    try {
+      const { source, destination, message } = readTsmp(ipPacket)
+      if (message.kind !== 'ping') return
+      const pong = writeTsmp({
+        source: destination,
+        destination: source,
+        message: { kind: 'pong', data: message.data, peerApiPort: 0 },
+      })
+      this.#dataplane.sendTunnel(peer, pong)
+    } catch (error) {
+      this.#log.debug('TSMP message left aside', { error: messageOf(error) })
+    }
+  }
+
+  /** Rejects with a 'path/…' code, 'path/no-answer' when none came in time. */
+  ping(nodeKey: string, timeoutMs: number): ReturnType<PathFinder['ping']> {
+    return this.#paths.ping(this.#ids.of(nodeKey), { timeoutMs })
+  }
+
+  get endpoints(): readonly OwnEndpoint[] {
+    return this.#paths.endpoints
+  }
+
+  derpStatus(): readonly DerpRegionStatus[] {
+    return this.#derp.status()
+  }
+
+  get homeRegion(): number | undefined {
+    return this.#paths.homeRegion
+  }
+
+  /** By the node key's text. */
+  counters(): Map<string, PeerCounters> {
+    const all = new Map<string, PeerCounters>()
+    for (const counted of this.#dataplane.counters().peers) {
+      const key = this.#ids.keyOf(counted.id)
+      if (key !== undefined) all.set(key, counted)
+    }
+    return all
+  }
+
+  /** The machine's network changed or it woke up. */
+  linkChanged(): void {
+    this.#dataplane.rebind(this.#options.udpPort)
+    this.#paths.linkChanged({ rebound: true })
+    this.#derp.linkChanged()
+  }
+
+  close(): Promise<void> {
+    return this.#lifetime.end()
+  }
+}
+
+function withoutInterface(all: NodeJS.Dict<NetworkInterfaceInfo[]>, name: string): NodeJS.Dict<NetworkInterfaceInfo[]> {
+  const { [name]: _, ...others } = all
+  return others
+}
+
+/** All addresses of a name; none when it does not exist. */
+async function resolveHost(host: string): Promise<readonly string[]> {
+  return (await lookup(host, { all: true })).map(({ address }) => address)
+}

@@ -1,0 +1,123 @@
+// From the netmap to what each part below has to be told. Pure.
+
+import { isTailnetAddress } from '../base/endpoint.ts'
+import type { Netmap } from '../control/netmap.ts'
+import type { DataplanePeer, FilterRule } from '../dataplane/dataplane.ts'
+import type { DerpMap as PoolDerpMap } from '../derp/derp-map.ts'
+import type { HostConfig } from '../os/host-network.ts'
+import type { DerpMap as PathDerpMap } from '../path/derp-map.ts'
+import type { PathPeer } from '../path/path-io.ts'
+import { type DerpMap, derpMap as derpMapShape } from '../wire/tailcfg/derp-map.ts'
+import type { FilterRule as WireFilterRule } from '../wire/tailcfg/filter-rule.ts'
+import type { Node } from '../wire/tailcfg/node.ts'
+import type { PeerIds } from './peer-ids.ts'
+
+/** Peers that may be talked to: a key that has run out is cut off by every node's own clock (control.md §4.8). */
+export function livePeers(netmap: Netmap, nowWallMs: number): Node[] {
+  return [...netmap.peers.values()].filter((peer) => !isExpired(peer, netmap, nowWallMs) && !peer.key.isZero)
+}
+
+export function isExpired(node: Node, netmap: Netmap, nowWallMs: number): boolean {
+  return node.expired || (node.keyExpiryMs !== undefined && node.keyExpiryMs <= nowWallMs + netmap.clockOffsetMs)
+}
+
+/**
+ * Only single tailnet addresses lead into the tunnel: routes to other networks are taken when the person accepts them, which
+ * no setting does yet. So a peer cannot claim traffic for, or send from, addresses that are not its own.
+ */
+function ownPrefixes(node: Node): string[] {
+  return node.addresses.filter((prefix) => {
+    const [address = '', bits] = prefix.split('/')
+    return isTailnetAddress(address) && (bits === undefined || bits === (address.includes(':') ? '128' : '32'))
+  })
+}
+
+export function dataplanePeers(peers: readonly Node[], ids: PeerIds): DataplanePeer[] {
+  return peers.map((peer) => ({
+    id: ids.of(peer.key.text),
+    publicKey: peer.key.bytes,
+    allowedIps: ownPrefixes(peer),
+    // NATs are kept open by disco heartbeats and STUN, never by WireGuard (paths.md §7.2).
+    persistentKeepaliveSeconds: 0,
+  }))
+}
+
+export function pathPeers(peers: readonly Node[], ids: PeerIds): PathPeer[] {
+  return peers.map((peer) => ({
+    id: ids.of(peer.key.text),
+    nodeKey: peer.key,
+    discoKey: peer.discoKey,
+    endpoints: peer.endpoints,
+    homeRegion: peer.homeDerp === 0 ? undefined : peer.homeDerp,
+  }))
+}
+
+/** The inbound rules as the data plane takes them. One rule of the obsolete form denies everything, as in the reference. */
+export function filterRules(netmap: Netmap): FilterRule[] {
+  const rules: FilterRule[] = []
+  for (const rule of netmap.packetFilter) {
+    if (isObsolete(rule)) return []
+    if (rule.dstPorts.length === 0) continue
+    rules.push({
+      sources: rule.srcIps.flatMap((source) =>
+        source.startsWith('cap:') ? holdersOf(source.slice(4), netmap) : [source],
+      ),
+      destinations: rule.dstPorts.map(({ ip, ports }) => ({ ip, firstPort: ports.first, lastPort: ports.last })),
+      protocols: rule.ipProto.filter((protocol) => protocol >= 0 && protocol <= 255),
+    })
+  }
+  return rules
+}
+
+const isObsolete = (rule: WireFilterRule): boolean =>
+  rule.srcBits.length > 0 || rule.dstPorts.some(({ bits }) => bits !== undefined && bits !== null)
+
+/** Addresses of the peers that have a node capability. */
+function holdersOf(capability: string, netmap: Netmap): string[] {
+  return [...netmap.peers.values()].filter((peer) => peer.capMap.has(capability)).flatMap(ownPrefixes)
+}
+
+/** What inbound packets may be for: our own addresses. */
+export const localPrefixes = (netmap: Netmap): string[] => ownPrefixes(netmap.self)
+
+export function hostConfig(
+  netmap: Netmap,
+  peers: readonly Node[],
+  tun: { name: string; mtuBytes: number },
+  firewallMark: number,
+): HostConfig {
+  return {
+    tunName: tun.name,
+    mtuBytes: tun.mtuBytes,
+    addresses: ownPrefixes(netmap.self),
+    routes: [...new Set(peers.flatMap(ownPrefixes))],
+    firewallMark,
+  }
+}
+
+/** The map under its JSON names, as the DERP pool reads it. */
+export const poolDerpMap = (map: DerpMap): PoolDerpMap => derpMapShape.write(map) as PoolDerpMap
+
+export function pathDerpMap(map: DerpMap): PathDerpMap {
+  return {
+    regions: [...(map.regions ?? [])].map(([id, region]) => ({
+      id,
+      nodes: region.nodes.map((node) => ({
+        name: node.name,
+        hostName: node.hostName,
+        ipv4: node.ipv4,
+        ipv6: node.ipv6,
+        stunPort: node.stunPort,
+        stunTestIp: node.stunTestIp,
+      })),
+      noMeasureNoHome: region.noMeasureNoHome,
+      avoid: region.avoid,
+      ...scoreOf(map, id),
+    })),
+  }
+}
+
+function scoreOf(map: DerpMap, region: number): { score?: number } {
+  const score = map.homeParams?.regionScore?.get(region)
+  return score !== undefined && score > 0 ? { score } : {}
+}

@@ -1,0 +1,19 @@
+import { systemClock } from '../base/clock.ts'
+import type { Logger } from '../base/log.ts'
+import { openDataplane } from '../dataplane/native-dataplane.ts'
+import { hostFacts, openHostNetwork } from '../os/host.ts'
+import { Agent } from './agent.ts'
+
+export interface AgentPlace {
+  readonly stateDir: string
+  /** Name of the network device, at most 15 characters. */
+  readonly tunName: string
+  /** 0 lets the system pick one. */
+  readonly udpPort: number
+  readonly log: Logger
+}
+
+/** The agent on this very machine, with its real clock, device and network. */
+export function openAgent(place: AgentPlace): Promise<Agent> {
+  return Agent.open({ ...place, clock: systemClock, facts: hostFacts(), openDataplane, openHostNetwork })
+}

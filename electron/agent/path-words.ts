@@ -1,0 +1,39 @@
+import { networkInterfaces } from 'node:os'
+import { ipToBytes, parsePrefix, prefixContains, splitEndpoint } from '../base/endpoint.ts'
+import type { PathView } from '../contract/snapshot.ts'
+import type { PathView as FinderView } from '../path/path-view.ts'
+
+/** A search for a direct path is worth the word "looking" only this long; after that it goes on quietly. */
+const LOOKING_MS = 10_000
+
+export function contractPath(view: FinderView, regionCode: (region: number) => string, nowWallMs: number): PathView {
+  return {
+    kind: view.kind,
+    lan: view.kind === 'direct' && view.endpoint !== undefined && isOnLink(view.endpoint, ownNetworks()),
+    via: view.kind === 'derp' ? (view.region === undefined ? undefined : regionCode(view.region)) : view.endpoint,
+    latencyMs: view.latencyMs,
+    looking: view.active && view.kind !== 'direct' && nowWallMs - view.sinceWallMs < LOOKING_MS,
+    idle: !view.active,
+    sinceAt: view.sinceWallMs,
+    reason: view.reason,
+    reasonText: view.reasonText,
+  }
+}
+
+/** The CIDRs of this machine's interfaces. */
+function ownNetworks(): string[] {
+  return Object.values(networkInterfaces()).flatMap((addresses) =>
+    (addresses ?? []).flatMap(({ cidr, internal }) => (cidr !== null && !internal ? [cidr] : [])),
+  )
+}
+
+/** True when the endpoint lies in a network this machine is in itself. */
+export function isOnLink(endpoint: string, networks: readonly string[]): boolean {
+  const address = ipToBytes(splitEndpoint(endpoint)?.address ?? '')
+  if (!address) return false
+  return networks.some((network) => {
+    const prefix = parsePrefix(network)
+    // A single address is no network that others could be in.
+    return prefix !== undefined && prefix.bits < prefix.bytes.length * 8 && prefixContains(prefix, address)
+  })
+}

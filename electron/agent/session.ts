@@ -1,0 +1,363 @@
+// One login's time online: log in, open the mesh, follow the map, until closed. What goes wrong for good is thrown by `run`.
+
+import type { Clock } from '../base/clock.ts'
+import { CodedError } from '../base/errors.ts'
+import type { Listeners } from '../base/lifetime.ts'
+import type { Logger } from '../base/log.ts'
+import { VERSION } from '../base/version.ts'
+import type { AgentEvent, PathView, Problem } from '../contract/snapshot.ts'
+import { ControlClient, type ControlStatus } from '../control/control-client.ts'
+import type { Netmap } from '../control/netmap.ts'
+import type { MachinePrivate, NodePrivate } from '../crypto/keys.ts'
+import type { Dataplane, DataplaneOptions, PeerCounters } from '../dataplane/dataplane.ts'
+import type { DerpRegionStatus } from '../derp/derp-pool.ts'
+import type { HostFacts } from '../os/host.ts'
+import type { HostNetwork } from '../os/host-network.ts'
+import type { PathFinder } from '../path/path-finder.ts'
+import { type HostinfoInput, type NetInfo as WireNetInfo, netInfo as netInfoShape } from '../wire/tailcfg/hostinfo.ts'
+import { readMessage } from '../wire/tailcfg/schema.ts'
+import { logIn } from './login.ts'
+import { Mesh } from './mesh.ts'
+import { isExpired } from './netmap-config.ts'
+import { netmapViews, nodeIdOf } from './netmap-views.ts'
+import { contractPath } from './path-words.ts'
+import type { SnapshotStore } from './snapshot-store.ts'
+import type { Profile } from './state-file.ts'
+
+export interface SessionOptions {
+  readonly profile: Profile
+  readonly machineKey: MachinePrivate
+  readonly authKey: string | undefined
+  readonly forceReauth: boolean
+  readonly tunName: string
+  readonly udpPort: number
+  readonly clock: Clock
+  readonly log: Logger
+  readonly facts: HostFacts
+  readonly openDataplane: (options: DataplaneOptions) => Dataplane
+  readonly openHostNetwork: () => HostNetwork
+  readonly store: SnapshotStore
+  readonly events: Listeners<AgentEvent>
+  readonly saveProfile: (profile: Profile) => Promise<void>
+}
+
+/** A home DERP connection that is away is worth a warning only when it stays so. */
+const DERP_GRACE_MS = 10_000
+/** Snapshots are made at most this often: a burst of path changes is one repaint. */
+const PUBLISH_MS = 50
+/** How often expiry of keys and traffic are looked at. */
+const TICK_MS = 5_000
+
+export class Session {
+  readonly #options: SessionOptions
+  readonly #log: Logger
+  readonly #abort = new AbortController()
+  readonly #control: ControlClient
+  #mesh: Mesh | undefined
+  #profile: Profile
+  #netmap: Netmap | undefined
+  #netInfo: WireNetInfo | undefined
+  #endpoints: readonly { readonly endpoint: string; readonly type: number }[] = []
+  #isPolling = false
+  readonly #paths = new Map<string, PathView>()
+  #controlStatus: ControlStatus = { connected: false }
+  #derpProblem: Problem | undefined
+  #derpAwaySinceMs: number | undefined
+  #applying: Promise<void> = Promise.resolve()
+  #publishDue = false
+  #done: Promise<void> = Promise.resolve()
+  #fail: (error: unknown) => void = () => {}
+
+  constructor(options: SessionOptions) {
+    this.#options = options
+    this.#log = options.log.scoped('session')
+    this.#profile = options.profile
+    this.#control = new ControlClient({
+      serverUrl: options.profile.serverUrl,
+      machineKey: options.machineKey,
+      clock: options.clock,
+      log: options.log.scoped('control'),
+    })
+  }
+
+  /** Resolves when closed; rejects with the CodedError that ended it, after everything is undone. */
+  run(): Promise<void> {
+    const running = this.#run().finally(() => this.#release())
+    this.#done = running.catch(() => {})
+    return running.catch((error: unknown) => {
+      if (!this.#abort.signal.aborted) throw error
+    })
+  }
+
+  async #run(): Promise<void> {
+    const { store } = this.#options
+    const failed = new Promise<never>((_, reject) => {
+      this.#fail = reject
+    })
+    failed.catch(() => {})
+    const loggedIn = await this.#logIn()
+    this.#profile = {
+      ...this.#profile,
+      nodeKey: loggedIn.nodeKey,
+      oldNodeKey: loggedIn.oldNodeKey,
+      loginName: loggedIn.loginName ?? this.#profile.loginName,
+    }
+    await this.#options.saveProfile(this.#profile)
+    store.update(() => ({ waitingFor: 'the network map', problem: undefined }))
+    const mesh = this.#mesh
+    if (!mesh) throw new CodedError('internal/failed', 'The mesh was not opened.')
+    this.#isPolling = true
+    this.#tick()
+    await Promise.race([
+      failed,
+      this.#control.poll(
+        {
+          nodeKey: loggedIn.nodeKey.public,
+          discoKey: mesh.discoKey.public,
+          hostinfo: this.#hostinfo(),
+          endpoints: this.#endpoints,
+        },
+        (netmap) => this.#takeNetmap(netmap),
+        (status) => this.#takeControlStatus(status),
+        this.#abort.signal,
+      ),
+    ])
+  }
+
+  #logIn(): ReturnType<typeof logIn> {
+    const { store, authKey, forceReauth } = this.#options
+    return logIn(
+      this.#control,
+      {
+        nodeKey: this.#profile.nodeKey,
+        oldNodeKey: this.#profile.oldNodeKey,
+        lockSeed: this.#profile.lockSeed,
+        authKey,
+        hostinfo: this.#hostinfo(),
+        forceReauth,
+        onNodeKey: (nodeKey) => this.#openMesh(nodeKey),
+        onTrouble: (problem) => store.update(() => ({ problem })),
+        clock: this.#options.clock,
+      },
+      (loginUrl) =>
+        store.update(() => ({
+          loginUrl,
+          state: loginUrl === undefined ? 'starting' : 'needs-login',
+          waitingFor: loginUrl === undefined ? 'the coordination server' : 'someone to log in',
+          problem: undefined,
+        })),
+      this.#abort.signal,
+    )
+  }
+
+  async #openMesh(nodeKey: NodePrivate): Promise<void> {
+    await this.#mesh?.close()
+    this.#mesh = undefined
+    if (this.#abort.signal.aborted) return
+    const options = this.#options
+    this.#mesh = new Mesh({
+      nodeKey,
+      tunName: options.tunName,
+      udpPort: options.udpPort,
+      clock: options.clock,
+      log: options.log,
+      openDataplane: options.openDataplane,
+      hostNetwork: options.openHostNetwork(),
+      listener: {
+        onEndpoints: (endpoints) => {
+          this.#endpoints = endpoints
+          this.#tellControl()
+        },
+        onNetInfo: (netInfo) => {
+          this.#netInfo = readMessage(netInfoShape, netInfo)
+          this.#tellControl()
+        },
+        onPath: (nodeKeyText, view) =>
+          this.#takePath(nodeKeyText, contractPath(view, this.#regionCode, options.clock.wallNow())),
+        onDerpStatus: (status) => this.#takeDerpStatus(status),
+        onFatal: (problem) => this.#fail(problem),
+        controlConnected: () => this.#controlStatus.connected,
+      },
+    })
+  }
+
+  readonly #regionCode = (region: number): string =>
+    this.#netmap?.derpMap.regions?.get(region)?.regionCode || String(region)
+
+  #hostinfo(): HostinfoInput {
+    const { facts } = this.#options
+    return {
+      ipnVersion: `${VERSION}-peerway`,
+      os: facts.os,
+      osVersion: facts.osVersion,
+      goArch: facts.arch,
+      hostname: this.#profile.hostname ?? facts.hostname,
+      noLogsNoSupport: true,
+      ...(this.#netInfo ? { netInfo: this.#netInfo } : {}),
+    }
+  }
+
+  #tellControl(): void {
+    if (this.#isPolling) this.#control.update({ hostinfo: this.#hostinfo(), endpoints: this.#endpoints })
+    this.#publish()
+  }
+
+  #takeNetmap(netmap: Netmap): void {
+    // Applied one after the other; a newer one that came meanwhile replaces those that wait.
+    const isNext = this.#netmap === undefined
+    this.#netmap = netmap
+    this.#applying = this.#applying.then(async () => {
+      if (this.#abort.signal.aborted || this.#netmap !== netmap) return
+      try {
+        await this.#mesh?.apply(netmap)
+        this.#forgetGonePeers(netmap)
+        this.#publish()
+      } catch (error) {
+        this.#fail(error)
+      }
+    })
+    if (isNext) this.#log.info('first netmap', { peers: netmap.peers.size })
+  }
+
+  #forgetGonePeers(netmap: Netmap): void {
+    const present = new Set([...netmap.peers.values()].map((peer) => peer.key.text))
+    for (const key of this.#paths.keys()) if (!present.has(key)) this.#paths.delete(key)
+  }
+
+  #takeControlStatus(status: ControlStatus): void {
+    this.#controlStatus = status
+    this.#publish()
+  }
+
+  #takePath(nodeKey: string, path: PathView): void {
+    const before = this.#paths.get(nodeKey)
+    this.#paths.set(nodeKey, path)
+    if (before && before.kind !== path.kind) {
+      const peer = [...(this.#netmap?.peers.values() ?? [])].find((node) => node.key.text === nodeKey)
+      if (peer)
+        this.#options.events.emit({
+          type: 'path-changed',
+          peer: nodeIdOf(peer),
+          from: before.kind,
+          to: path.kind,
+          reasonText: path.reasonText,
+        })
+    }
+    this.#publish()
+  }
+
+  #takeDerpStatus(status: readonly DerpRegionStatus[]): void {
+    const home = status.find(({ isHome }) => isHome)
+    if (!home || home.connected) {
+      this.#derpAwaySinceMs = undefined
+      this.#derpProblem = undefined
+    } else {
+      this.#derpAwaySinceMs ??= this.#options.clock.now()
+      if (this.#options.clock.now() - this.#derpAwaySinceMs >= DERP_GRACE_MS)
+        this.#derpProblem = {
+          code: home.errorCode ?? 'derp/unreachable',
+          message:
+            `The DERP server ${this.#regionCode(home.region)} cannot be reached: machines without a direct path are cut off. ${home.errorText ?? ''}`.trim(),
+        }
+    }
+    this.#publish()
+  }
+
+  /** Looks at what changes with time alone: keys that run out, a DERP server that stays away. */
+  #tick(): void {
+    if (this.#abort.signal.aborted) return
+    const netmap = this.#netmap
+    const nowWallMs = this.#options.clock.wallNow()
+    if (netmap && isExpired(netmap.self, netmap, nowWallMs)) {
+      this.#fail(
+        new CodedError('agent/key-expired', "This machine's key has run out. Log in again: peerway up --force-reauth"),
+      )
+      return
+    }
+    if (this.#derpAwaySinceMs !== undefined) this.#takeDerpStatus(this.#mesh?.derpStatus() ?? [])
+    this.#options.clock.after(TICK_MS, () => this.#tick())
+  }
+
+  #publish(): void {
+    if (this.#publishDue || this.#abort.signal.aborted) return
+    this.#publishDue = true
+    this.#options.clock.after(PUBLISH_MS, () => {
+      this.#publishDue = false
+      if (!this.#abort.signal.aborted) this.#publishNow()
+    })
+  }
+
+  #publishNow(): void {
+    const { store, clock } = this.#options
+    const netmap = this.#netmap
+    const { connected, problem, heardAtWallMs } = this.#controlStatus
+    const base = { controlConnected: connected, controlHeardAt: heardAtWallMs }
+    if (!netmap) {
+      store.update(() => ({ ...base, ...(problem ? { problem } : {}) }))
+      return
+    }
+    const views = netmapViews(netmap, {
+      serverUrl: this.#profile.serverUrl,
+      tunName: this.#mesh?.tunName,
+      endpoints: this.#endpoints.map(({ endpoint }) => endpoint),
+      homeRegion: this.#mesh?.homeRegion,
+      paths: this.#paths,
+      nowWallMs: clock.wallNow(),
+    })
+    const isAuthorized = netmap.self.machineAuthorized
+    store.update(() => ({
+      ...base,
+      ...views,
+      state: isAuthorized ? 'running' : 'starting',
+      waitingFor: isAuthorized ? undefined : "the owner's approval",
+      loginUrl: undefined,
+      problem: undefined,
+      warnings: this.#warnings(netmap, problem),
+    }))
+  }
+
+  #warnings(netmap: Netmap, controlProblem: Problem | undefined): Problem[] {
+    const warnings: Problem[] = []
+    if (controlProblem && !this.#controlStatus.connected) warnings.push(controlProblem)
+    if (this.#derpProblem) warnings.push(this.#derpProblem)
+    for (const line of netmap.health) warnings.push({ code: 'control/health', message: line })
+    for (const [id, message] of netmap.displayMessages)
+      warnings.push({ code: `control/${id}`, message: `${message.title}. ${message.text}`.trim() })
+    return warnings
+  }
+
+  ping(nodeKey: string, timeoutMs: number): ReturnType<PathFinder['ping']> {
+    if (!this.#mesh) throw new CodedError('agent/not-running', 'Peerway is not connected. Connect first: peerway up')
+    return this.#mesh.ping(nodeKey, timeoutMs)
+  }
+
+  counters(): ReadonlyMap<string, PeerCounters> {
+    return this.#mesh?.counters() ?? new Map()
+  }
+
+  linkChanged(): void {
+    this.#mesh?.linkChanged()
+  }
+
+  /** Expires the node key at the server. */
+  async logOutAtServer(): Promise<void> {
+    const { nodeKey } = this.#profile
+    if (nodeKey)
+      await this.#control.logout({ nodeKey: nodeKey.public, hostinfo: this.#hostinfo() }, AbortSignal.timeout(10_000))
+  }
+
+  async close(): Promise<void> {
+    this.#abort.abort(new CodedError('agent/stopped', 'Peerway was stopped.'))
+    await this.#done
+    await this.#release()
+  }
+
+  async #release(): Promise<void> {
+    this.#abort.abort(new CodedError('agent/stopped', 'Peerway was stopped.'))
+    await this.#applying
+    const mesh = this.#mesh
+    this.#mesh = undefined
+    this.#control.close()
+    await mesh?.close().catch((error: unknown) => this.#log.warn('closing the mesh failed', { error }))
+  }
+}

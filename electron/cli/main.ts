@@ -1,0 +1,73 @@
+// The command line's entry: finds the verb, prints help, turns errors into one line and an exit status.
+
+import { isCoded, messageOf } from '../base/errors.ts'
+import { agent } from './agent.ts'
+import { type Command, commandHelp, DONE, FAILED, parseCommand, UsageError, WRONG_USAGE } from './command.ts'
+import { ping } from './ping.ts'
+import { ip, status } from './status.ts'
+import { down, logout, up } from './up.ts'
+import { version } from './version.ts'
+
+const commands: readonly Command[] = [agent, up, down, logout, status, ip, ping, version]
+
+/** Verbs with verbs of their own; loaded only when used, so that `status` stays quick. */
+const families: Readonly<Record<string, { summary: string; run(args: readonly string[]): Promise<number> }>> = {
+  coord: {
+    summary: 'Runs and manages a coordination server: serve, users, auth-keys, nodes.',
+    run: async (args) => (await import('./coord.ts')).runCoord([...args]),
+  },
+  derp: {
+    summary: 'Runs a DERP server alone.',
+    run: async (args) => (await import('./derp.ts')).runDerp([...args]),
+  },
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const [verb = 'help', ...rest] = args
+  if (verb === 'help' || verb === '--help' || verb === '-h') return help(rest[0])
+  if (verb === '--version') return version.run({ values: {}, positionals: [] })
+  const family = Object.hasOwn(families, verb) ? families[verb] : undefined
+  if (family) return family.run(rest)
+  // Global options may stand before the verb, as in `peerway --socket PATH status`.
+  const [options, found, after] = splitAtVerb(args)
+  const command = commands.find(({ name }) => name === found)
+  if (!command) throw new UsageError(`There is no command "${found ?? verb}". "peerway help" lists them.`)
+  const call = parseCommand(command, [...options, ...after])
+  if (call === 'help') {
+    process.stdout.write(`${commandHelp(command)}\n`)
+    return DONE
+  }
+  return command.run(call)
+}
+
+function splitAtVerb(args: readonly string[]): [options: string[], verb: string | undefined, rest: string[]] {
+  let at = 0
+  while (at < args.length && args[at]?.startsWith('-')) at += args[at]?.includes('=') ? 1 : 2
+  return [args.slice(0, at), args[at], args.slice(at + 1)]
+}
+
+async function help(name: string | undefined): Promise<number> {
+  if (name === undefined) {
+    const lines: [string, string][] = [
+      ...commands.map((command): [string, string] => [command.name, command.summary]),
+      ...Object.entries(families).map(([family, { summary }]): [string, string] => [family, summary]),
+    ]
+    process.stdout.write(
+      `Peerway: a private network of your own.\n\nUsage:\n  peerway COMMAND [OPTIONS]\n\nCommands:\n${lines.map(([command, summary]) => `  ${command.padEnd(10)} ${summary}`).join('\n')}\n\nMore: peerway help COMMAND\n`,
+    )
+    return DONE
+  }
+  const command = commands.find((one) => one.name === name)
+  if (command) process.stdout.write(`${commandHelp(command)}\n`)
+  else if (Object.hasOwn(families, name)) return (await families[name]?.run(['--help'])) ?? FAILED
+  else throw new UsageError(`There is no command "${name}". "peerway help" lists them.`)
+  return DONE
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2))
+} catch (error) {
+  const code = isCoded(error) ? error.code : 'internal/failed'
+  process.stderr.write(`${messageOf(error)} [${code}]\n`)
+  process.exitCode = error instanceof UsageError ? WRONG_USAGE : FAILED
+}

@@ -3,9 +3,11 @@
 //   Certificate ::= SEQUENCE { tbs, signatureAlgorithm, signature }
 //   tbs         ::= SEQUENCE { [0] version 3, serial, algorithm, issuer, validity, subject, public key, [3] extensions }
 
-import { createPublicKey, sign, type KeyObject } from 'node:crypto'
-import { concat, utf8 } from '../base/bytes.ts'
+import { createPublicKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
+import { concat, toHex, utf8 } from '../base/bytes.ts'
 import { ipToBytes } from '../base/endpoint.ts'
+import type { NodePublic } from '../crypto/keys.ts'
+import { DERP_PROTOCOL_VERSION } from '../wire/derp/frame.ts'
 
 export interface CertificateRequest {
   /** ECDSA P-256 or Ed25519. */
@@ -65,6 +67,24 @@ export function selfSignedCertificate(request: CertificateRequest): string {
   // Both algorithms give the signature in the form that certificates hold.
   const signature = sign(isEd25519 ? undefined : 'sha256', tbs, request.privateKey)
   return pem(der(SEQUENCE, tbs, algorithm, der(BIT_STRING, Uint8Array.of(0), signature)))
+}
+
+/** Nobody checks the dates; the reference takes 30 days, but makes a new one only when it starts, as we do. */
+const ANNOUNCED_MS = 10 * 365 * 24 * 60 * 60 * 1000
+
+/**
+ * The certificate that a DERP server appends to its chain to announce its key, so that clients can log in without waiting
+ * for it (paths.md §3.1, "meta certificate"). It vouches for nothing, and validators pass over it.
+ */
+export function announcingCertificate(serverKey: NodePublic, wallNowMs = Date.now()): string {
+  return selfSignedCertificate({
+    privateKey: generateKeyPairSync('ed25519').privateKey,
+    commonName: `derpkey${toHex(serverKey.bytes)}`,
+    serial: Uint8Array.of(DERP_PROTOCOL_VERSION),
+    notBefore: new Date(wallNowMs - ANNOUNCED_MS),
+    notAfter: new Date(wallNowMs + ANNOUNCED_MS),
+    hosts: [],
+  })
 }
 
 function extensions(hosts: readonly string[]): Uint8Array[] {

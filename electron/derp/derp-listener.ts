@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { codeOf } from '../base/errors.ts'
+import { announcingCertificate } from './certificate.ts'
 import type { DerpServer } from './derp-server.ts'
 import { DerpError } from './errors.ts'
 import { answerOther } from './http-answers.ts'
@@ -38,10 +39,14 @@ const MAX_TCP_CONNECTIONS = 11_000
 /** Serves DERP on a TLS port of its own. Throws 'derp/port-in-use' or 'derp/cannot-listen'. */
 export async function listenDerp(options: DerpListenerOptions): Promise<DerpListener> {
   const { server, identity } = options
-  const https = createServer({
-    key: identity.key,
-    cert: identity.cert,
+  const announcement = announcingCertificate(server.publicKey)
+  const contextOf = ({ key, cert }: TlsKeyPair): { key: string; cert: string; minVersion: 'TLSv1.2' } => ({
+    key,
+    cert: `${cert.trim()}\n${announcement}`,
     minVersion: 'TLSv1.2',
+  })
+  const https = createServer({
+    ...contextOf(identity),
     handshakeTimeout: HANDSHAKE_MS,
     headersTimeout: HANDSHAKE_MS,
     requestTimeout: REQUEST_MS,
@@ -59,7 +64,7 @@ export async function listenDerp(options: DerpListenerOptions): Promise<DerpList
   return {
     port: bound.port,
     address: bound.address,
-    setIdentity: (next) => https.setSecureContext({ key: next.key, cert: next.cert, minVersion: 'TLSv1.2' }),
+    setIdentity: (next) => https.setSecureContext(contextOf(next)),
     close: async () => {
       const closed = new Promise<void>((resolve) => https.close(() => resolve()))
       await server.close()

@@ -1,0 +1,50 @@
+// What the administrative verbs of `peerway coord` share: where the server is, how long to wait, and how answers look.
+
+import { join } from 'node:path'
+import type { AdminCallName, AdminCallResult, CallArguments } from '../coord/admin/admin-calls.ts'
+import { administer } from '../coord/admin/open-admin.ts'
+import { defaultStateDir } from '../os/host.ts'
+import { type CommandCall, DONE, durationOption, type OptionSpecs, print, stringOption } from './command.ts'
+import { table } from './table.ts'
+
+const TIMEOUT_MS = 10_000
+
+export const adminOptions = {
+  state: { type: 'string' },
+  json: { type: 'boolean' },
+  timeout: { type: 'string' },
+} as const satisfies OptionSpecs
+
+export const adminOptionHelp = {
+  state: '--state DIR        where the server keeps its state',
+  json: '--json             one JSON document on stdout',
+  timeout: '--timeout D        how long to wait for a running server (10s)',
+}
+
+export function coordStateDir(call: CommandCall): string {
+  return stringOption(call, 'state') ?? join(defaultStateDir(), 'coord')
+}
+
+export function ask<N extends AdminCallName>(
+  call: CommandCall,
+  name: N,
+  args: CallArguments,
+): Promise<AdminCallResult<N>> {
+  return administer(coordStateDir(call), name, args, durationOption(call, 'timeout', TIMEOUT_MS))
+}
+
+/** The value as JSON when that was asked for, else as `text` tells it. */
+export function answer<T>(call: CommandCall, value: T, text: (value: T) => string): number {
+  const output = call.values['json'] === true ? JSON.stringify(value, null, 2) : text(value)
+  if (output !== '') print(output)
+  return DONE
+}
+
+export function list<T>(heads: readonly string[], rows: readonly T[], cells: (row: T) => readonly string[]): string {
+  return table([heads, ...rows.map(cells)])
+}
+
+/** "2026-01-01 12:00" in UTC; a dash for never. */
+export function when(time: string | undefined): string {
+  return time === undefined ? '-' : time.slice(0, 16).replace('T', ' ')
+}

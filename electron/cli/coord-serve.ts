@@ -1,0 +1,102 @@
+import { readFile } from 'node:fs/promises'
+import { isIP } from 'node:net'
+import { stderrLogger } from '../base/log.ts'
+import { CodedError, messageOf } from '../base/errors.ts'
+import { parseListen, type TlsFiles } from '../coord/http/listener.ts'
+import { coordStateDir } from './coord-admin.ts'
+import { startCoordHost, type Place } from './coord-host.ts'
+import { type Command, type CommandCall, DONE, print, remark, stringOption, UsageError } from './command.ts'
+import { untilTold } from './signals.ts'
+
+const DEFAULT_LISTEN = ':8480'
+const STUN_PORT = 3478
+
+export const serve: Command = {
+  name: 'coord serve',
+  summary: 'Runs a coordination server with DERP and STUN, and prints "ready URL".',
+  usage: [
+    'coord serve [--listen ADDR] [--url URL] [--state DIR] [--tls auto|off|CERT,KEY] [--stun ADDR|off] [--no-derp]',
+  ],
+  help: {
+    listen: '--listen ADDR      where machines and browsers connect (:8480)',
+    url: '--url URL          how they reach it; an address of this computer when left out',
+    state: '--state DIR        where users, nodes and keys are kept',
+    tls: '--tls auto|off|CERT,KEY   files of a certificate; auto answers TLS with a self-signed one',
+    derp: '--no-derp          no DERP server of its own',
+    'derp-listen': '--derp-listen ADDR   TLS address of the DERP server (the port after that of --listen)',
+    stun: '--stun ADDR        UDP address for STUN (:3478); "off" for none',
+    'base-domain': '--base-domain D    what node names hang under (home.peerway.internal); kept once set',
+  },
+  example: 'peerway coord serve --url http://192.168.1.10:8480',
+  options: {
+    listen: { type: 'string' },
+    url: { type: 'string' },
+    state: { type: 'string' },
+    tls: { type: 'string' },
+    derp: { type: 'boolean' },
+    'no-derp': { type: 'boolean' },
+    'derp-listen': { type: 'string' },
+    stun: { type: 'string' },
+    'base-domain': { type: 'string' },
+  },
+  positionals: [0, 0],
+  async run(call) {
+    const listen = placeOption(call, 'listen') ?? place(DEFAULT_LISTEN)
+    const url = stringOption(call, 'url')
+    const host = await startCoordHost({
+      stateDir: coordStateDir(call),
+      listen,
+      url,
+      tls: await tlsOption(call),
+      derp: call.values['no-derp'] === true ? undefined : (placeOption(call, 'derp-listen') ?? beside(listen)),
+      stun:
+        stringOption(call, 'stun') === 'off'
+          ? undefined
+          : (placeOption(call, 'stun') ?? { ...listen, port: STUN_PORT }),
+      baseDomain: stringOption(call, 'base-domain'),
+      log: stderrLogger(),
+    })
+    warnOfForcedTls(host.coord.url)
+    print(`ready ${host.coord.url}`)
+    await untilTold()
+    await host.close()
+    return DONE
+  },
+}
+
+/** DERP has its own port, the next one: known without asking, and the same at each start. */
+function beside(listen: Place): Place {
+  return { host: listen.host, port: listen.port === 0 ? 0 : listen.port + 1 }
+}
+
+function place(text: string): Place {
+  const parsed = parseListen(text)
+  if (!parsed) throw new UsageError(`"${text}" is no address to listen on, such as 0.0.0.0:8480 or :8480.`)
+  return parsed
+}
+
+function placeOption(call: CommandCall, name: string): Place | undefined {
+  const text = stringOption(call, name)
+  return text === undefined || text === '' ? undefined : place(text)
+}
+
+async function tlsOption(call: CommandCall): Promise<TlsFiles | 'self-signed' | 'off'> {
+  const text = stringOption(call, 'tls') ?? 'auto'
+  if (text === 'auto') return 'self-signed'
+  if (text === 'off') return 'off'
+  const [certFile, keyFile, ...more] = text.split(',')
+  if (!certFile || !keyFile || more.length > 0) throw new UsageError('--tls takes auto, off, or two files: CERT,KEY.')
+  try {
+    const [cert, key] = await Promise.all([readFile(certFile, 'utf8'), readFile(keyFile, 'utf8')])
+    return { cert, key }
+  } catch (cause) {
+    throw new CodedError('coord/bad-config', `The certificate cannot be read: ${messageOf(cause)}.`, { cause })
+  }
+}
+
+/** Stock clients that have to redial a plain-http server by name insist on TLS at port 443 (control.md §2.2). */
+function warnOfForcedTls(url: string): void {
+  const { protocol, hostname } = new URL(url)
+  if (protocol !== 'http:' || hostname === 'localhost' || isIP(hostname.replaceAll(/[[\]]/g, '')) !== 0) return
+  remark(`Some clients reconnect to a plain http server with a name by TLS on port 443 only. Better: an https --url.`)
+}

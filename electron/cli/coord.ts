@@ -1,0 +1,68 @@
+// The verbs `peerway coord …`: runs and manages a coordination server.
+
+import { authKeysCreate, authKeysList, authKeysRevoke } from './coord-auth-keys.ts'
+import { nodesApprove, nodesDelete, nodesExpire, nodesList, nodesRename, nodesShow } from './coord-nodes.ts'
+import { serve } from './coord-serve.ts'
+import { usersCreate, usersDelete, usersList, usersRename } from './coord-users.ts'
+import { type Command, commandHelp, DONE, parseCommand, print, UsageError } from './command.ts'
+
+const commands: readonly Command[] = [
+  serve,
+  usersList,
+  usersCreate,
+  usersRename,
+  usersDelete,
+  authKeysCreate,
+  authKeysList,
+  authKeysRevoke,
+  nodesList,
+  nodesShow,
+  nodesApprove,
+  nodesRename,
+  nodesExpire,
+  nodesDelete,
+]
+
+/** Returns the exit status; throws CodedError, of which the caller makes a line on stderr. */
+export async function runCoord(args: readonly string[]): Promise<number> {
+  const [command, rest] = find(args)
+  if (!command) {
+    const words = args.filter((arg) => !arg.startsWith('-')).slice(0, 2)
+    const isHelp = words.length === 0 || words[0] === 'help' || args.includes('--help') || args.includes('-h')
+    if (!isHelp)
+      throw new UsageError(`There is no command "coord ${words.join(' ')}". "peerway coord help" lists them.`)
+    print(help(words[0] === 'help' ? words[1] : words[0]))
+    return DONE
+  }
+  const call = parseCommand(command, rest)
+  if (call !== 'help') return command.run(call)
+  print(commandHelp(command))
+  return DONE
+}
+
+/** The verb may have one word or two, and options may stand before it. */
+function find(args: readonly string[]): [command: Command | undefined, rest: string[]] {
+  for (const command of commands) {
+    const [, ...words] = command.name.split(' ')
+    const at = args.indexOf(words[0] ?? '')
+    if (at >= 0 && words.every((word, i) => args[at + i] === word) && !args.slice(0, at).some(isWord))
+      return [command, [...args.slice(0, at), ...args.slice(at + words.length)]]
+  }
+  return [undefined, []]
+}
+
+const isWord = (arg: string, i: number, before: readonly string[]): boolean =>
+  !arg.startsWith('-') && before[i - 1]?.startsWith('--') !== true
+
+function help(family: string | undefined): string {
+  const shown = commands.filter(({ name }) => family === undefined || name.split(' ')[1] === family)
+  const lines = (shown.length > 0 ? shown : commands).map(({ name, summary }) => `  ${name.padEnd(24)} ${summary}`)
+  return [
+    'Runs and manages a coordination server.',
+    '',
+    'Commands:',
+    ...lines,
+    '',
+    'More: peerway coord COMMAND --help',
+  ].join('\n')
+}

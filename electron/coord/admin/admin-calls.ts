@@ -1,0 +1,79 @@
+// The administrative calls by name, with plain data in and out: what travels over the admin socket. What arrives is not
+// trusted to have the right shape.
+
+import { CoordError } from '../errors.ts'
+import { ROLES, type Role } from '../model.ts'
+import type { Admin } from './admin.ts'
+
+export type CallArguments = Readonly<Record<string, unknown>>
+type AdminCall = (admin: Admin, args: CallArguments) => Promise<unknown>
+
+export const adminCalls = {
+  'users.list': (admin) => admin.listUsers(),
+  'users.create': (admin, args) =>
+    admin.createUser({
+      name: text(args, 'name'),
+      displayName: maybeText(args, 'displayName'),
+      email: maybeText(args, 'email'),
+      role: maybeRole(args),
+    }),
+  'users.rename': (admin, args) => admin.renameUser(text(args, 'name'), text(args, 'to')),
+  'users.delete': (admin, args) => admin.deleteUser(text(args, 'name')),
+  'auth-keys.list': (admin) => admin.listAuthKeys(),
+  'auth-keys.create': (admin, args) =>
+    admin.createAuthKey({
+      user: maybeText(args, 'user'),
+      reusable: args['reusable'] === true,
+      ephemeral: args['ephemeral'] === true,
+      tags: texts(args, 'tags'),
+      lifeMs: maybeNumber(args, 'lifeMs'),
+    }),
+  'auth-keys.revoke': (admin, args) => admin.revokeAuthKey(text(args, 'id')),
+  'nodes.list': (admin) => admin.listNodes(),
+  'nodes.show': (admin, args) => admin.showNode(text(args, 'node')),
+  'nodes.expire': (admin, args) => admin.expireNode(text(args, 'node')),
+  'nodes.delete': (admin, args) => admin.deleteNode(text(args, 'node')),
+  'nodes.rename': (admin, args) => admin.renameNode(text(args, 'node'), text(args, 'to')),
+  'logins.list': (admin) => admin.listLogins(),
+  'logins.approve': (admin, args) => admin.approveLogin(text(args, 'login'), text(args, 'user')),
+} satisfies Record<string, AdminCall>
+
+export type AdminCallName = keyof typeof adminCalls
+export type AdminCallResult<N extends AdminCallName> = Awaited<ReturnType<(typeof adminCalls)[N]>>
+
+export function isAdminCall(name: string): name is AdminCallName {
+  return Object.hasOwn(adminCalls, name)
+}
+
+function text(args: CallArguments, name: string): string {
+  const value = args[name]
+  if (typeof value !== 'string' || value.length > 1024)
+    throw new CoordError('coord/bad-argument', `${name} is missing.`)
+  return value
+}
+
+function maybeText(args: CallArguments, name: string): string | undefined {
+  return args[name] === undefined ? undefined : text(args, name)
+}
+
+function maybeNumber(args: CallArguments, name: string): number | undefined {
+  const value = args[name]
+  if (value !== undefined && typeof value !== 'number')
+    throw new CoordError('coord/bad-argument', `${name} is no number.`)
+  return value
+}
+
+function texts(args: CallArguments, name: string): string[] {
+  const value = args[name] ?? []
+  if (!Array.isArray(value) || value.length > 64 || !value.every((item) => typeof item === 'string'))
+    throw new CoordError('coord/bad-argument', `${name} is no list of texts.`)
+  return value
+}
+
+function maybeRole(args: CallArguments): Role | undefined {
+  const value = maybeText(args, 'role')
+  const role = ROLES.find((role) => role === value)
+  if (value !== undefined && role === undefined)
+    throw new CoordError('coord/bad-argument', `A role is one of ${ROLES.join(', ')}.`)
+  return role
+}

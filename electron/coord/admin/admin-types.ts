@@ -1,0 +1,60 @@
+// What administrative calls answer: printed by --json, so the names are public interface. Times are RFC 3339.
+
+import type { AuthKeyState } from '../auth-key.ts'
+import type { Role } from '../model.ts'
+
+export interface UserInfo {
+  readonly id: number
+  readonly name: string
+  readonly displayName: string
+  readonly email?: string
+  readonly role: Role
+  readonly nodes: number
+  readonly createdAt: string
+}
+
+export interface AuthKeyInfo {
+  readonly id: string
+  readonly user: string
+  readonly reusable: boolean
+  readonly ephemeral: boolean
+  readonly tags: readonly string[]
+  readonly state: AuthKeyState
+  readonly createdAt: string
+  readonly expiresAt?: string
+  readonly usedAt?: string
+}
+
+export interface NodeInfo {
+  readonly id: number
+  readonly stableId: string
+  readonly name: string
+  readonly dnsName: string
+  readonly hostname: string
+  readonly user: string
+  readonly tags: readonly string[]
+  readonly addresses: readonly string[]
+  readonly online: boolean
+  readonly lastSeen?: string
+  readonly expired: boolean
+  readonly expiresAt?: string
+  readonly ephemeral: boolean
+  readonly os: string
+  readonly clientVersion: string
+  readonly capVersion: number
+  /** 0 is unknown. */
+  readonly homeDerp: number
+  readonly endpoints: readonly string[]
+  readonly nodeKey: string
+  readonly machineKey: string
+  readonly createdAt: string
+}
+
+/** A machine that waits for somebody to let it in. */
+export interface LoginInfo {
+  readonly id: string
+  readonly hostname: string
+  readonly os: string
+  readonly source: string
+  readonly createdAt: string
+}

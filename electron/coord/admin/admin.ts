@@ -1,0 +1,332 @@
+// What administrators do, as the command line, the app and later the console call it. Arguments come from people and over
+// a socket: each is checked here.
+
+import type { Clock } from '../../base/clock.ts'
+import { authKeyState, newAuthKeySecret, type AuthKeyState } from '../auth-key.ts'
+import { CoordError } from '../errors.ts'
+import type { PendingLogins } from '../login/pending-logins.ts'
+import { isExpired, ROLES, type AuthKey, type Node, type NodeId, type Role, type User } from '../model.ts'
+import { isLabel, sanitiseLabel } from '../names.ts'
+import type { Registrar } from '../registrar.ts'
+import type { Registry, RegistryTransaction } from '../registry.ts'
+import type { AuditEntry } from '../store/store.ts'
+import type { AuthKeyInfo, LoginInfo, NodeInfo, UserInfo } from './admin-types.ts'
+
+/** Nobody types more than a few; a script that wants more asks again. */
+const MOST_AUDIT_ROWS = 1_000
+const DEFAULT_KEY_LIFE_MS = 24 * 3_600_000
+const LONGEST_KEY_LIFE_MS = 365 * 24 * 3_600_000
+const TAG = /^tag:[a-z][a-z0-9-]{0,62}$/
+export const FIRST_USER = 'owner'
+
+export interface AdminOptions {
+  readonly registry: Registry
+  readonly registrar: Registrar
+  readonly logins: PendingLogins
+  readonly isOnline: (id: NodeId) => boolean
+  readonly domain: string
+  readonly clock: Clock
+}
+
+export interface NewUserWish {
+  readonly name: string
+  readonly displayName?: string | undefined
+  readonly email?: string | undefined
+  readonly role?: Role | undefined
+}
+
+export interface NewAuthKeyWish {
+  /** May be left out while there is one user, or none: then the first is made. */
+  readonly user?: string | undefined
+  readonly reusable?: boolean | undefined
+  readonly ephemeral?: boolean | undefined
+  readonly tags?: readonly string[] | undefined
+  /** A day when left out. */
+  readonly lifeMs?: number | undefined
+}
+
+export class Admin {
+  readonly #options: AdminOptions
+
+  constructor(options: AdminOptions) {
+    this.#options = options
+  }
+
+  async listUsers(): Promise<UserInfo[]> {
+    return [...this.#options.registry.users()].map((user) => this.#userInfo(user))
+  }
+
+  async createUser(wish: NewUserWish, actor = 'cli'): Promise<UserInfo> {
+    const user = await this.#options.registry.transaction((tx) => this.insertUser(tx, wish, actor))
+    return this.#userInfo(user)
+  }
+
+  /** Inside a transaction of the caller's. The first user of a server is its owner, or nobody could be. */
+  async insertUser(tx: RegistryTransaction, wish: NewUserWish, actor: string): Promise<User> {
+    const name = checkedUserName(wish.name)
+    const role = wish.role ?? 'member'
+    if (!ROLES.includes(role)) throw bad(`A role is one of ${ROLES.join(', ')}.`)
+    const email = checkedEmail(wish.email)
+    const others = await tx.store.users()
+    if (others.some((user) => sameName(user.name, name)))
+      throw new CoordError('coord/conflict', `There is a user ${name} already.`)
+    const user = await tx.insertUser({
+      name,
+      displayName: checkedDisplayName(wish.displayName ?? name),
+      email,
+      role: others.length === 0 ? 'owner' : role,
+      createdAtMs: this.#options.clock.wallNow(),
+    })
+    await tx.audit(actor, 'user.create', `user:${user.id}`, `${user.name} (${user.role})`)
+    return user
+  }
+
+  async renameUser(name: string, to: string, actor = 'cli'): Promise<UserInfo> {
+    const user = this.#user(name)
+    const wanted = checkedUserName(to)
+    await this.#options.registry.transaction(async (tx) => {
+      const others = (await tx.store.users()).filter(({ id }) => id !== user.id)
+      if (others.some((other) => sameName(other.name, wanted)))
+        throw new CoordError('coord/conflict', `There is a user ${wanted} already.`)
+      // A display name nobody chose goes along.
+      const displayName = user.displayName === user.name ? { displayName: wanted } : {}
+      await tx.updateUser(user.id, { name: wanted, ...displayName })
+      await tx.audit(actor, 'user.rename', `user:${user.id}`, `${user.name} → ${wanted}`)
+    })
+    return this.#userInfo(this.#user(wanted))
+  }
+
+  async deleteUser(name: string, actor = 'cli'): Promise<void> {
+    const user = this.#user(name)
+    await this.#options.registry.transaction(async (tx) => {
+      const nodes = this.#nodesOf(user)
+      if (nodes.length > 0)
+        throw new CoordError(
+          'coord/conflict',
+          `${user.name} still has ${nodes.length === 1 ? 'a node' : `${nodes.length} nodes`} (${nodes[0]?.name ?? ''}, …); delete them first.`,
+        )
+      const owners = (await tx.store.users()).filter(({ role }) => role === 'owner')
+      if (user.role === 'owner' && owners.length === 1 && [...this.#options.registry.users()].length > 1)
+        throw new CoordError('coord/conflict', `${user.name} is the last owner of this server.`)
+      await tx.deleteUser(user.id)
+      await tx.audit(actor, 'user.delete', `user:${user.id}`, user.name)
+    })
+  }
+
+  async listAuthKeys(): Promise<AuthKeyInfo[]> {
+    const keys = await this.#options.registry.read((store) => store.authKeys())
+    return keys.map((key) => this.#authKeyInfo(key))
+  }
+
+  /** `key` is the secret, and this the only time it is shown. */
+  async createAuthKey(wish: NewAuthKeyWish = {}, actor = 'cli'): Promise<AuthKeyInfo & { readonly key: string }> {
+    const tags = [...new Set(wish.tags)]
+    const wrong = tags.find((tag) => !TAG.test(tag))
+    if (wrong !== undefined) throw bad(`"${wrong}" is not a tag; tags look like tag:server.`)
+    const lifeMs = wish.lifeMs ?? DEFAULT_KEY_LIFE_MS
+    if (!Number.isFinite(lifeMs) || lifeMs <= 0 || lifeMs > LONGEST_KEY_LIFE_MS)
+      throw bad('An auth key lives between a moment and 365 days, as in --expiry 12h or --expiry 90d.')
+    const { id, text, secretHash } = newAuthKeySecret()
+    const nowMs = this.#options.clock.wallNow()
+    const key = await this.#options.registry.transaction(async (tx) => {
+      const user = await this.#userForKey(tx, wish.user, actor)
+      const key: AuthKey = {
+        id,
+        userId: user.id,
+        reusable: wish.reusable === true,
+        ephemeral: wish.ephemeral === true,
+        tags,
+        createdAtMs: nowMs,
+        expiresAtMs: nowMs + lifeMs,
+        usedAtMs: undefined,
+        revokedAtMs: undefined,
+      }
+      await tx.store.insertAuthKey(key, secretHash)
+      await tx.audit(actor, 'auth-key.create', `auth-key:${id}`, user.name)
+      return key
+    })
+    return { ...this.#authKeyInfo(key), key: text }
+  }
+
+  async revokeAuthKey(id: string, actor = 'cli'): Promise<void> {
+    // People paste what they have: the whole key names itself too.
+    const wanted = /^pwkey-auth-([a-z0-9]+)/.exec(id)?.[1] ?? id
+    await this.#options.registry.transaction(async (tx) => {
+      if (!(await tx.store.authKey(wanted))) throw new CoordError('coord/not-found', `There is no auth key ${wanted}.`)
+      if (await tx.store.revokeAuthKey(wanted, this.#options.clock.wallNow()))
+        await tx.audit(actor, 'auth-key.revoke', `auth-key:${wanted}`)
+    })
+  }
+
+  async listNodes(): Promise<NodeInfo[]> {
+    return [...this.#options.registry.nodes()].map((node) => this.#nodeInfo(node))
+  }
+
+  async showNode(which: string): Promise<NodeInfo> {
+    return this.#nodeInfo(this.#node(which))
+  }
+
+  async deleteNode(which: string, actor = 'cli'): Promise<void> {
+    const node = this.#node(which)
+    await this.#options.registry.transaction(async (tx) => {
+      await tx.deleteNode(node.id)
+      await tx.audit(actor, 'node.delete', `node:${node.id}`, node.name)
+    })
+  }
+
+  /** From now on the node must log in again, with a new node key. */
+  async expireNode(which: string, actor = 'cli'): Promise<NodeInfo> {
+    const node = this.#node(which)
+    await this.#options.registry.transaction(async (tx) => {
+      await tx.updateNode(node.id, { expiresAtMs: this.#options.clock.wallNow() })
+      await tx.audit(actor, 'node.expire', `node:${node.id}`, node.name)
+    })
+    return this.showNode(String(node.id))
+  }
+
+  async renameNode(which: string, to: string, actor = 'cli'): Promise<NodeInfo> {
+    const node = this.#node(which)
+    if (!isLabel(to)) {
+      const near = sanitiseLabel(to)
+      throw bad(`"${to}" cannot be a name in DNS${near === '' ? '' : `; "${near}" can`}.`)
+    }
+    await this.#options.registry.transaction(async (tx) => {
+      if (to !== node.name && this.#options.registry.isNameTaken(to))
+        throw new CoordError('coord/conflict', `There is a node ${to} already.`)
+      await tx.updateNode(node.id, { name: to, nameIsFixed: true })
+      await tx.audit(actor, 'node.rename', `node:${node.id}`, `${node.name} → ${to}`)
+    })
+    return this.showNode(String(node.id))
+  }
+
+  async listLogins(): Promise<LoginInfo[]> {
+    return this.#options.logins.all().map((login) => ({
+      id: login.id,
+      hostname: login.hostinfo.hostname,
+      os: login.hostinfo.os,
+      source: login.source,
+      createdAt: timeText(login.createdAtMs),
+    }))
+  }
+
+  async approveLogin(loginId: string, userName: string, actor = 'cli'): Promise<NodeInfo> {
+    const id = /([A-Za-z0-9_-]{8,64})\/?$/.exec(loginId)?.[1] ?? loginId
+    const node = await this.#options.registrar.completeLogin(id, this.#user(userName).id, actor)
+    return this.showNode(String(node.id))
+  }
+
+  async auditSince(sinceMs: number): Promise<AuditEntry[]> {
+    return this.#options.registry.read((store) => store.auditSince(sinceMs, MOST_AUDIT_ROWS))
+  }
+
+  async #userForKey(tx: RegistryTransaction, name: string | undefined, actor: string): Promise<User> {
+    const users = await tx.store.users()
+    if (users.length === 0) return this.insertUser(tx, { name: name ?? FIRST_USER, role: 'owner' }, actor)
+    if (name !== undefined) return this.#user(name)
+    const [only, ...others] = users
+    if (only && others.length === 0) return only
+    const names = users.slice(0, 5).map((user) => user.name)
+    throw bad(`Whose key shall it be? Name one with --user: ${names.join(', ')}${users.length > 5 ? ', …' : ''}.`)
+  }
+
+  #user(name: string): User {
+    for (const user of this.#options.registry.users()) if (sameName(user.name, name)) return user
+    throw new CoordError('coord/not-found', `There is no user ${name}; see: peerway coord users list.`)
+  }
+
+  /** By id, name, full name or address. */
+  #node(which: string): Node {
+    const wanted = which.toLowerCase().replace(/\.$/, '')
+    const suffix = `.${this.#options.domain}`
+    const label = wanted.endsWith(suffix) ? wanted.slice(0, -suffix.length) : wanted
+    for (const node of this.#options.registry.nodes())
+      if ([node.name, node.addressV4, node.addressV6, node.stableId].includes(label)) return node
+    const byId = /^\d{1,15}$/.test(wanted) ? this.#options.registry.node(Number(wanted)) : undefined
+    if (byId) return byId
+    throw new CoordError('coord/not-found', `There is no node ${which}; see: peerway coord nodes list.`)
+  }
+
+  #nodesOf(user: User): Node[] {
+    return [...this.#options.registry.nodes()].filter((node) => node.userId === user.id)
+  }
+
+  #userInfo(user: User): UserInfo {
+    return {
+      id: user.id,
+      name: user.name,
+      displayName: user.displayName,
+      ...(user.email !== undefined && { email: user.email }),
+      role: user.role,
+      nodes: this.#nodesOf(user).length,
+      createdAt: timeText(user.createdAtMs),
+    }
+  }
+
+  #authKeyInfo(key: AuthKey): AuthKeyInfo {
+    const state: AuthKeyState = authKeyState(key, this.#options.clock.wallNow())
+    return {
+      id: key.id,
+      user: this.#options.registry.user(key.userId)?.name ?? String(key.userId),
+      reusable: key.reusable,
+      ephemeral: key.ephemeral,
+      tags: key.tags,
+      state,
+      createdAt: timeText(key.createdAtMs),
+      ...(key.expiresAtMs !== undefined && { expiresAt: timeText(key.expiresAtMs) }),
+      ...(key.usedAtMs !== undefined && { usedAt: timeText(key.usedAtMs) }),
+    }
+  }
+
+  #nodeInfo(node: Node): NodeInfo {
+    const isOnline = this.#options.isOnline(node.id)
+    const { report } = node
+    return {
+      id: node.id,
+      stableId: node.stableId,
+      name: node.name,
+      dnsName: `${node.name}.${this.#options.domain}`,
+      hostname: report.hostinfo.hostname,
+      user: this.#options.registry.user(node.userId)?.name ?? String(node.userId),
+      tags: node.tags,
+      addresses: [node.addressV4, node.addressV6],
+      online: isOnline,
+      ...(!isOnline && report.lastSeenAtMs !== undefined && { lastSeen: timeText(report.lastSeenAtMs) }),
+      expired: isExpired(node, this.#options.clock.wallNow()),
+      ...(node.expiresAtMs !== undefined && { expiresAt: timeText(node.expiresAtMs) }),
+      ephemeral: node.ephemeral,
+      os: report.hostinfo.os,
+      clientVersion: report.hostinfo.clientVersion,
+      capVersion: report.capVersion,
+      homeDerp: report.homeDerp,
+      endpoints: report.endpoints,
+      nodeKey: node.nodeKey.text,
+      machineKey: node.machineKey.text,
+      createdAt: timeText(node.createdAtMs),
+    }
+  }
+}
+
+const bad = (text: string): CoordError => new CoordError('coord/bad-argument', text)
+
+const sameName = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase()
+
+function checkedUserName(name: unknown): string {
+  if (typeof name !== 'string' || !/^[\p{L}\p{N}][\p{L}\p{N}._@+-]{0,63}$/u.test(name))
+    throw bad('A user name has 1 to 64 letters, digits, or . _ @ + - and begins with a letter or digit.')
+  return name
+}
+
+function checkedDisplayName(name: unknown): string {
+  if (typeof name !== 'string' || name.length > 128 || /[\p{Cc}\p{Cf}\p{Cs}]/u.test(name) || name.trim() === '')
+    throw bad('A display name has 1 to 128 printable characters.')
+  return name.trim()
+}
+
+function checkedEmail(email: unknown): string | undefined {
+  if (email === undefined) return undefined
+  if (typeof email !== 'string' || email.length > 254 || !/^[^\s@]+@[^\s@]+$/.test(email))
+    throw bad('An e-mail address looks like anna@example.org.')
+  return email
+}
+
+const timeText = (ms: number): string => new Date(ms).toISOString()

@@ -1,0 +1,175 @@
+// A coordination server, put together. DERP and STUN servers are the composer's: it hands their map in, asks
+// `admitsToDerp` about each client, and drops the connections of `keysGone`.
+
+import { systemClock, type Clock } from '../base/clock.ts'
+import { Lifetime, type Listeners } from '../base/lifetime.ts'
+import { silentLogger, type Logger } from '../base/log.ts'
+import type { MachinePublic, NodePublic } from '../crypto/keys.ts'
+import type { DerpMapInput } from '../wire/tailcfg/derp-map.ts'
+import { Admin } from './admin/admin.ts'
+import { listenAdmin } from './admin/admin-socket.ts'
+import { openCoordState, type CoordState } from './coord-state.ts'
+import { ControlUpgrade } from './http/control-upgrade.ts'
+import { listen, type TlsFiles } from './http/listener.ts'
+import { MachineApi } from './http/machine-api.ts'
+import { PublicRoutes } from './http/public-routes.ts'
+import type { LoginContext, LoginProviderFactory } from './login/login-provider.ts'
+import { operatorLogin } from './login/operator-login.ts'
+import { PendingLogins } from './login/pending-logins.ts'
+import { MapHub } from './map/map-hub.ts'
+import { isExpired } from './model.ts'
+import { checkedUrl, ownUrl } from './public-url.ts'
+import { Registrar } from './registrar.ts'
+
+export interface CoordOptions {
+  readonly stateDir: string
+  /** Port 0 picks one. */
+  readonly listen: { readonly host: string; readonly port: number }
+  /** As machines and browsers reach this server; made from the listening address when left out. */
+  readonly url?: string | undefined
+  /** Called once, when the state folder is held and before anybody is served: starts what the server needs beside it. */
+  readonly prepare: () => Promise<Surroundings>
+  /** What node names hang under; kept in the database once given. */
+  readonly baseDomain?: string | undefined
+  /** Approval by an operator when left out. */
+  readonly login?: LoginProviderFactory | undefined
+  readonly clock?: Clock
+  readonly log?: Logger
+}
+
+export interface Surroundings {
+  readonly derpMap: DerpMapInput
+  /** With it the port speaks TLS beside plain HTTP. */
+  readonly tls?: TlsFiles | undefined
+}
+
+export interface CoordServer {
+  /** Without a slash at the end. */
+  readonly url: string
+  readonly port: number
+  readonly publicKey: MachinePublic
+  readonly admin: Admin
+  /** Node keys that count no more. */
+  readonly keysGone: Listeners<NodePublic>
+  /** True for the node key of a node that is logged in, at once after its registration. */
+  admitsToDerp(key: NodePublic): boolean
+  setDerpMap(map: DerpMapInput): void
+  /** Ends all streams, brings everything to disk, lets go of the state folder. Idempotent. */
+  close(): Promise<void>
+}
+
+/** Throws CoordError; nothing is left running then. */
+export async function startCoord(options: CoordOptions): Promise<CoordServer> {
+  const clock = options.clock ?? systemClock
+  const log = options.log ?? silentLogger
+  const lifetime = new Lifetime()
+  try {
+    const givenUrl = options.url === undefined ? undefined : checkedUrl(options.url)
+    const state = await openCoordState({ folder: options.stateDir, baseDomain: options.baseDomain, clock, log })
+    lifetime.defer(() => state.close())
+    return await serve(options, state, givenUrl, { clock, log, lifetime })
+  } catch (error) {
+    await lifetime.end()
+    throw error
+  }
+}
+
+interface Setting {
+  readonly clock: Clock
+  readonly log: Logger
+  readonly lifetime: Lifetime
+}
+
+async function serve(
+  options: CoordOptions,
+  state: CoordState,
+  givenUrl: string | undefined,
+  { clock, log, lifetime }: Setting,
+): Promise<CoordServer> {
+  const { registry, serverKey, domain } = state
+  const { derpMap, tls } = await options.prepare()
+  const hub = new MapHub({ registry, domain, derpMap, clock, log: log.scoped('map') })
+  lifetime.defer(() => hub.close())
+  const logins = new PendingLogins(clock)
+  lifetime.defer(() => logins.close())
+  let url = givenUrl ?? ''
+  const registrar = new Registrar({ registry, logins, clock, loginUrl: (id) => `${url}/login/${id}` })
+  const admin = new Admin({ registry, registrar, logins, isOnline: (id) => hub.isOnline(id), domain, clock })
+  const api = new MachineApi({ registry, registrar, hub, clock, log: log.scoped('api') })
+  const upgrade = new ControlUpgrade({ serverKey, api, clock, log: log.scoped('noise') })
+  lifetime.defer(() => upgrade.close())
+  const admitsToDerp = (key: NodePublic): boolean => {
+    const node = registry.nodeByKey(key)
+    return node !== undefined && !isExpired(node, clock.wallNow())
+  }
+
+  let answer: PublicRoutes | undefined
+  const listener = await listen({
+    ...options.listen,
+    tls,
+    onRequest: (request, response) => answer?.handle(request, response),
+    onUpgrade: (request, socket, head) => {
+      if (/^\/ts2021(\?|$)/.test(request.url ?? '')) upgrade.handle(request, socket, head)
+      else socket.destroy()
+    },
+  })
+  lifetime.defer(() => listener.close())
+  url = givenUrl ?? ownUrl(options.listen.host, listener.port)
+  const login = await (options.login ?? operatorLogin)(
+    loginContext({ state, logins, registrar, admin, url, clock, log: log.scoped('login') }),
+  )
+  lifetime.defer(() => login.close?.())
+  answer = new PublicRoutes({ serverKey: serverKey.public, admitsToDerp, login, clock, log: log.scoped('http') })
+  const socket = await listenAdmin(options.stateDir, admin, log.scoped('admin'))
+  lifetime.defer(() => socket.close())
+  log.info('coordination server ready', { url, nodes: registry.nodeCount })
+
+  return {
+    url,
+    port: listener.port,
+    publicKey: serverKey.public,
+    admin,
+    keysGone: hub.keysGone,
+    admitsToDerp,
+    setDerpMap: (map) => hub.setDerpMap(map),
+    close: () => lifetime.end(),
+  }
+}
+
+function loginContext(parts: {
+  readonly state: CoordState
+  readonly logins: PendingLogins
+  readonly registrar: Registrar
+  readonly admin: Admin
+  readonly url: string
+  readonly clock: Clock
+  readonly log: Logger
+}): LoginContext {
+  const { state, logins, registrar, admin, url, clock, log } = parts
+  return {
+    pendingLogin(id) {
+      const login = logins.get(id)
+      return (
+        login && {
+          id: login.id,
+          hostname: login.hostinfo.hostname,
+          os: login.hostinfo.os,
+          machineKey: login.machineKey.text,
+          source: login.source,
+          createdAtMs: login.createdAtMs,
+        }
+      )
+    },
+    async completeLogin(id, userId) {
+      await registrar.completeLogin(id, userId, `user:${userId}`)
+    },
+    refuseLogin: (id) => registrar.refuseLogin(id, 'login-page'),
+    users: () => [...state.registry.users()],
+    createUser: (user) => state.registry.transaction((tx) => admin.insertUser(tx, user, 'login-page')),
+    registry: state.registry,
+    store: state.store,
+    publicUrl: url,
+    clock,
+    log,
+  }
+}

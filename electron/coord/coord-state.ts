@@ -1,0 +1,74 @@
+// The state folder opened: everything of a coordination server that needs no network. A server is built on it, and the
+// command line works on it directly while no server runs.
+//
+//   <folder>/coord.db     the database; held exclusively while open
+//   <folder>/noise.key    the server's private key
+//   <folder>/admin.sock   where a running server takes administrative calls
+
+import { chmod, mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Clock } from '../base/clock.ts'
+import { messageOf } from '../base/errors.ts'
+import type { Logger } from '../base/log.ts'
+import type { MachinePrivate } from '../crypto/keys.ts'
+import { CoordError } from './errors.ts'
+import { baseDomainProblem, DEFAULT_BASE_DOMAIN } from './names.ts'
+import { Registry } from './registry.ts'
+import { loadServerKey } from './server-key.ts'
+import { SqliteStore } from './store/sqlite-store.ts'
+
+const DATABASE = 'coord.db'
+const BASE_DOMAIN = 'base-domain'
+
+export interface CoordState {
+  readonly store: SqliteStore
+  readonly registry: Registry
+  readonly serverKey: MachinePrivate
+  /** What node names hang under. */
+  readonly domain: string
+  close(): Promise<void>
+}
+
+export interface CoordStateOptions {
+  readonly folder: string
+  /** Kept from then on. */
+  readonly baseDomain?: string | undefined
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+/** Throws CoordError; what is on disk is as it was then. */
+export async function openCoordState(options: CoordStateOptions): Promise<CoordState> {
+  const { folder, clock, log } = options
+  const problem = options.baseDomain === undefined ? undefined : baseDomainProblem(options.baseDomain)
+  if (problem !== undefined)
+    throw new CoordError(
+      'coord/bad-config',
+      `The base domain "${options.baseDomain ?? ''}" cannot be used: ${problem}.`,
+    )
+  await makeFolder(folder)
+  const store = SqliteStore.open(join(folder, DATABASE))
+  try {
+    await chmod(join(folder, DATABASE), 0o600)
+    const serverKey = await loadServerKey(folder, store)
+    const domain = await store.transaction(async (tx) => {
+      if (options.baseDomain !== undefined) await tx.setSetting(BASE_DOMAIN, options.baseDomain)
+      return (await tx.setting(BASE_DOMAIN)) ?? DEFAULT_BASE_DOMAIN
+    })
+    const registry = await Registry.load(store, clock, log)
+    return { store, registry, serverKey, domain, close: () => registry.close() }
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    throw new CoordError('coord/state-unusable', `The state folder ${folder} cannot be made: ${messageOf(error)}.`, {
+      cause: error,
+    })
+  }
+}

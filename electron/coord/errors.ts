@@ -1,0 +1,27 @@
+import { CodedError } from '../base/errors.ts'
+
+export type CoordErrorCode =
+  /** Another process holds the state folder; ask it through its admin socket, or stop it. */
+  | 'coord/state-in-use'
+  /** The state folder cannot be read or written: its owner acts. */
+  | 'coord/state-unusable'
+  /** The database or a key file is not what it should be; nothing was overwritten. Restore a copy. */
+  | 'coord/state-damaged'
+  /** A later version wrote this database: run that version, or restore an older copy. */
+  | 'coord/state-newer'
+  /** The address or port to listen on cannot be had. */
+  | 'coord/listen-failed'
+  /** The URL, base domain or certificate handed to the server cannot work. */
+  | 'coord/bad-config'
+  /** An argument of a call is malformed; the caller mends it. */
+  | 'coord/bad-argument'
+  /** No such user, node, auth key or login. */
+  | 'coord/not-found'
+  /** The name is taken, or the thing still has others that depend on it. */
+  | 'coord/conflict'
+  /** Every address of the range is given out. */
+  | 'coord/addresses-exhausted'
+  /** The server did not answer on its admin socket in time; retry. */
+  | 'coord/unreachable'
+
+export class CoordError extends CodedError<CoordErrorCode> {}

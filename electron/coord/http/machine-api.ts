@@ -1,0 +1,210 @@
+// The endpoints inside Noise (control.md §3.2). The connection proves a machine key and nothing more: each handler checks
+// that the node key it is asked about belongs to it.
+
+import type { ServerHttp2Stream } from 'node:http2'
+import { messageOf } from '../../base/errors.ts'
+import type { Logger } from '../../base/log.ts'
+import type { MachinePublic } from '../../crypto/keys.ts'
+import { WireError } from '../../wire/codec.ts'
+import { mapRequest, type MapRequest } from '../../wire/tailcfg/map-request.ts'
+import { registerRequest, registerResponse, type RegisterResponseInput } from '../../wire/tailcfg/register.ts'
+import { encodeMessage, parseMessage } from '../../wire/tailcfg/schema.ts'
+import { hostFacts, updatedReport } from '../host-facts.ts'
+import type { MapHub } from '../map/map-hub.ts'
+import { isExpired, type User } from '../model.ts'
+import { MIN_CAP_VERSION } from '../register-decision.ts'
+import type { Caller, RegisterAnswer, Registrar } from '../registrar.ts'
+import type { Registry } from '../registry.ts'
+import type { Clock } from '../../base/clock.ts'
+import { readBody } from './body.ts'
+import { RateLimiter } from './rate-limiter.ts'
+
+const KNOWN_BODY_BYTES = 1024 * 1024
+/** For machines that have no node yet. */
+const UNKNOWN_BODY_BYTES = 64 * 1024
+/** How many requests of one kind a machine may make; clients make a few in a minute, some dozens when networks change. */
+const REGISTER_LIMIT = { perSecond: 2, burst: 60 }
+const MAP_LIMIT = { perSecond: 10, burst: 200 }
+
+export interface Connection {
+  readonly machineKey: MachinePublic
+  readonly source: string
+}
+
+export interface MachineApiOptions {
+  readonly registry: Registry
+  readonly registrar: Registrar
+  readonly hub: MapHub
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+type Handler = (stream: ServerHttp2Stream, connection: Connection, body: Uint8Array) => Promise<void>
+
+export class MachineApi {
+  readonly #registry: Registry
+  readonly #registrar: Registrar
+  readonly #hub: MapHub
+  readonly #clock: Clock
+  readonly #log: Logger
+  readonly #limits: Readonly<Record<string, RateLimiter>>
+  /** Every endpoint there is; the test of key binding walks this list. */
+  readonly handlers: Readonly<Record<string, Handler>> = {
+    'POST /machine/register': (stream, connection, body) => this.#register(stream, connection, body),
+    'POST /machine/map': (stream, connection, body) => this.#map(stream, connection, body),
+  }
+
+  constructor(options: MachineApiOptions) {
+    this.#registry = options.registry
+    this.#registrar = options.registrar
+    this.#hub = options.hub
+    this.#clock = options.clock
+    this.#log = options.log
+    this.#limits = {
+      'POST /machine/register': new RateLimiter(options.clock, REGISTER_LIMIT),
+      'POST /machine/map': new RateLimiter(options.clock, MAP_LIMIT),
+    }
+  }
+
+  /** Answers one request; never throws. */
+  handle(stream: ServerHttp2Stream, method: string, path: string, connection: Connection): void {
+    stream.on('error', () => {})
+    this.#answer(stream, `${method} ${path.split('?')[0]}`, connection).catch((error: unknown) => {
+      if (error instanceof WireError) {
+        reply(stream, 400, `malformed request: ${error.message}`)
+        return
+      }
+      this.#log.error('request failed', { path, error })
+      reply(stream, 500, 'internal error')
+    })
+  }
+
+  async #answer(stream: ServerHttp2Stream, route: string, connection: Connection): Promise<void> {
+    const handler = this.handlers[route]
+    if (!handler) {
+      stream.resume()
+      reply(stream, route.includes(' /machine/') ? 501 : 404, 'not implemented')
+      return
+    }
+    if (this.#limits[route]?.take(connection.machineKey.text) === false) {
+      stream.resume()
+      reply(stream, 429, 'too many requests', { 'retry-after': '5' })
+      return
+    }
+    const isKnown = this.#registry.hasMachine(connection.machineKey)
+    const body = await readBody(stream, isKnown ? KNOWN_BODY_BYTES : UNKNOWN_BODY_BYTES)
+    if (body.kind === 'whole') {
+      // A request its sender took back may be older than one already carried out.
+      if (!stream.aborted && !stream.destroyed) await handler(stream, connection, body.bytes)
+    } else if (body.kind === 'too-long') reply(stream, 413, 'request too long')
+    else stream.close()
+  }
+
+  async #register(stream: ServerHttp2Stream, connection: Connection, body: Uint8Array): Promise<void> {
+    const request = parseMessage(registerRequest, body)
+    const gone = new AbortController()
+    stream.once('close', () => gone.abort())
+    const caller: Caller = { ...connection, signal: gone.signal }
+    const authKey = request.auth?.authKey ?? ''
+    const answer = await this.#registrar.register(
+      {
+        capVersion: request.version,
+        nodeKey: request.nodeKey,
+        authKey: authKey === '' ? undefined : authKey,
+        expiryMs: request.expiryMs,
+        followup: request.followup,
+        ephemeral: request.ephemeral,
+        hostinfo: hostFacts(request.hostinfo),
+        requestTags: request.hostinfo?.requestTags ?? [],
+      },
+      caller,
+    )
+    this.#sendRegisterAnswer(stream, answer)
+  }
+
+  #sendRegisterAnswer(stream: ServerHttp2Stream, answer: RegisterAnswer): void {
+    switch (answer.kind) {
+      case 'welcome':
+        return sendRegister(stream, welcome(answer.user))
+      case 'renew-key':
+        return sendRegister(stream, { nodeKeyExpired: true })
+      case 'login':
+        return sendRegister(stream, { authUrl: answer.url })
+      case 'refused':
+        return sendRegister(stream, { error: answer.text })
+      case 'rejected':
+        return reply(stream, answer.status, answer.text, answer.status === 429 ? { 'retry-after': '30' } : {})
+      case 'gone':
+        stream.close()
+    }
+  }
+
+  async #map(stream: ServerHttp2Stream, connection: Connection, body: Uint8Array): Promise<void> {
+    const request = parseMessage(mapRequest, body)
+    if (request.version < MIN_CAP_VERSION) {
+      reply(stream, 400, `unsupported client version (capability ${request.version})`)
+      return
+    }
+    const node = this.#registry.boundNode(request.nodeKey, connection.machineKey)
+    if (!node) {
+      await this.#auditForeignKey(request, connection)
+      reply(stream, 404, 'node not found')
+      return
+    }
+    const compression = request.compress === 'zstd' ? 'zstd' : ''
+    if (request.stream) {
+      // Nothing of the body is stored: lite updates carry it, and this request may be older than one of them.
+      stream.respond({ ':status': 200 })
+      this.#hub.open(node, stream, { compression, wantsKeepAlive: request.keepAlive })
+      return
+    }
+    if (!request.readOnly && !isExpired(node, this.#clock.wallNow())) {
+      const report = updatedReport(node.report, request)
+      this.#registry.report(node.id, report)
+      await this.#registrar.noteHostname(node.id, report.hostinfo.hostname)
+    }
+    stream.respond({ ':status': 200 })
+    if (request.omitPeers && !request.readOnly) stream.end()
+    else stream.end(this.#hub.once(node.id, compression))
+  }
+
+  /** Somebody else's node key: worth a line in the audit, as a mistake or an attack. */
+  async #auditForeignKey(request: MapRequest, { machineKey }: Connection): Promise<void> {
+    const holder = this.#registry.nodeByKey(request.nodeKey)
+    if (!holder) return
+    await this.#registry.transaction((tx) =>
+      tx.audit(`machine:${machineKey.text}`, 'map.rejected', `node:${holder.id}`, 'node key of another machine'),
+    )
+  }
+}
+
+function sendRegister(stream: ServerHttp2Stream, answer: RegisterResponseInput): void {
+  if (stream.destroyed || stream.headersSent) return
+  stream.respond({ ':status': 200, 'content-type': 'application/json' })
+  stream.end(encodeMessage(registerResponse, answer))
+}
+
+function welcome(user: User): RegisterResponseInput {
+  const id = String(user.id)
+  return {
+    user: { id, displayName: user.displayName, profilePicUrl: '' },
+    login: {
+      id,
+      provider: 'peerway',
+      loginName: user.email ?? user.name,
+      displayName: user.displayName,
+      profilePicUrl: '',
+    },
+    machineAuthorized: true,
+  }
+}
+
+function reply(stream: ServerHttp2Stream, status: number, text: string, headers: Record<string, string> = {}): void {
+  if (stream.destroyed || stream.headersSent) return
+  try {
+    stream.respond({ ':status': status, 'content-type': 'text/plain; charset=utf-8', ...headers })
+    stream.end(text)
+  } catch (error) {
+    stream.destroy(error instanceof Error ? error : new Error(messageOf(error)))
+  }
+}

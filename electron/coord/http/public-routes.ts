@@ -1,0 +1,102 @@
+// What is answered outside Noise (control.md §3.1): the server's key, the login pages, the question of DERP servers, and a
+// sign of life.
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Clock } from '../../base/clock.ts'
+import type { Logger } from '../../base/log.ts'
+import type { MachinePublic, NodePublic } from '../../crypto/keys.ts'
+import { WireError } from '../../wire/codec.ts'
+import { derpAdmitRequest, derpAdmitResponse, keyResponse } from '../../wire/tailcfg/register.ts'
+import { encodeMessage, parseMessage } from '../../wire/tailcfg/schema.ts'
+import type { LoginProvider } from '../login/login-provider.ts'
+import { sendPage } from '../login/operator-login.ts'
+import { readBody } from './body.ts'
+import { RateLimiter, sourceOf } from './rate-limiter.ts'
+
+const VERIFY_BODY_BYTES = 4 * 1024
+const REQUEST_LIMIT = { perSecond: 50, burst: 1_000 }
+
+export interface PublicRoutesOptions {
+  readonly serverKey: MachinePublic
+  readonly admitsToDerp: (key: NodePublic) => boolean
+  readonly login: LoginProvider
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+export class PublicRoutes {
+  readonly #options: PublicRoutesOptions
+  readonly #limiter: RateLimiter
+
+  constructor(options: PublicRoutesOptions) {
+    this.#options = options
+    this.#limiter = new RateLimiter(options.clock, REQUEST_LIMIT)
+  }
+
+  /** Never throws. */
+  handle(request: IncomingMessage, response: ServerResponse): void {
+    this.#answer(request, response).catch((error: unknown) => {
+      if (!(error instanceof WireError)) this.#options.log.error('request failed', { path: request.url, error })
+      sendText(response, error instanceof WireError ? 400 : 500, 'the request could not be answered')
+    })
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (!this.#limiter.take(sourceOf(request.socket.remoteAddress))) {
+      response.setHeader('retry-after', '5')
+      return sendText(response, 429, 'too many requests')
+    }
+    const path = (request.url ?? '').split('?')[0]
+    const isRead = request.method === 'GET' || request.method === 'HEAD'
+    if (path === '/key' && isRead) return this.#key(request, response)
+    if (path === '/health' && isRead) return sendJson(response, 200, { status: 'pass' })
+    if (path === '/verify' && request.method === 'POST') return this.#verify(request, response)
+    if (path === '/ts2021') return sendText(response, 400, 'missing next protocol: a proxy may have removed Upgrade')
+    if (await this.#options.login.handleHttp(request, response)) return
+    if (path === '/' && isRead) return home(request, response)
+    sendText(response, 404, 'not found')
+  }
+
+  #key(request: IncomingMessage, response: ServerResponse): void {
+    const version = /[?&]v=(\d{1,5})(&|$)/.exec(request.url ?? '')?.[1]
+    if (version === undefined) return sendText(response, 400, 'the query must name the capability version: ?v=')
+    const keys = keyResponse.write({ legacyPublicKey: undefined, publicKey: this.#options.serverKey })
+    sendJson(response, 200, keys)
+  }
+
+  async #verify(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const body = await readBody(request, VERIFY_BODY_BYTES)
+    if (body.kind !== 'whole') return sendText(response, body.kind === 'too-long' ? 413 : 400, 'bad request body')
+    const { nodePublic } = parseMessage(derpAdmitRequest, body.bytes)
+    const answer = encodeMessage(derpAdmitResponse, { allow: this.#options.admitsToDerp(nodePublic) })
+    response.writeHead(200, { 'content-type': 'application/json', 'content-length': answer.length })
+    response.end(answer)
+  }
+}
+
+function home(request: IncomingMessage, response: ServerResponse): void {
+  sendPage(request, response, 200, 'Peerway coordination server', [
+    '<p>Devices join this private network at this address. On a device, type:</p>',
+    '<code>peerway up --login-server (this address)</code>',
+  ])
+}
+
+function sendJson(response: ServerResponse, status: number, value: unknown): void {
+  const text = JSON.stringify(value)
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) })
+  response.end(text)
+}
+
+function sendText(response: ServerResponse, status: number, text: string): void {
+  if (response.headersSent) {
+    response.destroy()
+    return
+  }
+  // What is left of the body will not be read, so the connection cannot be used again.
+  response.writeHead(status, {
+    'content-type': 'text/plain; charset=utf-8',
+    'content-length': Buffer.byteLength(text),
+    ...(status >= 400 && { connection: 'close' }),
+  })
+  response.end(text)
+}

@@ -1,0 +1,131 @@
+// Logins that wait for a person. Memory only: a server that has forgotten one answers with a fresh URL. Bounded, since
+// anyone who can open a connection can ask for one.
+
+import { randomBytes } from 'node:crypto'
+import type { Clock } from '../../base/clock.ts'
+import type { MachinePublic, NodePublic } from '../../crypto/keys.ts'
+import type { HostFacts, NodeId } from '../model.ts'
+
+/** As long as a sign-in link lives. */
+export const LOGIN_LIFE_MS = 10 * 60_000
+const MOST_PENDING = 1_024
+/** From one address (IPv6: one /64), so that a single guest cannot take every place. */
+const MOST_FROM_ONE_SOURCE = 64
+
+export interface PendingLogin {
+  /** In the URL: 128 random bits. */
+  readonly id: string
+  readonly machineKey: MachinePublic
+  readonly nodeKey: NodePublic
+  readonly hostinfo: HostFacts
+  readonly ephemeral: boolean
+  readonly capVersion: number
+  readonly expiryMs: number | undefined
+  /** Where the connection came from, as the rate limits count it. */
+  readonly source: string
+  readonly createdAtMs: number
+}
+
+export type LoginVerdict =
+  | { readonly kind: 'approved'; readonly nodeId: NodeId }
+  | { readonly kind: 'refused'; readonly text: string }
+  /** Too late, or never known: start again. */
+  | { readonly kind: 'lapsed' }
+
+interface Entry {
+  readonly login: PendingLogin
+  verdict: LoginVerdict | undefined
+  readonly waiting: Set<(verdict: LoginVerdict) => void>
+  readonly cancelTimer: () => void
+}
+
+export class PendingLogins {
+  readonly #clock: Clock
+  readonly #byId = new Map<string, Entry>()
+  /** One for each machine key: asking again with another node key replaces it. */
+  readonly #byMachine = new Map<string, string>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** The same login for the same keys; undefined when too many wait. */
+  open(wanted: Omit<PendingLogin, 'id' | 'createdAtMs'>): PendingLogin | undefined {
+    const former = this.#byId.get(this.#byMachine.get(wanted.machineKey.text) ?? '')
+    if (former && !former.verdict && former.login.nodeKey.equals(wanted.nodeKey)) return former.login
+    if (former) this.#forget(former, { kind: 'lapsed' })
+    if (this.#byId.size >= MOST_PENDING) return undefined
+    let fromSource = 0
+    for (const { login } of this.#byId.values()) if (login.source === wanted.source) fromSource++
+    if (fromSource >= MOST_FROM_ONE_SOURCE) return undefined
+    const login = { ...wanted, id: randomBytes(16).toString('base64url'), createdAtMs: this.#clock.wallNow() }
+    const entry: Entry = {
+      login,
+      verdict: undefined,
+      waiting: new Set(),
+      cancelTimer: this.#clock.after(LOGIN_LIFE_MS, () => this.#forget(entry, { kind: 'lapsed' })),
+    }
+    this.#byId.set(login.id, entry)
+    this.#byMachine.set(login.machineKey.text, login.id)
+    return login
+  }
+
+  /** What still waits under this id. */
+  get(id: string): PendingLogin | undefined {
+    const entry = this.#byId.get(id)
+    return entry && !entry.verdict ? entry.login : undefined
+  }
+
+  all(): PendingLogin[] {
+    return [...this.#byId.values()].flatMap((entry) => (entry.verdict ? [] : [entry.login]))
+  }
+
+  /** Tells who waits, and who asks until the login's time is over. */
+  settle(id: string, verdict: LoginVerdict): void {
+    const entry = this.#byId.get(id)
+    if (!entry || entry.verdict) return
+    entry.verdict = verdict
+    this.#tell(entry, verdict)
+  }
+
+  /** The verdict, as soon as there is one. Only the machine and node key that asked may hear it. */
+  async wait(
+    id: string,
+    machineKey: MachinePublic,
+    nodeKey: NodePublic,
+    signal: AbortSignal,
+  ): Promise<LoginVerdict | undefined> {
+    const entry = this.#byId.get(id)
+    if (!entry || !entry.login.machineKey.equals(machineKey) || !entry.login.nodeKey.equals(nodeKey))
+      return { kind: 'lapsed' }
+    if (entry.verdict) return entry.verdict
+    return new Promise((resolve) => {
+      const end = (verdict: LoginVerdict | undefined): void => {
+        entry.waiting.delete(end)
+        signal.removeEventListener('abort', abort)
+        resolve(verdict)
+      }
+      const abort = (): void => end(undefined)
+      entry.waiting.add(end)
+      signal.addEventListener('abort', abort, { once: true })
+      if (signal.aborted) abort()
+    })
+  }
+
+  close(): void {
+    for (const entry of this.#byId.values()) this.#forget(entry, { kind: 'lapsed' })
+  }
+
+  #forget(entry: Entry, verdict: LoginVerdict): void {
+    entry.cancelTimer()
+    this.#byId.delete(entry.login.id)
+    if (this.#byMachine.get(entry.login.machineKey.text) === entry.login.id)
+      this.#byMachine.delete(entry.login.machineKey.text)
+    this.#tell(entry, verdict)
+  }
+
+  #tell(entry: Entry, verdict: LoginVerdict): void {
+    // Each takes itself out as it hears: sets allow that while they are walked.
+    for (const waiting of entry.waiting) waiting(verdict)
+  }
+}

@@ -1,0 +1,224 @@
+// All map streams of the server, and what turns changes of the tailnet into messages on them.
+
+import type { Writable } from 'node:stream'
+import type { Clock } from '../../base/clock.ts'
+import { Listeners } from '../../base/lifetime.ts'
+import type { Logger } from '../../base/log.ts'
+import type { NodePublic } from '../../crypto/keys.ts'
+import type { DerpMapInput } from '../../wire/tailcfg/derp-map.ts'
+import type { MapCompression } from '../../wire/tailcfg/map-frame.ts'
+import { isExpired, type Node, type NodeId } from '../model.ts'
+import type { Change, Registry } from '../registry.ts'
+import { MapSession, mapFrame } from './map-session.ts'
+import { Presence } from './presence.ts'
+import { TailnetView } from './tailnet-view.ts'
+import { Told } from './told.ts'
+
+/** Changes that come together travel together; the first does not wait long. */
+const FIRST_DELAY_MS = 20
+/** Between two rounds of messages. */
+const ROUND_GAP_MS = 300
+/** How often expiries and idle ephemeral nodes are looked for. */
+const SWEEP_MS = 5_000
+/** An ephemeral node without a stream lives this long. */
+export const EPHEMERAL_IDLE_MS = 120_000
+/** … and one that has not had its first stream, or of which a restarted server does not know when it had. */
+export const EPHEMERAL_FIRST_MS = 600_000
+
+export interface MapHubOptions {
+  readonly registry: Registry
+  readonly domain: string
+  readonly derpMap: DerpMapInput
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+export class MapHub {
+  /** A node key that counts no more: deleted, rotated or expired. DERP servers drop its connection. */
+  readonly keysGone = new Listeners<NodePublic>()
+  readonly #registry: Registry
+  readonly #clock: Clock
+  readonly #log: Logger
+  readonly #presence: Presence
+  readonly #view: TailnetView
+  readonly #sessions = new Map<NodeId, MapSession>()
+  readonly #keys = new Map<NodeId, NodePublic>()
+  readonly #expired = new Set<NodeId>()
+  /** When an ephemeral node was last seen to live, and how long it may be idle from then. */
+  readonly #idleSince = new Map<NodeId, { readonly atMs: number; readonly allowedMs: number }>()
+  #lastRoundMs = Number.NEGATIVE_INFINITY
+  #cancelRound: (() => void) | undefined
+  #cancelSweep: (() => void) | undefined
+  readonly #stopListening: () => void
+
+  constructor(options: MapHubOptions) {
+    this.#registry = options.registry
+    this.#clock = options.clock
+    this.#log = options.log
+    this.#presence = new Presence(options.clock, (id, isOnline) => this.#onPresence(id, isOnline))
+    this.#view = new TailnetView({
+      registry: options.registry,
+      isOnline: (id) => this.#presence.isOnline(id),
+      domain: options.domain,
+      derpMap: options.derpMap,
+      wallNow: () => options.clock.wallNow(),
+    })
+    for (const node of options.registry.nodes()) {
+      this.#keys.set(node.id, node.nodeKey)
+      if (isExpired(node, options.clock.wallNow())) this.#expired.add(node.id)
+      this.#touchEphemeral(node, EPHEMERAL_FIRST_MS)
+    }
+    this.#stopListening = options.registry.changes.add((change) => this.#onChange(change))
+    this.#scheduleSweep()
+  }
+
+  /** Begins a stream; an older one of the same node ends. */
+  open(
+    node: Node,
+    out: Writable,
+    options: { readonly compression: MapCompression; readonly wantsKeepAlive: boolean },
+  ): void {
+    const release = this.#presence.connect(node.id)
+    const former = this.#sessions.get(node.id)
+    const session = new MapSession({
+      nodeId: node.id,
+      nodeKey: node.nodeKey,
+      out,
+      view: this.#view,
+      clock: this.#clock,
+      ...options,
+      onEnd: (ended) => {
+        if (this.#sessions.get(node.id) === ended) this.#sessions.delete(node.id)
+        release()
+      },
+    })
+    if (!out.destroyed) this.#sessions.set(node.id, session)
+    former?.end()
+  }
+
+  /** One message for a request that does not stay; undefined for a node that is not there. */
+  once(nodeId: NodeId, compression: MapCompression): Uint8Array | undefined {
+    const sight = this.#view.sight(nodeId)
+    return sight && mapFrame(new Told().full(sight, this.#clock.wallNow()), compression)
+  }
+
+  isOnline(id: NodeId): boolean {
+    return this.#presence.isOnline(id)
+  }
+
+  get streamCount(): number {
+    return this.#sessions.size
+  }
+
+  setDerpMap(map: DerpMapInput): void {
+    if (!this.#view.setDerpMap(map)) return
+    for (const session of this.#sessions.values()) session.markAll()
+    this.#scheduleRound()
+  }
+
+  close(): void {
+    this.#stopListening()
+    this.#cancelRound?.()
+    this.#cancelSweep?.()
+    for (const session of this.#sessions.values()) session.end()
+    this.#presence.close()
+  }
+
+  #onChange(change: Change): void {
+    if (change.type === 'user') {
+      if (!this.#view.refreshUser(change.id)) return
+      for (const session of this.#sessions.values()) session.markUser(change.id)
+      // A new role changes what the nodes of the user are told about themselves.
+      for (const node of this.#registry.nodes()) if (node.userId === change.id) this.#sessions.get(node.id)?.markAll()
+      this.#scheduleRound()
+      return
+    }
+    this.#refreshNode(change.id)
+  }
+
+  #refreshNode(id: NodeId): void {
+    const node = this.#registry.node(id)
+    const key = this.#keys.get(id)
+    if (key && (!node || !node.nodeKey.equals(key))) this.keysGone.emit(key)
+    if (node) {
+      this.#keys.set(id, node.nodeKey)
+      this.#touchEphemeral(node, EPHEMERAL_IDLE_MS)
+    } else {
+      this.#keys.delete(id)
+      this.#idleSince.delete(id)
+      this.#presence.forget(id)
+    }
+    this.#noteExpiry(id, node)
+    const own = this.#sessions.get(id)
+    if (own && (!node || !node.nodeKey.equals(own.nodeKey))) own.end()
+    if (!this.#view.refreshNode(id)) return
+    for (const session of this.#sessions.values()) session.markNode(id)
+    this.#scheduleRound()
+  }
+
+  /** A node that expires, or whose expiry is put off, sees nothing or everything from then on. */
+  #noteExpiry(id: NodeId, node: Node | undefined): void {
+    const was = this.#expired.has(id)
+    const is = node !== undefined && isExpired(node, this.#clock.wallNow())
+    if (was === is) return
+    if (is) this.#expired.add(id)
+    else this.#expired.delete(id)
+    if (!node) return
+    if (is) this.keysGone.emit(node.nodeKey)
+    this.#sessions.get(id)?.markAll()
+    this.#scheduleRound()
+  }
+
+  #onPresence(id: NodeId, isOnline: boolean): void {
+    const node = this.#registry.node(id)
+    if (!node) return
+    this.#touchEphemeral(node, EPHEMERAL_IDLE_MS)
+    if (!isOnline) this.#registry.report(id, { ...node.report, lastSeenAtMs: this.#clock.wallNow() })
+    this.#refreshNode(id)
+  }
+
+  #scheduleRound(): void {
+    if (this.#cancelRound) return
+    const delayMs = Math.max(FIRST_DELAY_MS, this.#lastRoundMs + ROUND_GAP_MS - this.#clock.now())
+    this.#cancelRound = this.#clock.after(delayMs, () => {
+      this.#cancelRound = undefined
+      this.#lastRoundMs = this.#clock.now()
+      for (const session of this.#sessions.values()) session.pump()
+    })
+  }
+
+  #scheduleSweep(): void {
+    this.#cancelSweep = this.#clock.after(SWEEP_MS, () => {
+      this.#scheduleSweep()
+      const nowMs = this.#clock.wallNow()
+      for (const node of this.#registry.nodes()) {
+        if (isExpired(node, nowMs) !== this.#expired.has(node.id)) this.#refreshNode(node.id)
+      }
+      for (const [id, idle] of this.#idleSince) {
+        if (this.#presence.isOnline(id) || this.#clock.now() - idle.atMs < idle.allowedMs) continue
+        this.#idleSince.delete(id)
+        this.#removeIdle(id).catch((error: unknown) => this.#log.error('ephemeral node stays', { node: id, error }))
+      }
+    })
+  }
+
+  async #removeIdle(id: NodeId): Promise<void> {
+    await this.#registry.transaction(async (tx) => {
+      const node = this.#registry.node(id)
+      if (!node || this.#presence.isOnline(id)) return
+      await tx.deleteNode(id)
+      await tx.audit('coord', 'node.delete', `node:${id}`, `${node.name}: ephemeral and idle`)
+    })
+  }
+
+  #touchEphemeral(node: Node, allowedMs: number): void {
+    if (!node.ephemeral) this.#idleSince.delete(node.id)
+    else {
+      // The longer allowance stays until there has been a stream.
+      const former = this.#idleSince.get(node.id)
+      const isFirst =
+        former === undefined || (former.allowedMs === EPHEMERAL_FIRST_MS && !this.#presence.isOnline(node.id))
+      this.#idleSince.set(node.id, { atMs: this.#clock.now(), allowedMs: isFirst ? EPHEMERAL_FIRST_MS : allowedMs })
+    }
+  }
+}

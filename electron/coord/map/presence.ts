@@ -1,0 +1,64 @@
+// Who is connected. Streams are counted, since a client's new one may begin before its old one has ended; a node goes
+// offline a little after its last one, so that a reconnect is not news.
+
+import type { Clock } from '../../base/clock.ts'
+import type { NodeId } from '../model.ts'
+
+/** Longer than a client's first retries, short enough that the list of machines tells the truth. */
+export const OFFLINE_GRACE_MS = 4_000
+
+interface Entry {
+  streams: number
+  cancelGrace: (() => void) | undefined
+}
+
+export class Presence {
+  readonly #clock: Clock
+  readonly #onChange: (id: NodeId, isOnline: boolean) => void
+  readonly #entries = new Map<NodeId, Entry>()
+
+  constructor(clock: Clock, onChange: (id: NodeId, isOnline: boolean) => void) {
+    this.#clock = clock
+    this.#onChange = onChange
+  }
+
+  isOnline(id: NodeId): boolean {
+    return this.#entries.has(id)
+  }
+
+  /** A stream begins; the function returned ends it, once, however often it is called. */
+  connect(id: NodeId): () => void {
+    const known = this.#entries.get(id)
+    const entry = known ?? { streams: 0, cancelGrace: undefined }
+    entry.cancelGrace?.()
+    entry.cancelGrace = undefined
+    entry.streams++
+    this.#entries.set(id, entry)
+    if (!known) this.#onChange(id, true)
+    let isOver = false
+    return () => {
+      if (isOver) return
+      isOver = true
+      this.#release(id, entry)
+    }
+  }
+
+  /** The node is gone: no grace, and no news of it. */
+  forget(id: NodeId): void {
+    this.#entries.get(id)?.cancelGrace?.()
+    this.#entries.delete(id)
+  }
+
+  close(): void {
+    for (const id of this.#entries.keys()) this.forget(id)
+  }
+
+  #release(id: NodeId, entry: Entry): void {
+    entry.streams--
+    if (entry.streams > 0 || this.#entries.get(id) !== entry) return
+    entry.cancelGrace = this.#clock.after(OFFLINE_GRACE_MS, () => {
+      this.#entries.delete(id)
+      this.#onChange(id, false)
+    })
+  }
+}

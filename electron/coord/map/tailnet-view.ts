@@ -1,0 +1,120 @@
+// The tailnet in wire form, kept in step with the registry piece by piece. Who may see whom is decided here and nowhere
+// else, so that patches, profiles and full maps cannot differ in it.
+
+import { derpMap as derpMapShape, type DerpMapInput } from '../../wire/tailcfg/derp-map.ts'
+import { dnsConfig } from '../../wire/tailcfg/dns-config.ts'
+import { filterRule, type FilterRuleInput } from '../../wire/tailcfg/filter-rule.ts'
+import { userProfile } from '../../wire/tailcfg/user.ts'
+import { isExpired, type Node, type NodeId, type User, type UserId } from '../model.ts'
+import type { Registry } from '../registry.ts'
+import { selfText, viewNode, type NodeView } from './node-view.ts'
+import type { Sight } from './told.ts'
+
+/** With no policy everyone may reach everyone (control.md §9.3). */
+const ALLOW_ALL: readonly FilterRuleInput[] = [
+  { srcIps: ['*'], dstPorts: [{ ip: '*', ports: { first: 0, last: 65_535 } }] },
+]
+
+const FILE_SHARING = 'https://tailscale.com/cap/file-sharing'
+const IS_ADMIN = 'https://tailscale.com/cap/is-admin'
+const IS_OWNER = 'https://tailscale.com/cap/is-owner'
+
+export interface TailnetViewOptions {
+  readonly registry: Registry
+  readonly isOnline: (id: NodeId) => boolean
+  readonly domain: string
+  readonly derpMap: DerpMapInput
+  readonly wallNow: () => number
+}
+
+export class TailnetView {
+  readonly #registry: Registry
+  readonly #isOnline: (id: NodeId) => boolean
+  readonly #domain: string
+  readonly #wallNow: () => number
+  readonly #views = new Map<NodeId, NodeView>()
+  readonly #profiles = new Map<UserId, string>()
+  readonly #dns: string
+  readonly #allowAll = JSON.stringify(ALLOW_ALL.map((rule) => filterRule.write(rule)))
+  #derpMap: string
+
+  constructor(options: TailnetViewOptions) {
+    this.#registry = options.registry
+    this.#isOnline = options.isOnline
+    this.#domain = options.domain
+    this.#wallNow = options.wallNow
+    this.#dns = JSON.stringify(dnsConfig.write({ domains: [options.domain], proxied: true }))
+    this.#derpMap = JSON.stringify(derpMapShape.write(options.derpMap))
+    for (const user of options.registry.users()) this.refreshUser(user.id)
+    for (const node of options.registry.nodes()) this.refreshNode(node.id)
+  }
+
+  /** True when others, or the node itself, would see a difference. */
+  refreshNode(id: NodeId): boolean {
+    const node = this.#registry.node(id)
+    if (!node) return this.#views.delete(id)
+    const view = viewNode(node, this.#isOnline(id), this.#domain, this.#wallNow())
+    if (this.#views.get(id)?.text === view.text) return false
+    this.#views.set(id, view)
+    return true
+  }
+
+  refreshUser(id: UserId): boolean {
+    const user = this.#registry.user(id)
+    if (!user) return this.#profiles.delete(id)
+    const text = profileText(user)
+    if (this.#profiles.get(id) === text) return false
+    this.#profiles.set(id, text)
+    return true
+  }
+
+  setDerpMap(map: DerpMapInput): boolean {
+    const text = JSON.stringify(derpMapShape.write(map))
+    if (text === this.#derpMap) return false
+    this.#derpMap = text
+    return true
+  }
+
+  nodeIds(): Iterable<NodeId> {
+    return this.#views.keys()
+  }
+
+  /** The tailnet as this node should see it; undefined when there is no such node. */
+  sight(viewerId: NodeId): Sight | undefined {
+    const viewer = this.#registry.node(viewerId)
+    const self = this.#views.get(viewerId)
+    if (!viewer || !self) return undefined
+    // An expired node learns that it is expired, and nothing else.
+    const isBlind = isExpired(viewer, this.#wallNow())
+    const sees = (view: NodeView): boolean => !isBlind && view.id !== viewerId
+    return {
+      self: selfText(self, viewer, this.#capabilities(viewer)),
+      selfUser: viewer.userId,
+      domain: JSON.stringify(this.#domain),
+      dns: this.#dns,
+      derpMap: this.#derpMap,
+      packetFilter: isBlind ? '[]' : this.#allowAll,
+      profile: (id) => this.#profiles.get(id),
+      peer: (id) => {
+        const view = this.#views.get(id)
+        return view && sees(view) ? view : undefined
+      },
+      peers: () => [...this.#views.values()].filter(sees),
+    }
+  }
+
+  #capabilities(node: Node): string[] {
+    const role = node.tags.length > 0 ? undefined : this.#registry.user(node.userId)?.role
+    return [
+      FILE_SHARING,
+      ...(role === 'owner' || role === 'admin' ? [IS_ADMIN] : []),
+      ...(role === 'owner' ? [IS_OWNER] : []),
+    ]
+  }
+}
+
+function profileText(user: User): string {
+  return JSON.stringify(
+    userProfile.write({ id: String(user.id), loginName: user.email ?? user.name, displayName: user.displayName }),
+  )
+}

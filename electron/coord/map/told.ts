@@ -1,0 +1,115 @@
+// What one stream has been told, and what it must be told next. A delta is the difference between the two states, never a
+// replay of events: nothing can be lost or come twice, and a slow stream gets one delta for everything it missed.
+
+import type { NodeId, UserId } from '../model.ts'
+import { difference, type NodeView } from './node-view.ts'
+
+/** The tailnet as one viewer should see it now. Texts are JSON, ready to be sent. */
+export interface Sight {
+  readonly self: string
+  /** Undefined for a node that is gone or not for this viewer's eyes. */
+  peer(id: NodeId): NodeView | undefined
+  peers(): Iterable<NodeView>
+  profile(id: UserId): string | undefined
+  readonly selfUser: UserId
+  readonly domain: string
+  readonly dns: string
+  readonly derpMap: string
+  readonly packetFilter: string
+}
+
+type Shared = Pick<Sight, 'self' | 'domain' | 'dns' | 'derpMap' | 'packetFilter'>
+
+const members: { [K in keyof Shared]: string } = {
+  self: 'Node',
+  domain: 'Domain',
+  dns: 'DNSConfig',
+  derpMap: 'DERPMap',
+  packetFilter: 'PacketFilter',
+}
+
+export class Told {
+  readonly #peers = new Map<NodeId, NodeView>()
+  readonly #profiles = new Map<UserId, string>()
+  readonly #shared = new Map<string, string>()
+
+  /** Everything; the first message of a stream. Always has Node, without which clients give up. */
+  full(sight: Sight, nowMs: number): string {
+    this.#peers.clear()
+    this.#profiles.clear()
+    this.#shared.clear()
+    const parts = this.#changedShared(sight)
+    const peers: string[] = []
+    const users = new Set([sight.selfUser])
+    for (const view of sight.peers()) {
+      this.#peers.set(view.id, view)
+      peers.push(view.text)
+      users.add(view.userId)
+    }
+    parts.push(`"Peers":[${peers.join(',')}]`, ...this.#newProfiles(sight, users))
+    parts.push('"CollectServices":false', '"Debug":{"DisableLogTail":true}')
+    return message(parts, nowMs)
+  }
+
+  /**
+   * What changed among the nodes and users named, and in the shared parts; undefined when nothing did. Never an empty
+   * `Peers`, which clients read as "no change".
+   */
+  delta(sight: Sight, nodeIds: Iterable<NodeId>, userIds: Iterable<UserId>, nowMs: number): string | undefined {
+    const parts = this.#changedShared(sight)
+    const changed: NodeView[] = []
+    const removed: NodeId[] = []
+    const patches: string[] = []
+    const users = new Set([...userIds].filter((id) => this.#profiles.has(id)))
+    for (const id of nodeIds) {
+      const before = this.#peers.get(id)
+      const now = sight.peer(id)
+      if (!now) {
+        if (this.#peers.delete(id)) removed.push(id)
+        continue
+      }
+      const change = before ? difference(before, now) : 'whole'
+      this.#peers.set(id, now)
+      if (change === 'whole') changed.push(now)
+      else if (change) patches.push(change.patch)
+      users.add(now.userId)
+    }
+    if (changed.length > 0) {
+      changed.sort((a, b) => a.id - b.id)
+      parts.push(`"PeersChanged":[${changed.map(({ text }) => text).join(',')}]`)
+    }
+    if (removed.length > 0) parts.push(`"PeersRemoved":[${removed.join(',')}]`)
+    if (patches.length > 0) parts.push(`"PeersChangedPatch":[${patches.join(',')}]`)
+    parts.push(...this.#newProfiles(sight, users))
+    return parts.length === 0 ? undefined : message(parts, nowMs)
+  }
+
+  peerIds(): Iterable<NodeId> {
+    return this.#peers.keys()
+  }
+
+  #changedShared(sight: Sight): string[] {
+    const parts: string[] = []
+    for (const [name, member] of Object.entries(members)) {
+      const text = sight[name as keyof Shared]
+      if (this.#shared.get(member) === text) continue
+      this.#shared.set(member, text)
+      parts.push(`"${member}":${text}`)
+    }
+    return parts
+  }
+
+  #newProfiles(sight: Sight, users: Iterable<UserId>): string[] {
+    const profiles: string[] = []
+    for (const id of users) {
+      const text = sight.profile(id)
+      if (text === undefined || this.#profiles.get(id) === text) continue
+      this.#profiles.set(id, text)
+      profiles.push(text)
+    }
+    return profiles.length === 0 ? [] : [`"UserProfiles":[${profiles.join(',')}]`]
+  }
+}
+
+const message = (parts: readonly string[], nowMs: number): string =>
+  `{${[...parts, `"ControlTime":"${new Date(nowMs).toISOString()}"`].join(',')}}`

@@ -1,0 +1,256 @@
+// Carries out what register-decision.ts decided: one transaction each, so that a key is spent, a node made and the audit
+// row written together or not at all.
+
+import { randomBytes } from 'node:crypto'
+import type { Clock } from '../base/clock.ts'
+import { toHex } from '../base/bytes.ts'
+import type { MachinePublic } from '../crypto/keys.ts'
+import { allot } from './addresses.ts'
+import { parseAuthKey } from './auth-key.ts'
+import { CoordError } from './errors.ts'
+import type { LoginVerdict, PendingLogins } from './login/pending-logins.ts'
+import { NO_REPORT, type AuthKey, type HostFacts, type Node, type NodeId, type User, type UserId } from './model.ts'
+import { freeLabel, isNameFor } from './names.ts'
+import { decideRegistration, formerNode, type Decision, type Registration } from './register-decision.ts'
+import type { Registry, RegistryTransaction } from './registry.ts'
+
+export type RegisterAnswer =
+  | { readonly kind: 'welcome'; readonly node: Node; readonly user: User }
+  | { readonly kind: 'renew-key' }
+  | { readonly kind: 'login'; readonly url: string }
+  /** HTTP 200 with an error text for the person. */
+  | { readonly kind: 'refused'; readonly text: string }
+  | { readonly kind: 'rejected'; readonly status: 400 | 401 | 429; readonly text: string }
+  /** The client went away while it waited. */
+  | { readonly kind: 'gone' }
+
+export interface Caller {
+  /** Proven by the Noise handshake. */
+  readonly machineKey: MachinePublic
+  /** The address as rate limits count it. */
+  readonly source: string
+  /** Aborts when the client is gone. */
+  readonly signal: AbortSignal
+}
+
+export interface RegistrarOptions {
+  readonly registry: Registry
+  readonly logins: PendingLogins
+  readonly clock: Clock
+  /** The page a person opens to approve the login. */
+  readonly loginUrl: (loginId: string) => string
+}
+
+const ADDRESS_CURSOR = 'next-address-offset'
+
+export class Registrar {
+  readonly #registry: Registry
+  readonly #logins: PendingLogins
+  readonly #clock: Clock
+  readonly #loginUrl: (loginId: string) => string
+
+  constructor(options: RegistrarOptions) {
+    this.#registry = options.registry
+    this.#logins = options.logins
+    this.#clock = options.clock
+    this.#loginUrl = options.loginUrl
+  }
+
+  async register(request: Registration, caller: Caller): Promise<RegisterAnswer> {
+    const decided = await this.#registry.transaction(async (tx) => {
+      const decision = decideRegistration(request, {
+        nowMs: this.#clock.wallNow(),
+        machineKey: caller.machineKey,
+        holder: this.#registry.nodeByKey(request.nodeKey),
+        ofMachine: this.#registry.nodesOfMachine(caller.machineKey),
+        authKey: await provenAuthKey(tx, request.authKey),
+      })
+      return this.#apply(tx, decision, request, caller)
+    })
+    if (typeof decided === 'object') return decided
+    return this.#interactive(request, caller, decided)
+  }
+
+  /** A person proved to be `userId` and let the waiting machine in. Throws CoordError when the login is no longer there. */
+  async completeLogin(loginId: string, userId: UserId, actor: string): Promise<Node> {
+    const node = await this.#registry.transaction(async (tx) => {
+      const login = this.#logins.get(loginId)
+      if (!login)
+        throw new CoordError('coord/not-found', 'This login is over or was never begun. Start again on the device.')
+      if (!this.#registry.user(userId)) throw new CoordError('coord/not-found', `There is no user ${userId}.`)
+      const holder = this.#registry.nodeByKey(login.nodeKey)
+      if (holder && !holder.machineKey.equals(login.machineKey))
+        throw new CoordError('coord/conflict', 'The node key of this login belongs to another machine.')
+      const former = holder ?? formerNode(this.#registry.nodesOfMachine(login.machineKey), userId)
+      const admitted = await this.#admit(tx, former, { ...login, userId, tags: [], authKeyId: undefined })
+      await tx.audit(actor, 'login.approve', `node:${admitted.id}`, `user:${userId}`)
+      return admitted
+    })
+    this.#logins.settle(loginId, { kind: 'approved', nodeId: node.id })
+    return node
+  }
+
+  async refuseLogin(loginId: string, actor: string): Promise<void> {
+    if (!this.#logins.get(loginId)) throw new CoordError('coord/not-found', 'This login is over or was never begun.')
+    await this.#registry.transaction((tx) => tx.audit(actor, 'login.refuse', `login:${loginId}`))
+    this.#logins.settle(loginId, { kind: 'refused', text: 'the login was refused' })
+  }
+
+  /** Answers at once, or the id of a login to wait for, or undefined for a new one. */
+  async #apply(
+    tx: RegistryTransaction,
+    decision: Decision,
+    request: Registration,
+    caller: Caller,
+  ): Promise<RegisterAnswer | string | undefined> {
+    const nowMs = this.#clock.wallNow()
+    switch (decision.kind) {
+      case 'reject':
+        await tx.audit(
+          `machine:${caller.machineKey.text}`,
+          'node.register-rejected',
+          request.nodeKey.text,
+          decision.text,
+        )
+        return { kind: 'rejected', status: decision.status, text: decision.text }
+      case 'refuse':
+        return { kind: 'refused', text: decision.text }
+      case 'log-out':
+        // Now, never the moment the client named: that is in 1970 and would reach every peer.
+        await tx.updateNode(decision.node.id, { expiresAtMs: nowMs })
+        await tx.audit(`node:${decision.node.id}`, 'node.log-out', `node:${decision.node.id}`)
+        return { kind: 'renew-key' }
+      case 'delete':
+        await tx.deleteNode(decision.node.id)
+        await tx.audit(`node:${decision.node.id}`, 'node.log-out', `node:${decision.node.id}`, 'ephemeral, deleted')
+        return { kind: 'renew-key' }
+      case 'renew-key':
+        return { kind: 'renew-key' }
+      case 'keep':
+        return this.#welcome(decision.node)
+      case 'shorten':
+        await tx.audit(`node:${decision.node.id}`, 'node.shorten-expiry', `node:${decision.node.id}`)
+        return this.#welcome(await tx.updateNode(decision.node.id, { expiresAtMs: decision.expiresAtMs }))
+      case 'admit': {
+        if (!(await tx.store.spendAuthKey(decision.key.id, nowMs)))
+          return { kind: 'refused', text: 'this auth key was already used; create another, or a reusable one' }
+        const node = await this.#admit(tx, decision.node, {
+          machineKey: caller.machineKey,
+          nodeKey: request.nodeKey,
+          hostinfo: request.hostinfo,
+          capVersion: request.capVersion,
+          expiryMs: request.expiryMs,
+          userId: decision.key.userId,
+          tags: decision.key.tags,
+          ephemeral: decision.key.ephemeral || request.ephemeral,
+          authKeyId: decision.key.id,
+        })
+        await tx.audit(`auth-key:${decision.key.id}`, 'node.register', `node:${node.id}`, node.name)
+        return this.#welcome(node)
+      }
+      case 'follow':
+      case 'ask':
+        break
+    }
+    return decision.kind === 'follow' ? decision.loginId : undefined
+  }
+
+  #welcome(node: Node): RegisterAnswer {
+    const user = this.#registry.user(node.userId)
+    if (!user)
+      throw new CoordError('coord/state-damaged', `Node ${node.id} belongs to user ${node.userId}, who is not there.`)
+    return { kind: 'welcome', node, user }
+  }
+
+  async #interactive(request: Registration, caller: Caller, loginId: string | undefined): Promise<RegisterAnswer> {
+    if (loginId !== undefined) {
+      const verdict = await this.#logins.wait(loginId, caller.machineKey, request.nodeKey, caller.signal)
+      if (!verdict) return { kind: 'gone' }
+      const answer = this.#answerTo(verdict)
+      if (answer) return answer
+    }
+    const login = this.#logins.open({
+      machineKey: caller.machineKey,
+      nodeKey: request.nodeKey,
+      hostinfo: request.hostinfo,
+      ephemeral: request.ephemeral,
+      capVersion: request.capVersion,
+      expiryMs: request.expiryMs,
+      source: caller.source,
+    })
+    if (!login) return { kind: 'rejected', status: 429, text: 'too many logins are waiting' }
+    return { kind: 'login', url: this.#loginUrl(login.id) }
+  }
+
+  #answerTo(verdict: LoginVerdict): RegisterAnswer | undefined {
+    if (verdict.kind === 'refused') return { kind: 'refused', text: verdict.text }
+    const node = verdict.kind === 'approved' ? this.#registry.node(verdict.nodeId) : undefined
+    return node && this.#welcome(node)
+  }
+
+  /** A new node, or a known one with a new node key: id, addresses and name stay. */
+  async #admit(tx: RegistryTransaction, known: Node | undefined, wanted: Admission): Promise<Node> {
+    if (known)
+      return tx.updateNode(known.id, {
+        userId: wanted.userId,
+        nodeKey: wanted.nodeKey,
+        tags: wanted.tags,
+        expiresAtMs: wanted.expiryMs,
+        ephemeral: wanted.ephemeral,
+        authKeyId: wanted.authKeyId,
+      })
+    const cursor = Number((await tx.store.setting(ADDRESS_CURSOR)) ?? 1)
+    const pair = allot(cursor, ({ v4, v6 }) => this.#registry.isAddressTaken(v4) || this.#registry.isAddressTaken(v6))
+    if (!pair) throw new CoordError('coord/addresses-exhausted', 'Every address of the tailnet is given out.')
+    await tx.store.setSetting(ADDRESS_CURSOR, String(pair.next))
+    return tx.insertNode(
+      {
+        stableId: `n${toHex(randomBytes(8))}`,
+        userId: wanted.userId,
+        machineKey: wanted.machineKey,
+        nodeKey: wanted.nodeKey,
+        name: freeLabel(wanted.hostinfo.hostname, (label) => this.#registry.isNameTaken(label)),
+        nameIsFixed: false,
+        addressV4: pair.v4,
+        addressV6: pair.v6,
+        tags: wanted.tags,
+        expiresAtMs: wanted.expiryMs,
+        createdAtMs: this.#clock.wallNow(),
+        ephemeral: wanted.ephemeral,
+        authKeyId: wanted.authKeyId,
+      },
+      { ...NO_REPORT, hostinfo: wanted.hostinfo, capVersion: wanted.capVersion },
+    )
+  }
+
+  /** A new host name is a new name in DNS, unless an administrator chose one. */
+  async noteHostname(id: NodeId, hostname: string): Promise<void> {
+    const isNews = (node: Node | undefined): node is Node =>
+      node !== undefined && !node.nameIsFixed && !isNameFor(node.name, hostname)
+    if (!isNews(this.#registry.node(id))) return
+    await this.#registry.transaction(async (tx) => {
+      const node = this.#registry.node(id)
+      if (!isNews(node)) return
+      const name = freeLabel(hostname, (label) => label !== node.name && this.#registry.isNameTaken(label))
+      if (name !== node.name) await tx.updateNode(id, { name })
+    })
+  }
+}
+
+interface Admission {
+  readonly machineKey: MachinePublic
+  readonly nodeKey: Registration['nodeKey']
+  readonly hostinfo: HostFacts
+  readonly capVersion: number
+  readonly expiryMs: number | undefined
+  readonly userId: UserId
+  readonly tags: readonly string[]
+  readonly ephemeral: boolean
+  readonly authKeyId: string | undefined
+}
+
+async function provenAuthKey(tx: RegistryTransaction, text: string | undefined): Promise<AuthKey | undefined> {
+  const parsed = text === undefined ? undefined : parseAuthKey(text)
+  const kept = parsed && (await tx.store.authKey(parsed.id))
+  return kept && parsed.matches(kept.secretHash) ? kept.key : undefined
+}

@@ -1,0 +1,70 @@
+import type { Migration } from './sqlite-database.ts'
+
+/** Append only: what is released stays as it is, and a dump of each released version stays in the tests. */
+export const migrations: readonly Migration[] = [
+  `
+  CREATE TABLE users (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    name         TEXT NOT NULL UNIQUE COLLATE NOCASE,
+    display_name TEXT NOT NULL,
+    email        TEXT,
+    role         TEXT NOT NULL CHECK (role IN ('owner', 'admin', 'member', 'auditor')),
+    created_at   INTEGER NOT NULL
+  ) STRICT;
+
+  CREATE TABLE auth_keys (
+    id          TEXT PRIMARY KEY,
+    secret_hash BLOB NOT NULL,
+    user_id     INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    reusable    INTEGER NOT NULL,
+    ephemeral   INTEGER NOT NULL,
+    tags        TEXT NOT NULL,
+    created_at  INTEGER NOT NULL,
+    expires_at  INTEGER,
+    used_at     INTEGER,
+    revoked_at  INTEGER
+  ) STRICT;
+
+  CREATE TABLE nodes (
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
+    stable_id     TEXT NOT NULL UNIQUE,
+    user_id       INTEGER NOT NULL REFERENCES users (id) ON DELETE RESTRICT,
+    machine_key   TEXT NOT NULL,
+    node_key      TEXT NOT NULL UNIQUE,
+    name          TEXT NOT NULL UNIQUE,
+    name_is_fixed INTEGER NOT NULL,
+    address_v4    TEXT NOT NULL UNIQUE,
+    address_v6    TEXT NOT NULL UNIQUE,
+    tags          TEXT NOT NULL,
+    expires_at    INTEGER,
+    created_at    INTEGER NOT NULL,
+    ephemeral     INTEGER NOT NULL,
+    auth_key_id   TEXT
+  ) STRICT;
+
+  CREATE TABLE node_reports (
+    node_id     INTEGER PRIMARY KEY REFERENCES nodes (id) ON DELETE CASCADE,
+    disco_key   TEXT,
+    endpoints   TEXT NOT NULL,
+    hostinfo    TEXT NOT NULL,
+    home_derp   INTEGER NOT NULL,
+    cap_version INTEGER NOT NULL,
+    last_seen   INTEGER
+  ) STRICT;
+
+  CREATE TABLE settings (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+  ) STRICT;
+
+  CREATE TABLE audit (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    at      INTEGER NOT NULL,
+    actor   TEXT NOT NULL,
+    action  TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    detail  TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX audit_at ON audit (at);
+  `,
+]

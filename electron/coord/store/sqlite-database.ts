@@ -1,0 +1,145 @@
+// A SQLite file held by one process. WAL and synchronous=FULL: what COMMIT answered is on disk. The exclusive locking mode
+// is also the lock of the state folder; the system releases it when the process dies, however it dies.
+
+import Database from 'libsql'
+import { codeOf, messageOf } from '../../base/errors.ts'
+import { CoordError } from '../errors.ts'
+
+export type SqlValue = string | number | bigint | Uint8Array | null
+export type SqlRow = Readonly<Record<string, unknown>>
+
+/** One migration brings the schema from version n to n + 1, n being its place in the list. Released ones never change. */
+export type Migration = string
+
+export class SqliteDatabase {
+  readonly #database: Database.Database
+  readonly #statements = new Map<string, Database.Statement>()
+  #queue: Promise<unknown> = Promise.resolve()
+  #closed = false
+
+  private constructor(database: Database.Database) {
+    this.#database = database
+  }
+
+  /** Throws CoordError: state-in-use, state-damaged, state-newer, state-unusable. A file that is no database is kept as it is. */
+  static open(path: string, migrations: readonly Migration[]): SqliteDatabase {
+    let raw: Database.Database | undefined
+    try {
+      raw = new Database(path, { timeout: 0 })
+      raw.pragma('locking_mode=EXCLUSIVE')
+      raw.pragma('journal_mode=WAL')
+      raw.pragma('synchronous=FULL')
+      raw.pragma('foreign_keys=ON')
+      raw.exec('BEGIN IMMEDIATE; COMMIT')
+      const database = new SqliteDatabase(raw)
+      database.#check(path)
+      database.#migrate(path, migrations)
+      return database
+    } catch (error) {
+      raw?.close()
+      throw openFailure(path, error)
+    }
+  }
+
+  #check(path: string): void {
+    const problem = Object.values(this.get('PRAGMA quick_check(1)', []) ?? {})[0]
+    if (problem !== 'ok')
+      throw new CoordError(
+        'coord/state-damaged',
+        `The database ${path} is damaged (${String(problem)}). Restore a copy.`,
+      )
+  }
+
+  #migrate(path: string, migrations: readonly Migration[]): void {
+    this.run(
+      'CREATE TABLE IF NOT EXISTS schema_version (only INTEGER PRIMARY KEY CHECK (only = 1), version INTEGER NOT NULL)',
+      [],
+    )
+    const version = Number(this.get('SELECT version FROM schema_version', [])?.['version'] ?? 0)
+    if (version > migrations.length)
+      throw new CoordError(
+        'coord/state-newer',
+        `A later version wrote the database ${path} (schema ${version}, this program knows ${migrations.length}).`,
+      )
+    for (const [i, migration] of migrations.entries()) {
+      if (i < version) continue
+      this.#database.exec('BEGIN IMMEDIATE')
+      try {
+        this.#database.exec(migration)
+        this.run('INSERT OR REPLACE INTO schema_version (only, version) VALUES (1, ?)', [i + 1])
+        this.#database.exec('COMMIT')
+      } catch (error) {
+        if (this.#database.inTransaction) this.#database.exec('ROLLBACK')
+        throw error
+      }
+    }
+  }
+
+  /** Rows changed. */
+  run(sql: string, values: readonly SqlValue[]): number {
+    return this.#prepare(sql).run([...values]).changes
+  }
+
+  get(sql: string, values: readonly SqlValue[]): SqlRow | undefined {
+    const row = this.#prepare(sql).get([...values])
+    return isRow(row) ? row : undefined
+  }
+
+  all(sql: string, values: readonly SqlValue[]): SqlRow[] {
+    return this.#prepare(sql)
+      .all([...values])
+      .filter(isRow)
+  }
+
+  /** One at a time, in the order asked for. */
+  transaction<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#queue.then(async () => {
+      if (this.#closed) throw new CoordError('coord/state-unusable', 'The database is closed.')
+      this.#database.exec('BEGIN IMMEDIATE')
+      try {
+        const result = await work()
+        this.#database.exec('COMMIT')
+        return result
+      } catch (error) {
+        if (this.#database.inTransaction) this.#database.exec('ROLLBACK')
+        throw error
+      }
+    })
+    this.#queue = turn.catch(() => undefined)
+    return turn
+  }
+
+  /** Waits for what was begun, then lets go of the file. Idempotent. */
+  async close(): Promise<void> {
+    await this.#queue
+    if (this.#closed) return
+    this.#closed = true
+    this.#statements.clear()
+    this.#database.close()
+  }
+
+  #prepare(sql: string): Database.Statement {
+    let statement = this.#statements.get(sql)
+    if (!statement) {
+      statement = this.#database.prepare(sql)
+      this.#statements.set(sql, statement)
+    }
+    return statement
+  }
+}
+
+const isRow = (value: unknown): value is SqlRow => typeof value === 'object' && value !== null
+
+function openFailure(path: string, error: unknown): CoordError {
+  if (error instanceof CoordError) return error
+  const code = codeOf(error) ?? ''
+  if (code.startsWith('SQLITE_BUSY'))
+    return new CoordError('coord/state-in-use', `Another process uses the database ${path}.`, { cause: error })
+  if (code.startsWith('SQLITE_NOTADB') || code.startsWith('SQLITE_CORRUPT'))
+    return new CoordError('coord/state-damaged', `The file ${path} is not a whole database. Restore a copy.`, {
+      cause: error,
+    })
+  return new CoordError('coord/state-unusable', `The database ${path} cannot be used: ${messageOf(error)}.`, {
+    cause: error,
+  })
+}

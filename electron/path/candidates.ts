@@ -17,6 +17,8 @@ export interface Candidate {
   readonly heardAtMs: number | undefined
   /** When we last pinged it in a discovery round; undefined lets the next round ping at once. */
   readonly pingedAtMs: number | undefined
+  /** When we last pinged it for having heard from it. */
+  readonly echoedAtMs: number | undefined
   /** Round trip of the last pong from there. */
   readonly latencyMs: number | undefined
 }
@@ -28,6 +30,7 @@ const NEW: Candidate = {
   called: false,
   heardAtMs: undefined,
   pingedAtMs: undefined,
+  echoedAtMs: undefined,
   latencyMs: undefined,
 }
 

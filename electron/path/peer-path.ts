@@ -27,6 +27,8 @@ const GOOD_ENOUGH_MS = 5
 const UPGRADE_MS = 60_000
 /** How long a path whose trust ran out while nobody looked is shown as it was, once someone looks again. */
 const BENEFIT_OF_DOUBT_MS = 1_000
+/** Between two pings back to an endpoint that the peer pings us from. */
+const ECHO_MS = 1_000
 const DERP_PING_MS = 15_000
 /**
  * The most pings a peer can make us send: this many at once, then PINGS_PER_SECOND. An honest peer has some ten
@@ -297,9 +299,12 @@ class Draft {
     if (usable === undefined) return
     this.#set({ candidates: withHeard(this.#path.candidates, usable, this.#now) })
     if (this.#path.candidates.size > MAX_CANDIDATES) this.#prune()
-    // The peer's packet came through, so ours may too: at once, not at the next round.
+    // The peer's packet came through, so ours may too: at once, not at the next round. Our ping of a moment ago may well
+    // have met a router that the peer's packet had not opened yet.
     const candidate = this.#path.candidates.get(usable)
-    if (candidate && inSession(this.#path) && !this.#hasTrustedDirect()) this.#pingCandidate(usable, candidate)
+    if (!candidate || !inSession(this.#path) || this.#hasTrustedDirect()) return
+    if (candidate.echoedAtMs !== undefined && this.#now - candidate.echoedAtMs < ECHO_MS) return
+    this.#pingCandidate(usable, { ...candidate, pingedAtMs: undefined, echoedAtMs: this.#now })
   }
 
   #pong(number: number, latencyMs: number): void {
@@ -328,6 +333,9 @@ class Draft {
   #callMeMaybe(endpoints: readonly string[]): void {
     const usable = usableEndpoints(endpoints, MAX_CALLED_ENDPOINTS)
     this.#set({ candidates: withList(this.#path.candidates, 'called', usable) })
+    // The peer has no path to us, and where we send is not among its places: it may have moved.
+    const { best } = this.#path
+    if (best?.leg.kind === 'direct' && !usable.has(best.leg.endpoint)) this.#distrust()
     this.#unthrottle()
     // No CallMeMaybe in return: two peers would call each other for ever.
     this.#round({ call: false })
@@ -346,14 +354,8 @@ class Draft {
    * spares the detour over DERP when the path survived.
    */
   #startOver(suspicion: PathReason | undefined): void {
-    const { best } = this.#path
-    this.#set({
-      pings: new Map(),
-      suspicion,
-      calledAtMs: undefined,
-      doubtAtMs: this.#now + BENEFIT_OF_DOUBT_MS,
-      best: best && { ...best, trustedUntilMs: Math.min(best.trustedUntilMs, this.#now - 1) },
-    })
+    this.#set({ pings: new Map(), suspicion, calledAtMs: undefined })
+    this.#distrust()
     this.#unthrottle()
     if (inSession(this.#path)) this.#round({ call: true })
   }
@@ -362,6 +364,16 @@ class Draft {
     if (!this.#hasTrustedDirect()) this.#unthrottle()
     this.#active()
     this.#pingBest()
+  }
+
+  /** Until the next pong, data goes to the best path and to DERP. */
+  #distrust(): void {
+    const { best } = this.#path
+    if (!best || !isTrusted(this.#path, this.#now)) return
+    this.#set({
+      best: { ...best, trustedUntilMs: this.#now - 1 },
+      doubtAtMs: this.#now + BENEFIT_OF_DOUBT_MS,
+    })
   }
 
   #hasTrustedDirect(): boolean {
@@ -373,11 +385,12 @@ class Draft {
     this.#set({ best: undefined, doubtful: false, doubtAtMs: undefined, suspicion: undefined })
   }
 
-  /** The best path keeps its candidate for as long as it is trusted; after that it goes with it. */
+  /** The best path keeps its candidate while it is trusted or has just been put in doubt; after that it goes with it. */
   #prune(): void {
-    const endpoint = this.#path.best?.leg.kind === 'direct' ? this.#path.best.leg.endpoint : undefined
-    const keep = isTrusted(this.#path, this.#now) ? endpoint : undefined
-    this.#set({ candidates: pruned(this.#path.candidates, keep, this.#now) })
+    const { best, doubtAtMs } = this.#path
+    const endpoint = best?.leg.kind === 'direct' ? best.leg.endpoint : undefined
+    const spared = isTrusted(this.#path, this.#now) || (doubtAtMs !== undefined && doubtAtMs > this.#now)
+    this.#set({ candidates: pruned(this.#path.candidates, spared ? endpoint : undefined, this.#now) })
     if (endpoint !== undefined && !this.#path.candidates.has(endpoint)) this.#clearBest('withdrawn')
   }
 

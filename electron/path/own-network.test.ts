@@ -1,0 +1,253 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { VirtualClock } from '../base/clock.ts'
+import { joinEndpoint, splitEndpoint, type Endpoint } from '../base/endpoint.ts'
+import { silentLogger } from '../base/log.ts'
+import { readStunRequest } from '../wire/stun/request.ts'
+import { stunResponse } from '../wire/stun/response.ts'
+import type { DerpMap } from './derp-map.ts'
+import type { OwnEndpoint } from './endpoints.ts'
+import { OwnNetwork } from './own-network.ts'
+import type { NetInfo } from './report.ts'
+
+/** STUN servers by address: how long one way takes, and the port they see us from. */
+type Servers = Record<string, { readonly oneWayMs: number; readonly seenPort: number }>
+
+class World {
+  readonly clock = new VirtualClock()
+  readonly endpoints: (readonly OwnEndpoint[])[] = []
+  readonly infos: NetInfo[] = []
+  readonly homes: number[] = []
+  readonly asked: { readonly atMs: number; readonly server: Endpoint }[] = []
+  servers: Servers
+  errno: string | undefined
+  controlConnected = true
+  readonly own: OwnNetwork
+
+  constructor(servers: Servers, httpsMs?: Readonly<Record<number, number>>) {
+    this.servers = servers
+    this.own = new OwnNetwork({
+      clock: this.clock,
+      log: silentLogger,
+      random: () => 0.5,
+      ignoreInterfaces: [],
+      io: {
+        sendUdp: (server, bytes) => {
+          if (this.errno) return this.errno
+          this.asked.push({ atMs: this.clock.now(), server })
+          const ip = splitEndpoint(server)?.address ?? ''
+          const found = this.servers[ip]
+          if (!found) return undefined
+          const endpoint = joinEndpoint(ip.includes(':') ? '2001:db8::5' : '198.51.100.5', found.seenPort)
+          const answer = stunResponse({ txId: readStunRequest(bytes).txId, endpoint })
+          this.clock.after(found.oneWayMs * 2, () =>
+            this.own.handleStun({ bytes: answer, receivedAtMs: this.clock.now() }),
+          )
+          return undefined
+        },
+        resolve: (host) =>
+          host === 'named.example.org' ? Promise.resolve(['203.0.113.1']) : Promise.reject(new Error('no such name')),
+        ...(httpsMs
+          ? {
+              httpsLatency: (region: number, signal: AbortSignal) =>
+                new Promise<number>((resolve, reject) => {
+                  const ms = httpsMs[region]
+                  if (ms !== undefined) this.clock.after(ms, () => resolve(ms))
+                  signal.addEventListener('abort', () => reject(new Error('aborted')))
+                }),
+            }
+          : {}),
+        interfaces: () => ({
+          eth0: [
+            {
+              address: '192.168.1.2',
+              netmask: '255.255.255.0',
+              family: 'IPv4',
+              mac: '02:00:00:00:00:01',
+              internal: false,
+              cidr: '192.168.1.2/24',
+            },
+          ],
+        }),
+        ports: () => ({ v4: 41641, v6: undefined }),
+        controlConnected: () => this.controlConnected,
+      },
+      events: {
+        onEndpoints: (list) => void this.endpoints.push(list),
+        onNetInfo: (_, info) => void this.infos.push(info),
+        onHomeRegion: (region) => void this.homes.push(region),
+      },
+    })
+  }
+
+  start(map: DerpMap): this {
+    this.own.setDerpMap(map)
+    this.own.start()
+    return this
+  }
+}
+
+const mapOf = (...ips: string[]): DerpMap => ({
+  regions: ips.map((ipv4, index) => ({
+    id: index + 1,
+    nodes: [{ name: `${index + 1}a`, hostName: `derp${index + 1}.example.org`, ipv4, ipv6: 'none' }],
+  })),
+})
+const ONE = '203.0.113.1'
+const TWO = '203.0.113.2'
+
+test('the first check tells endpoints, home and what control should know', async () => {
+  const world = new World({ [ONE]: { oneWayMs: 20, seenPort: 7 }, [TWO]: { oneWayMs: 5, seenPort: 7 } })
+  world.start(mapOf(ONE, TWO))
+  await world.clock.advanceAsync(300, 5)
+  assert.deepEqual(world.endpoints, [
+    [
+      { endpoint: '198.51.100.5:7', type: 2 },
+      { endpoint: '192.168.1.2:41641', type: 1 },
+    ],
+  ])
+  assert.deepEqual(world.homes, [2])
+  assert.deepEqual(world.infos, [
+    {
+      PreferredDERP: 2,
+      WorkingUDP: true,
+      WorkingIPv6: false,
+      OSHasIPv6: false,
+      MappingVariesByDestIP: false,
+      HavePortMap: false,
+      DERPLatency: { '1-v4': 0.04, '2-v4': 0.01 },
+    },
+  ])
+  world.own.close()
+})
+
+test('a router that maps anew for each destination is recognised, and of its endpoints only the first is offered', async () => {
+  const world = new World({ [ONE]: { oneWayMs: 5, seenPort: 7 }, [TWO]: { oneWayMs: 6, seenPort: 8 } })
+  world.start(mapOf(ONE, TWO))
+  await world.clock.advanceAsync(1_000, 5)
+  assert.equal(world.infos[0]?.MappingVariesByDestIP, true)
+  assert.deepEqual(
+    world.own.endpoints.filter(({ type }) => type === 2).map(({ endpoint }) => endpoint),
+    ['198.51.100.5:7'],
+  )
+  world.own.close()
+})
+
+test('one server cannot tell how the router maps', async () => {
+  const world = new World({ [ONE]: { oneWayMs: 5, seenPort: 7 } }).start(mapOf(ONE))
+  await world.clock.advanceAsync(1_000, 5)
+  assert.equal(world.infos[0] && 'MappingVariesByDestIP' in world.infos[0], false)
+  world.own.close()
+})
+
+test('a server known by name is looked up', async () => {
+  const world = new World({ [ONE]: { oneWayMs: 5, seenPort: 7 } })
+  world.start({ regions: [{ id: 4, nodes: [{ name: 'x', hostName: 'named.example.org', stunPort: 99 }] }] })
+  await world.clock.advanceAsync(1_000, 5)
+  assert.equal(world.asked[0]?.server, `${ONE}:99`)
+  assert.equal(world.own.home, 4)
+  world.own.close()
+})
+
+test('where UDP is blocked the home is chosen by HTTPS, within the check', async () => {
+  const world = new World({}, { 1: 80, 2: 30 }).start(mapOf(ONE, TWO))
+  await world.clock.advanceAsync(4_000, 10)
+  assert.deepEqual(world.homes, [2])
+  assert.equal(world.infos[0]?.WorkingUDP, false)
+  assert.deepEqual(world.own.endpoints, [{ endpoint: '192.168.1.2:41641', type: 1 }])
+  world.own.close()
+})
+
+test('a server that hangs does not hold the check up for ever', async () => {
+  const world = new World({}, {}).start(mapOf(ONE))
+  await world.clock.advanceAsync(9_000, 10)
+  assert.deepEqual(world.homes, [1], 'reachable somewhere is better than nowhere')
+  assert.equal(world.clock.pendingTimers, 0)
+  world.own.close()
+})
+
+test('a socket that cannot send ends the check at once', async () => {
+  const world = new World({})
+  world.errno = 'ENETUNREACH'
+  world.start(mapOf(ONE))
+  await world.clock.advanceAsync(400, 5)
+  assert.equal(world.infos.length, 1)
+  assert.equal(world.own.report?.ipv4CanSend, false)
+  world.own.close()
+})
+
+test('checks repeat every 20 to 26 s while there is traffic, and stop without', async () => {
+  const world = new World({ [ONE]: { oneWayMs: 5, seenPort: 7 } }).start(mapOf(ONE))
+  await world.clock.advanceAsync(50, 5)
+  for (let second = 0; second < 100; second++) {
+    world.own.noteActive()
+    await world.clock.advanceAsync(1_000, 100)
+  }
+  const times = world.asked.map(({ atMs }) => atMs)
+  assert.deepEqual(
+    times.slice(1).map((atMs, index) => Math.round((atMs - (times[index] ?? 0)) / 1_000)),
+    [23, 23, 23, 23],
+  )
+  await world.clock.advanceAsync(60_000, 100)
+  const asked = world.asked.length
+  await world.clock.advanceAsync(600_000, 1_000)
+  assert.equal(world.asked.length, asked)
+  world.own.noteActive()
+  await world.clock.advanceAsync(100, 5)
+  assert.ok(world.asked.length > asked, 'after a long rest the first packet brings a check')
+  world.own.close()
+})
+
+test('control hears again only when something but latencies changed', async () => {
+  const world = new World({ [ONE]: { oneWayMs: 5, seenPort: 7 } }).start(mapOf(ONE))
+  await world.clock.advanceAsync(1_000, 5)
+  world.servers = { [ONE]: { oneWayMs: 9, seenPort: 7 } }
+  world.own.check({ full: true })
+  await world.clock.advanceAsync(1_000, 5)
+  assert.equal(world.infos.length, 1)
+  assert.equal(world.endpoints.length, 1)
+  world.servers = {}
+  world.own.check({ full: true })
+  await world.clock.advanceAsync(4_000, 10)
+  assert.equal(world.infos.length, 2)
+  assert.equal(world.endpoints.length, 1, 'an endpoint is not taken back for lost packets')
+  world.own.close()
+})
+
+test('without control the home stays, with it it moves', async () => {
+  const world = new World({ [ONE]: { oneWayMs: 50, seenPort: 7 }, [TWO]: { oneWayMs: 200, seenPort: 7 } })
+  world.start(mapOf(ONE, TWO))
+  await world.clock.advanceAsync(2_000, 10)
+  assert.deepEqual(world.homes, [1])
+  world.controlConnected = false
+  world.servers = { [ONE]: { oneWayMs: 50, seenPort: 7 }, [TWO]: { oneWayMs: 2, seenPort: 7 } }
+  world.own.check({ full: true })
+  await world.clock.advanceAsync(2_000, 10)
+  assert.deepEqual(world.homes, [1])
+  world.controlConnected = true
+  world.own.check({ full: true })
+  await world.clock.advanceAsync(2_000, 10)
+  assert.deepEqual(world.homes, [1, 2])
+  world.own.close()
+})
+
+test('fresh endpoints are offered as they are, old ones after one question', async () => {
+  const world = new World({ [ONE]: { oneWayMs: 5, seenPort: 7 } }).start(mapOf(ONE))
+  await world.clock.advanceAsync(1_000, 5)
+  assert.equal(world.own.freshen(), undefined)
+  await world.clock.advanceAsync(60_000, 1_000)
+  world.servers = { [ONE]: { oneWayMs: 5, seenPort: 8 } }
+  let done = false
+  void world.own.freshen()?.then(() => (done = true))
+  assert.ok(world.own.freshen() !== undefined)
+  await world.clock.advanceAsync(50, 5)
+  assert.ok(done)
+  assert.equal(world.own.endpoints[0]?.endpoint, '198.51.100.5:8')
+  world.servers = {}
+  await world.clock.advanceAsync(60_000, 1_000)
+  done = false
+  void world.own.freshen()?.then(() => (done = true))
+  await world.clock.advanceAsync(520, 5)
+  assert.ok(done, 'half a second at most')
+  world.own.close()
+})

@@ -84,7 +84,7 @@ export async function systemPackages({ verbose }) {
   // Lists may be old or absent on a bare system; an update that fails for one source of many must not stop us.
   await show('apt-get', ['update', '-qq'], { env, timeoutMs: 300_000 })
   const names = namesToInstall(missing, isOnOffer)
-  const install = ['install', '-y', '-qq', '--no-install-recommends', ...names]
+  const install = ['install', '-y', '-qq', '-o', 'Dpkg::Use-Pty=0', '--no-install-recommends', ...names]
   if ((await show('apt-get', install, { env, timeoutMs: 900_000 })) !== 0) {
     throw new SetupError(`The system packages could not be installed. Please run: apt-get install ${names.join(' ')}`)
   }

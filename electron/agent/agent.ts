@@ -29,6 +29,9 @@ export interface AgentOptions {
 
 /** Sent or received within this long counts as active (the field's session window, paths.md §5.7). */
 const ACTIVE_MS = 45_000
+const RESTART_AFTER_MS = 2_000
+/** Failures after which only a new login helps. */
+const NEEDS_LOGIN: ReadonlySet<string> = new Set(['agent/key-refused', 'agent/key-expired', 'agent/login-gone'])
 
 export class Agent {
   readonly #options: AgentOptions
@@ -36,6 +39,7 @@ export class Agent {
   readonly #store = new SnapshotStore(VERSION)
   readonly #events = new Listeners<AgentEvent>()
   #session: Session | undefined
+  #closed = false
   /** Wishes are carried out one after the other. */
   #queue: Promise<unknown> = Promise.resolve()
 
@@ -101,6 +105,7 @@ export class Agent {
 
   /** Stops without changing the wish: the next start goes on. */
   close(): Promise<void> {
+    this.#closed = true
     return this.#inTurn(() => this.#stop())
   }
 
@@ -203,15 +208,26 @@ export class Agent {
   #fail(error: unknown): void {
     const code = isCoded(error) ? error.code : 'internal/failed'
     this.#options.log.warn('session ended', { code, error })
+    if (code === 'dataplane/engine-stopped') this.#restartLater()
     const profile = currentProfile(this.#file.state)
     this.#store.update(() => ({
-      state:
-        profile?.nodeKey && code !== 'agent/key-refused' && code !== 'agent/key-expired' ? 'stopped' : 'needs-login',
+      state: profile?.nodeKey && !NEEDS_LOGIN.has(code) ? 'stopped' : 'needs-login',
       waitingFor: undefined,
       loginUrl: undefined,
       problem: { code, message: messageOf(error) },
       controlConnected: false,
     }))
+  }
+
+  /** The engine died under a running session: once more, after a breath. */
+  #restartLater(): void {
+    this.#options.clock.after(RESTART_AFTER_MS, () => {
+      void this.#inTurn(async () => {
+        const { wantRunning } = this.#file.state
+        const profile = currentProfile(this.#file.state)
+        if (wantRunning && profile?.nodeKey && !this.#session && !this.#closed) this.#start(profile, {})
+      })
+    })
   }
 
   async #stop(): Promise<void> {

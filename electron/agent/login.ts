@@ -128,6 +128,6 @@ function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
   })
 }
 
-function lockPublicText(seed: Uint8Array): string {
+export function lockPublicText(seed: Uint8Array): string {
   return `nlpub:${toHex(ed25519.getPublicKey(seed))}`
 }

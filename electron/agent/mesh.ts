@@ -205,7 +205,10 @@ export class Mesh {
         break
       case 'fatal':
         this.#options.listener.onFatal(
-          new CodedError('dataplane/failed', `The network engine stopped: ${record.message}. Peerway starts it anew.`),
+          new CodedError(
+            'dataplane/engine-stopped',
+            `The network engine stopped: ${record.message}. Peerway starts it anew.`,
+          ),
         )
         break
     }

@@ -56,8 +56,6 @@ function selfView(netmap: Netmap, facts: ViewFacts): SelfView {
 
 function peerView(peer: Node, netmap: Netmap, facts: ViewFacts): PeerView {
   const owner = netmap.userProfiles.get(peer.user)
-  const expired =
-    peer.expired || (peer.keyExpiryMs !== undefined && peer.keyExpiryMs <= facts.nowWallMs + netmap.clockOffsetMs)
   return {
     id: nodeIdOf(peer),
     name: firstLabel(peer.name),

@@ -6,9 +6,10 @@ import type { Listeners } from '../base/lifetime.ts'
 import type { Logger } from '../base/log.ts'
 import { VERSION } from '../base/version.ts'
 import type { AgentEvent, PathView, Problem } from '../contract/snapshot.ts'
-import { ControlClient, type ControlStatus } from '../control/control-client.ts'
+import { ControlClient, type PollStatus } from '../control/control-client.ts'
+import type { KnownEndpoint, NodeState } from '../control/map-stream.ts'
 import type { Netmap } from '../control/netmap.ts'
-import type { MachinePrivate, NodePrivate } from '../crypto/keys.ts'
+import type { MachinePrivate, NodePrivate, NodePublic } from '../crypto/keys.ts'
 import type { Dataplane, DataplaneOptions, PeerCounters } from '../dataplane/dataplane.ts'
 import type { DerpRegionStatus } from '../derp/derp-pool.ts'
 import type { HostFacts } from '../os/host.ts'
@@ -16,7 +17,7 @@ import type { HostNetwork } from '../os/host-network.ts'
 import type { PathFinder } from '../path/path-finder.ts'
 import { type HostinfoInput, type NetInfo as WireNetInfo, netInfo as netInfoShape } from '../wire/tailcfg/hostinfo.ts'
 import { readMessage } from '../wire/tailcfg/schema.ts'
-import { logIn } from './login.ts'
+import { lockPublicText, logIn } from './login.ts'
 import { Mesh } from './mesh.ts'
 import { isExpired } from './netmap-config.ts'
 import { netmapViews, nodeIdOf } from './netmap-views.ts'
@@ -47,6 +48,9 @@ const DERP_GRACE_MS = 10_000
 const PUBLISH_MS = 50
 /** How often expiry of keys and traffic are looked at. */
 const TICK_MS = 5_000
+const LOGOUT_WITHIN_MS = 10_000
+/** The path finder's endpoint types (the wire's numbers) by the control client's names. */
+const ENDPOINT_NAMES = { 1: 'local', 2: 'stun', 3: 'portMapped', 4: 'stunLocalPort', 5: 'explicit' } as const
 
 export class Session {
   readonly #options: SessionOptions
@@ -57,10 +61,12 @@ export class Session {
   #profile: Profile
   #netmap: Netmap | undefined
   #netInfo: WireNetInfo | undefined
-  #endpoints: readonly { readonly endpoint: string; readonly type: number }[] = []
-  #isPolling = false
+  #endpoints: readonly KnownEndpoint[] = []
+  #nodeKey: NodePublic | undefined
   readonly #paths = new Map<string, PathView>()
-  #controlStatus: ControlStatus = { connected: false }
+  #isControlConnected = false
+  #controlHeardAt: number | undefined
+  #controlProblem: Problem | undefined
   #derpProblem: Problem | undefined
   #derpAwaySinceMs: number | undefined
   #applying: Promise<void> = Promise.resolve()
@@ -82,11 +88,20 @@ export class Session {
 
   /** Resolves when closed; rejects with the CodedError that ended it, after everything is undone. */
   run(): Promise<void> {
-    const running = this.#run().finally(() => this.#release())
+    const running = this.#runAndRelease()
     this.#done = running.catch(() => {})
-    return running.catch((error: unknown) => {
+    return running
+  }
+
+  async #runAndRelease(): Promise<void> {
+    try {
+      await this.#run()
+    } catch (error) {
+      // Told apart before the release aborts everything: a stop by wish is no failure.
       if (!this.#abort.signal.aborted) throw error
-    })
+    } finally {
+      await this.#release()
+    }
   }
 
   async #run(): Promise<void> {
@@ -104,24 +119,30 @@ export class Session {
     }
     await this.#options.saveProfile(this.#profile)
     store.update(() => ({ waitingFor: 'the network map', problem: undefined }))
-    const mesh = this.#mesh
-    if (!mesh) throw new CodedError('internal/failed', 'The mesh was not opened.')
-    this.#isPolling = true
+    this.#nodeKey = loggedIn.nodeKey.public
+    const state = this.#nodeState()
+    if (!state) throw new CodedError('internal/failed', 'The mesh was not opened.')
     this.#tick()
     await Promise.race([
       failed,
       this.#control.poll(
-        {
-          nodeKey: loggedIn.nodeKey.public,
-          discoKey: mesh.discoKey.public,
-          hostinfo: this.#hostinfo(),
-          endpoints: this.#endpoints,
-        },
+        state,
         (netmap) => this.#takeNetmap(netmap),
-        (status) => this.#takeControlStatus(status),
+        (status) => this.#takePollStatus(status),
         this.#abort.signal,
       ),
     ])
+  }
+
+  /** What the server is told about this node; undefined before it is logged in. */
+  #nodeState(): NodeState | undefined {
+    if (!this.#mesh || !this.#nodeKey) return undefined
+    return {
+      nodeKey: this.#nodeKey,
+      discoKey: this.#mesh.discoKey.public,
+      hostinfo: this.#hostinfo(),
+      endpoints: this.#endpoints,
+    }
   }
 
   #logIn(): ReturnType<typeof logIn> {
@@ -165,7 +186,7 @@ export class Session {
       hostNetwork: options.openHostNetwork(),
       listener: {
         onEndpoints: (endpoints) => {
-          this.#endpoints = endpoints
+          this.#endpoints = endpoints.map(({ endpoint, type }) => ({ endpoint, type: ENDPOINT_NAMES[type] }))
           this.#tellControl()
         },
         onNetInfo: (netInfo) => {
@@ -176,7 +197,7 @@ export class Session {
           this.#takePath(nodeKeyText, contractPath(view, this.#regionCode, options.clock.wallNow())),
         onDerpStatus: (status) => this.#takeDerpStatus(status),
         onFatal: (problem) => this.#fail(problem),
-        controlConnected: () => this.#controlStatus.connected,
+        controlConnected: () => this.#isControlConnected,
       },
     })
   }
@@ -198,7 +219,8 @@ export class Session {
   }
 
   #tellControl(): void {
-    if (this.#isPolling) this.#control.update({ hostinfo: this.#hostinfo(), endpoints: this.#endpoints })
+    const state = this.#nodeState()
+    if (state) void this.#control.update(state)
     this.#publish()
   }
 
@@ -224,8 +246,22 @@ export class Session {
     for (const key of this.#paths.keys()) if (!present.has(key)) this.#paths.delete(key)
   }
 
-  #takeControlStatus(status: ControlStatus): void {
-    this.#controlStatus = status
+  #takePollStatus(status: PollStatus): void {
+    this.#isControlConnected = status.kind === 'connected'
+    if (status.kind === 'connected') {
+      this.#controlHeardAt = this.#options.clock.wallNow()
+      this.#controlProblem = undefined
+    } else if (status.kind === 'disconnected') {
+      const { code, message } = status.error
+      this.#controlProblem = { code, message }
+      if (code === 'control/node-unknown')
+        this.#fail(
+          new CodedError(
+            'agent/login-gone',
+            'The network does not know this machine any more: it was removed. Log in again to come back.',
+          ),
+        )
+    }
     this.#publish()
   }
 
@@ -290,8 +326,8 @@ export class Session {
   #publishNow(): void {
     const { store, clock } = this.#options
     const netmap = this.#netmap
-    const { connected, problem, heardAtWallMs } = this.#controlStatus
-    const base = { controlConnected: connected, controlHeardAt: heardAtWallMs }
+    const problem = this.#controlProblem
+    const base = { controlConnected: this.#isControlConnected, controlHeardAt: this.#controlHeardAt }
     if (!netmap) {
       store.update(() => ({ ...base, ...(problem ? { problem } : {}) }))
       return
@@ -318,7 +354,7 @@ export class Session {
 
   #warnings(netmap: Netmap, controlProblem: Problem | undefined): Problem[] {
     const warnings: Problem[] = []
-    if (controlProblem && !this.#controlStatus.connected) warnings.push(controlProblem)
+    if (controlProblem) warnings.push(controlProblem)
     if (this.#derpProblem) warnings.push(this.#derpProblem)
     for (const line of netmap.health) warnings.push({ code: 'control/health', message: line })
     for (const [id, message] of netmap.displayMessages)
@@ -336,6 +372,7 @@ export class Session {
   }
 
   linkChanged(): void {
+    this.#control.networkChanged()
     this.#mesh?.linkChanged()
   }
 
@@ -343,7 +380,10 @@ export class Session {
   async logOutAtServer(): Promise<void> {
     const { nodeKey } = this.#profile
     if (nodeKey)
-      await this.#control.logout({ nodeKey: nodeKey.public, hostinfo: this.#hostinfo() }, AbortSignal.timeout(10_000))
+      await this.#control.logout(
+        { nodeKey: nodeKey.public, nlKey: lockPublicText(this.#profile.lockSeed), hostinfo: this.#hostinfo() },
+        AbortSignal.timeout(LOGOUT_WITHIN_MS),
+      )
   }
 
   async close(): Promise<void> {

@@ -58,7 +58,7 @@ export function parseCommand(command: Command, args: readonly string[]): Command
     throw new UsageError(`"${command.name}" needs ${least === 1 ? 'an argument' : `${least} arguments`}.`)
   if (parsed.positionals.length > most)
     throw new UsageError(`"${parsed.positionals[most] ?? ''}" is one argument too many.`)
-  return { values: parsed.values as CommandCall['values'], positionals: parsed.positionals }
+  return { values: parsed.values, positionals: parsed.positionals }
 }
 
 /** People of this field also type -flag and --flag=true: both are read. */

@@ -38,13 +38,13 @@ export const ping: Command = {
     const agent = agentOf(call)
     const countText = stringOption(call, 'c') ?? '10'
     if (!/^\d{1,9}$/.test(countText)) throw new UsageError(`--c takes a number, not "${countText}".`)
-    const count = Number(countText)
+    const count = countText === '0' ? Number.POSITIVE_INFINITY : Number(countText)
     const untilDirect = call.values['no-until-direct'] !== true
     const timeoutMs = Math.min(Math.max(durationOption(call, 'timeout', 5_000), 1), 60_000)
     const target = call.positionals[0] ?? ''
     let pongs = 0
     let lost = 0
-    for (let sent = 0; count === 0 || sent < count; sent++) {
+    for (let sent = 0; sent < count; sent++) {
       if (sent > 0) await delay(1_000)
       try {
         const pong = await agent.call('agent.ping', { target, timeoutMs })

@@ -1,0 +1,183 @@
+// The data plane in Rust, dressed as `Dataplane`.
+
+import { CodedError, codeOf, messageOf } from '../base/errors.ts'
+
+import { loadAddon } from './addon.ts'
+import { readRecords } from './records.ts'
+
+import type { AddonDataplane, AddonLeg, AddonOpenOptions } from './addon.ts'
+import type {
+  Dataplane,
+  DataplaneCounters,
+  DataplaneErrorCode,
+  DataplaneOptions,
+  DataplanePeer,
+  DataplaneRecord,
+  FilterRule,
+  Leg,
+  PathSpec,
+  PeerId,
+} from './dataplane.ts'
+
+/** Taken once for all batches; larger than any record, which is at most a UDP datagram. */
+const BATCH_BYTES = 512 * 1024
+
+/** Batches read before other events of the loop get their turn. */
+const BATCHES_PER_TURN = 8
+
+/** Opens the TUN and the sockets and starts the data threads. Throws a CodedError with a `DataplaneErrorCode`. */
+export function openDataplane(options: DataplaneOptions): Dataplane {
+  return new NativeDataplane(options)
+}
+
+class NativeDataplane implements Dataplane {
+  readonly #addon: AddonDataplane
+  readonly #batch = new Uint8Array(BATCH_BYTES)
+  readonly tunName: string
+  #listener: ((records: readonly DataplaneRecord[]) => void) | undefined
+  #closed = false
+
+  constructor(options: DataplaneOptions) {
+    const { NativeDataplane: native } = loadAddon()
+    const { privateKey, tun, udpPort, firewallMark } = options
+    const common = { privateKey, udpPort, firewallMark, mtuBytes: tun.mtuBytes, nowMs: performance.now() }
+    const given: AddonOpenOptions =
+      tun.kind === 'name' ? { ...common, tunName: tun.name } : { ...common, tunFd: tun.fd }
+    this.#addon = explained(options, () => native.open(given, () => this.#drain()))
+    this.tunName = this.#addon.tunName()
+  }
+
+  get ports(): { readonly v4: number; readonly v6: number | undefined } {
+    const { v4, v6 } = this.#addon.ports()
+    return { v4, v6 }
+  }
+
+  setPeers(peers: readonly DataplanePeer[]): void {
+    this.#addon.setPeers(peers)
+  }
+
+  setFilter(rules: readonly FilterRule[], localAddresses: readonly string[]): void {
+    this.#addon.setFilter(rules, localAddresses)
+  }
+
+  setPath(peer: PeerId, path: PathSpec): void {
+    this.#addon.setPath(
+      peer,
+      path.leg && addonLeg(path.leg),
+      path.fallback && addonLeg(path.fallback),
+      path.trustedUntilMs,
+    )
+  }
+
+  trust(peer: PeerId, untilMs: number): void {
+    this.#addon.trust(peer, untilMs)
+  }
+
+  sendRaw(endpoint: string, bytes: Uint8Array, geneve?: { vni: number; control: boolean }): string | undefined {
+    return this.#addon.sendRaw(endpoint, bytes, geneve?.vni, geneve?.control ?? false) ?? undefined
+  }
+
+  injectDerp(region: number, chunk: Uint8Array, spans: Uint32Array): void {
+    this.#addon.injectDerp(region, chunk, spans)
+  }
+
+  sendTunnel(peer: PeerId, ipPacket: Uint8Array): void {
+    this.#addon.sendTunnel(peer, ipPacket)
+  }
+
+  onRecords(listener: (records: readonly DataplaneRecord[]) => void): void {
+    this.#listener = listener
+    // What came before anyone listened is still in the queue.
+    this.#drain()
+  }
+
+  counters(): DataplaneCounters {
+    const totals = Object.fromEntries(this.#addon.totals().map(({ name, count }) => [name, count]))
+    return { peers: this.#addon.peerCounters(), totals }
+  }
+
+  rebind(udpPort: number): void {
+    try {
+      this.#addon.rebind(udpPort)
+    } catch (cause) {
+      throw coded(cause, { udpPort, tunName: this.tunName })
+    }
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#addon.close()
+  }
+
+  /**
+   * Reads until nothing waits, then asks for the next wake-up. While listeners are slower than the threads this goes on in
+   * later turns, so that sockets and timers are served in between.
+   */
+  #drain(): void {
+    if (this.#closed || !this.#listener) return
+    for (let batch = 0; batch < BATCHES_PER_TURN; batch++) {
+      const bytes = this.#addon.drain(this.#batch)
+      if (bytes > 0) this.#listener(readRecords(this.#batch.subarray(0, bytes)))
+      else if (!this.#addon.arm()) return
+      if (this.#closed) return
+    }
+    setImmediate(() => this.#drain())
+  }
+}
+
+function addonLeg(leg: Leg): AddonLeg {
+  if (leg.kind === 'derp') return { region: leg.region }
+  return leg.kind === 'relay' ? { endpoint: leg.endpoint, vni: leg.vni } : { endpoint: leg.endpoint }
+}
+
+interface Asked {
+  readonly udpPort: number
+  readonly tunName: string
+}
+
+function explained<T>(options: DataplaneOptions, open: () => T): T {
+  try {
+    return open()
+  } catch (cause) {
+    const tunName = options.tun.kind === 'name' ? options.tun.name : 'the passed TUN device'
+    throw coded(cause, { udpPort: options.udpPort, tunName })
+  }
+}
+
+/** The addon says what happened; a person also wants to know what to do about it. */
+function coded(cause: unknown, asked: Asked): CodedError<DataplaneErrorCode> {
+  const code = codeOf(cause)
+  const [known, message] = explain(code, messageOf(cause), asked)
+  return new CodedError(known, message, { cause })
+}
+
+function explain(code: string | undefined, detail: string, asked: Asked): [DataplaneErrorCode, string] {
+  switch (code) {
+    case 'dataplane/no-rights':
+      return [
+        code,
+        `Opening the network device ${asked.tunName} needs root or CAP_NET_ADMIN (${detail}). ` +
+          'Start with sudo, or give the service that right.',
+      ]
+    case 'dataplane/no-tun-device':
+      return [
+        code,
+        `There is no /dev/net/tun (${detail}). Load the kernel module with \`modprobe tun\`, ` +
+          'or pass the device to the container with `--device /dev/net/tun`.',
+      ]
+    case 'dataplane/tun-busy':
+      return [
+        code,
+        `Another program uses the network device ${asked.tunName} (${detail}). ` +
+          'Stop that program, or choose another device name.',
+      ]
+    case 'dataplane/port-in-use':
+      return [
+        code,
+        `UDP port ${asked.udpPort} is taken (${detail}). Stop the program that has it, or choose another port; ` +
+          '0 lets the system pick one.',
+      ]
+    default:
+      return ['dataplane/failed', `The data plane does not work: ${detail}.`]
+  }
+}

@@ -1,0 +1,11 @@
+//! The data plane: everything between a TUN device and UDP sockets, without Node-API.
+//!
+//! `packet` holds what is pure; `udp` and `tun` do batched I/O; `device` has the threads and what they share.
+
+#[cfg(target_os = "linux")]
+pub mod device;
+pub mod packet;
+#[cfg(target_os = "linux")]
+pub mod tun;
+#[cfg(target_os = "linux")]
+pub mod udp;

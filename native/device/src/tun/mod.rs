@@ -1,0 +1,5 @@
+//! The TUN device.
+
+mod linux;
+
+pub use linux::{OpenError, READ_BYTES, Tun, TunSpec};

@@ -1,6 +1,6 @@
 import { CodedError } from '../base/errors.ts'
 import type { HostConfig, HostNetwork, HostNetworkErrorCode } from './host-network.ts'
-import { commandsFor, readAddresses, readRoutes, ruleCommands, TABLE, undoCommands } from './ip-route2.ts'
+import { commandsFor, type Family, readAddresses, readRoutes, ruleCommands, TABLE, undoCommands } from './ip-route2.ts'
 import { type Ran, run as systemRun, type Run } from './run.ts'
 
 /**
@@ -37,12 +37,11 @@ export class LinuxHostNetwork implements HostNetwork {
       }
       const usable = (prefix: string): boolean => families.includes(prefix.includes(':') ? '-6' : '-4')
       const reachable = { ...want, addresses: want.addresses.filter(usable), routes: want.routes.filter(usable) }
-      const commands = commandsFor(reachable, { ...state, routes })
-      for (const family of families)
-        commands.push(
-          ...ruleCommands(family, want.firewallMark, (await this.#ip(['-j', family, 'rule', 'show'])).stdout),
-        )
-      await this.#batch(commands)
+      const batches = commandsFor(reachable, { ...state, routes })
+      for (const family of families) {
+        const rules = await this.#ip(['-j', family, 'rule', 'show'])
+        await this.#batch(family, [...batches[family], ...ruleCommands(want.firewallMark, rules.stdout)])
+      }
     })
   }
 
@@ -55,20 +54,20 @@ export class LinuxHostNetwork implements HostNetwork {
   }
 
   /** Families the kernel has; IPv6 may be compiled out or disabled. */
-  async #families(): Promise<('-4' | '-6')[]> {
+  async #families(): Promise<Family[]> {
     const v6 = await this.#ip(['-6', 'rule', 'show'])
     return v6.status === 0 ? ['-4', '-6'] : ['-4']
   }
 
   async #undo(): Promise<void> {
     for (const family of await this.#families())
-      for (const command of undoCommands(family)) await this.#ip(command.split(' '))
+      for (const command of undoCommands) await this.#ip([family, ...command.split(' ')])
   }
 
-  async #batch(commands: readonly string[]): Promise<void> {
+  async #batch(family: Family, commands: readonly string[]): Promise<void> {
     if (commands.length === 0) return
-    const ran = await this.#run('ip', ['-batch', '-'], `${commands.join('\n')}\n`)
-    if (ran.status !== 0) throw explain('ip -batch', ran)
+    const ran = await this.#run('ip', [family, '-batch', '-'], `${commands.join('\n')}\n`)
+    if (ran.status !== 0) throw explain(`ip ${family} -batch`, ran)
   }
 
   #ip(args: readonly string[]): Promise<Ran> {

@@ -29,22 +29,27 @@ const shown = JSON.stringify([
 test('replaces what differs and leaves what fits', () => {
   const found = readAddresses(shown)
   assert.ok(found)
-  assert.deepEqual(commandsFor(want, { ...found, routes: ['100.64.0.0/10', '10.0.0.0/8'] }), [
-    '-4 addr del 100.64.0.9/32 dev pw0',
-    '-4 addr add 100.64.0.1/32 dev pw0',
-    '-4 route del 10.0.0.0/8 dev pw0 table 7152',
-    '-6 route replace fd7a:115c:a1e0::/48 dev pw0 table 7152',
-  ])
+  assert.deepEqual(commandsFor(want, { ...found, routes: ['100.64.0.0/10', '10.0.0.0/8'] }), {
+    '-4': [
+      'addr del 100.64.0.9/32 dev pw0',
+      'addr add 100.64.0.1/32 dev pw0',
+      'route del 10.0.0.0/8 dev pw0 table 7152',
+    ],
+    '-6': ['route replace fd7a:115c:a1e0::/48 dev pw0 table 7152'],
+  })
 })
 
 test('changes nothing when everything fits', () => {
-  assert.deepEqual(commandsFor(want, { up: true, mtuBytes: 1280, addresses: want.addresses, routes: want.routes }), [])
+  assert.deepEqual(commandsFor(want, { up: true, mtuBytes: 1280, addresses: want.addresses, routes: want.routes }), {
+    '-4': [],
+    '-6': [],
+  })
 })
 
 test('brings a new device up before its addresses', () => {
   const commands = commandsFor(want, { up: false, mtuBytes: 1500, addresses: [], routes: [] })
-  assert.deepEqual(commands.slice(0, 2), ['link set dev pw0 mtu 1280', 'link set dev pw0 up'])
-  assert.equal(commands.length, 6)
+  assert.deepEqual(commands['-4'].slice(0, 2), ['link set dev pw0 mtu 1280', 'link set dev pw0 up'])
+  assert.equal(commands['-4'].length + commands['-6'].length, 6)
 })
 
 test('reads routes of the device only, single addresses as /32', () => {
@@ -59,7 +64,7 @@ test('reads routes of the device only, single addresses as /32', () => {
 })
 
 test('adds only the rules that are missing', () => {
-  assert.equal(ruleCommands('-4', 0x80000, '[]').length, 2)
-  assert.deepEqual(ruleCommands('-4', 0x80000, JSON.stringify([{ priority: 5310 }, { priority: 5320 }])), [])
-  assert.deepEqual(ruleCommands('-6', 0, '[]'), ['-6 rule add priority 5320 lookup 7152'])
+  assert.equal(ruleCommands(0x80000, '[]').length, 2)
+  assert.deepEqual(ruleCommands(0x80000, JSON.stringify([{ priority: 5310 }, { priority: 5320 }])), [])
+  assert.deepEqual(ruleCommands(0, '[]'), ['rule add priority 5320 lookup 7152'])
 })

@@ -67,45 +67,50 @@ export function canonicalPrefix(text: string): string {
   return canonical && parsed ? `${canonical}/${bits ?? parsed.bits}` : text
 }
 
-/** The batch of `ip` commands that leads from `found` to `want`; empty when nothing differs. */
-export function commandsFor(want: HostConfig, found: Found): string[] {
+export type Family = '-4' | '-6'
+
+/** Lines for `ip -4 -batch` and `ip -6 -batch`: a batch is of one family. What is of the device itself stands under -4. */
+export type Batches = Readonly<Record<Family, readonly string[]>>
+
+/** What leads from `found` to `want`; empty when nothing differs. */
+export function commandsFor(want: HostConfig, found: Found): Batches {
   const device = want.tunName
-  const commands: string[] = []
-  if (found.mtuBytes !== want.mtuBytes) commands.push(`link set dev ${device} mtu ${want.mtuBytes}`)
-  if (!found.up) commands.push(`link set dev ${device} up`)
+  const commands: Record<Family, string[]> = { '-4': [], '-6': [] }
+  if (found.mtuBytes !== want.mtuBytes) commands['-4'].push(`link set dev ${device} mtu ${want.mtuBytes}`)
+  if (!found.up) commands['-4'].push(`link set dev ${device} up`)
   const wantedAddresses = want.addresses.map(canonicalPrefix)
   for (const address of found.addresses.map(canonicalPrefix))
-    if (!wantedAddresses.includes(address)) commands.push(`${family(address)} addr del ${address} dev ${device}`)
+    if (!wantedAddresses.includes(address)) commands[family(address)].push(`addr del ${address} dev ${device}`)
   for (const address of wantedAddresses)
     // nodad: duplicate detection would leave the IPv6 address unusable for its first second.
     if (!found.addresses.map(canonicalPrefix).includes(address))
-      commands.push(`${family(address)} addr add ${address} dev ${device}${address.includes(':') ? ' nodad' : ''}`)
+      commands[family(address)].push(`addr add ${address} dev ${device}${address.includes(':') ? ' nodad' : ''}`)
   const wantedRoutes = want.routes.map(canonicalPrefix)
   for (const route of found.routes)
-    if (!wantedRoutes.includes(route)) commands.push(`${family(route)} route del ${route} dev ${device} table ${TABLE}`)
+    if (!wantedRoutes.includes(route)) commands[family(route)].push(`route del ${route} dev ${device} table ${TABLE}`)
   for (const route of wantedRoutes)
     if (!found.routes.includes(route))
-      commands.push(`${family(route)} route replace ${route} dev ${device} table ${TABLE}`)
+      commands[family(route)].push(`route replace ${route} dev ${device} table ${TABLE}`)
   return commands
 }
 
-const family = (prefix: string): string => (prefix.includes(':') ? '-6' : '-4')
+const family = (prefix: string): Family => (prefix.includes(':') ? '-6' : '-4')
 
 /** The two rules per family; adding one that is there is refused by the kernel, so they are first looked for. */
-export function ruleCommands(which: '-4' | '-6', mark: number, presentRulesJson: string): string[] {
+export function ruleCommands(mark: number, presentRulesJson: string): string[] {
   const present = new Set(parseArray(presentRulesJson).map((rule) => rule['priority']))
   const commands: string[] = []
   if (mark !== 0 && !present.has(PRIORITY_SKIP_MARKED))
-    commands.push(`${which} rule add priority ${PRIORITY_SKIP_MARKED} fwmark ${hexMark(mark)} lookup main`)
-  if (!present.has(PRIORITY_TUNNEL)) commands.push(`${which} rule add priority ${PRIORITY_TUNNEL} lookup ${TABLE}`)
+    commands.push(`rule add priority ${PRIORITY_SKIP_MARKED} fwmark ${hexMark(mark)} lookup main`)
+  if (!present.has(PRIORITY_TUNNEL)) commands.push(`rule add priority ${PRIORITY_TUNNEL} lookup ${TABLE}`)
   return commands
 }
 
 const hexMark = (mark: number): string => `0x${mark.toString(16)}/0xff0000`
 
 /** Undoing; each may fail because it is not there, which is as good as done. */
-export const undoCommands = (which: '-4' | '-6'): string[] => [
-  `${which} rule del priority ${PRIORITY_TUNNEL}`,
-  `${which} rule del priority ${PRIORITY_SKIP_MARKED}`,
-  `${which} route flush table ${TABLE}`,
+export const undoCommands: readonly string[] = [
+  `rule del priority ${PRIORITY_TUNNEL}`,
+  `rule del priority ${PRIORITY_SKIP_MARKED}`,
+  `route flush table ${TABLE}`,
 ]

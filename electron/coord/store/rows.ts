@@ -72,7 +72,7 @@ export function blob(row: SqlRow, name: string): Uint8Array {
   return value instanceof Uint8Array ? new Uint8Array(value) : bad(name)
 }
 
-function reading<T>(table: string, read: () => T): T {
+export function reading<T>(table: string, read: () => T): T {
   try {
     return read()
   } catch (error) {
@@ -85,25 +85,25 @@ function bad(name: string): never {
   throw new TypeError(`${name} does not hold what it should`)
 }
 
-function int(row: SqlRow, name: string): number {
+export function int(row: SqlRow, name: string): number {
   const value = row[name]
   return typeof value === 'number' && Number.isSafeInteger(value) ? value : bad(name)
 }
 
-function text(row: SqlRow, name: string): string {
+export function text(row: SqlRow, name: string): string {
   const value = row[name]
   return typeof value === 'string' ? value : bad(name)
 }
 
-function maybe<T>(row: SqlRow, name: string, read: (row: SqlRow, name: string) => T): T | undefined {
+export function maybe<T>(row: SqlRow, name: string, read: (row: SqlRow, name: string) => T): T | undefined {
   return row[name] === null ? undefined : read(row, name)
 }
 
-function json(row: SqlRow, name: string): unknown {
+export function json(row: SqlRow, name: string): unknown {
   return JSON.parse(text(row, name))
 }
 
-function strings(value: unknown): string[] {
+export function strings(value: unknown): string[] {
   return Array.isArray(value)
     ? value.map((item: unknown) => (typeof item === 'string' ? item : bad('list')))
     : bad('list')

@@ -1,5 +1,6 @@
 import { CoordError } from '../errors.ts'
 import type { AuthKey, Node, NodeId, NodeReport, User, UserId } from '../model.ts'
+import { SqliteIdentity } from './identity-store.ts'
 import { auditOf, authKeyOf, blob, nodeOf, userOf } from './rows.ts'
 import { migrations } from './schema.ts'
 import { SqliteDatabase, type SqlRow, type SqlValue } from './sqlite-database.ts'
@@ -47,9 +48,11 @@ export class SqliteStore implements Store {
 }
 
 class SqliteTransaction implements StoreTransaction {
+  readonly identity: SqliteIdentity
   readonly #db: SqliteDatabase
 
   constructor(database: SqliteDatabase) {
+    this.identity = new SqliteIdentity(database)
     this.#db = database
   }
 

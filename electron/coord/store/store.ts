@@ -2,6 +2,7 @@
 // A transaction is alone: whatever it read is still true when it writes, and either all of it is on disk or nothing.
 
 import type { AuthKey, Node, NodeId, NodeReport, User, UserId } from '../model.ts'
+import type { IdentityTables } from './identity-store.ts'
 
 export interface Store {
   /** Runs `work` alone; when it throws nothing of it stays. Resolves once its writes are on disk. */
@@ -17,6 +18,9 @@ export type NodeChange = Partial<
 >
 
 export interface StoreTransaction {
+  /** What people sign in with. */
+  readonly identity: IdentityTables
+
   users(): Promise<User[]>
   insertUser(user: NewUser): Promise<User>
   updateUser(id: UserId, change: Partial<Pick<User, 'name' | 'displayName' | 'email' | 'role'>>): Promise<void>

@@ -10,8 +10,8 @@ const STALLED_QUEUE_FRAMES = 32
 const FLOWING_QUEUE_FRAMES = 1024
 /** Per kind, either way. */
 const QUEUE_BYTES = 2 * 1024 * 1024
-/** A write not taken after this long counts as stalled. */
-const STALLED_AFTER_MS = 20
+/** A write not taken after this long counts as stalled; our own event loop may be that late, too. */
+const STALLED_AFTER_MS = 100
 /** Keep-alives, pongs and notices are small; past this many the new one is dropped. */
 const CONTROL_FRAMES = 1024
 
@@ -98,7 +98,8 @@ export class FrameWriter {
   }
 
   #isStalled(): boolean {
-    return this.#writeStartedMs !== undefined && this.#clock.now() - this.#writeStartedMs > STALLED_AFTER_MS
+    if (this.#writeStartedMs === undefined) return false
+    return this.#isSlow || this.#clock.now() - this.#writeStartedMs > STALLED_AFTER_MS
   }
 
   #schedule(): void {

@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Clock } from '../base/clock.ts'
 import { CodedError, isCoded, messageOf } from '../base/errors.ts'
-import { Listeners } from '../base/lifetime.ts'
+import { Lifetime, Listeners } from '../base/lifetime.ts'
 import type { Logger } from '../base/log.ts'
 import { VERSION } from '../base/version.ts'
 import type { AgentHandlers, PingArgument, PingReply, UpArgument } from '../contract/calls.ts'
@@ -40,6 +40,7 @@ export class Agent {
   readonly #events = new Listeners<AgentEvent>()
   #session: Session | undefined
   #closed = false
+  readonly #lifetime = new Lifetime()
   /** Wishes are carried out one after the other. */
   #queue: Promise<unknown> = Promise.resolve()
 
@@ -103,10 +104,18 @@ export class Agent {
     this.#session?.linkChanged()
   }
 
+  /** Runs `undo` when the agent closes. */
+  onClose(undo: () => void): void {
+    this.#lifetime.defer(undo)
+  }
+
   /** Stops without changing the wish: the next start goes on. */
   close(): Promise<void> {
     this.#closed = true
-    return this.#inTurn(() => this.#stop())
+    return this.#inTurn(async () => {
+      await this.#lifetime.end()
+      await this.#stop()
+    })
   }
 
   async #up(wish: UpArgument): Promise<void> {

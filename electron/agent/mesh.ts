@@ -259,7 +259,7 @@ export class Mesh {
 
   /** The machine's network changed or it woke up. */
   linkChanged(): void {
-    this.#dataplane.rebind(this.#options.udpPort)
+    // Our sockets are bound to no address, so they live on; what was known through them does not.
     this.#paths.linkChanged({ rebound: true })
     this.#derp.linkChanged()
   }

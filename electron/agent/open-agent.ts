@@ -2,6 +2,7 @@ import { systemClock } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
 import { openDataplane } from '../dataplane/native-dataplane.ts'
 import { hostFacts, openHostNetwork } from '../os/host.ts'
+import { watchNetwork } from '../os/network-watch.ts'
 import { Agent } from './agent.ts'
 
 export interface AgentPlace {
@@ -14,6 +15,16 @@ export interface AgentPlace {
 }
 
 /** The agent on this very machine, with its real clock, device and network. */
-export function openAgent(place: AgentPlace): Promise<Agent> {
-  return Agent.open({ ...place, clock: systemClock, facts: hostFacts(), openDataplane, openHostNetwork })
+export async function openAgent(place: AgentPlace): Promise<Agent> {
+  const agent = await Agent.open({ ...place, clock: systemClock, facts: hostFacts(), openDataplane, openHostNetwork })
+  const unwatch = watchNetwork({
+    clock: systemClock,
+    isOwn: (name) => name === place.tunName,
+    onChange: (why) => {
+      place.log.info('the network changed', { why })
+      agent.linkChanged()
+    },
+  })
+  agent.onClose(unwatch)
+  return agent
 }

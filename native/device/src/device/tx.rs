@@ -214,8 +214,9 @@ impl Tx {
         });
     }
 
-    /// Follows the peer table.
+    /// Follows the peer table and lets go of sockets that were replaced.
     fn synchronise(&mut self) {
+        self.exit.sockets.refresh(&self.shared.sockets);
         if !self.table.refresh(&self.shared.table) {
             return;
         }

@@ -22,7 +22,7 @@ const linkLocal: NetworkInterfaceInfo = {
   scopeid: 2,
 }
 
-function watched(): { clock: SleepyClock; heard: string[]; set(next: Interfaces): void } {
+function watched(): { clock: SleepyClock; heard: string[]; set: (next: Interfaces) => void } {
   const clock = new SleepyClock()
   const heard: string[] = []
   let interfaces: Interfaces = { eth0: [v4('192.168.1.2')] }

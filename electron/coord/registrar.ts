@@ -4,10 +4,11 @@
 import { randomBytes } from 'node:crypto'
 import type { Clock } from '../base/clock.ts'
 import { toHex } from '../base/bytes.ts'
-import type { MachinePublic } from '../crypto/keys.ts'
+import type { MachinePublic, NodePublic } from '../crypto/keys.ts'
 import { allot } from './addresses.ts'
 import { parseAuthKey } from './auth-key.ts'
 import { CoordError } from './errors.ts'
+import { RateLimiter } from './http/rate-limiter.ts'
 import type { LoginVerdict, PendingLogins } from './login/pending-logins.ts'
 import { NO_REPORT, type AuthKey, type HostFacts, type Node, type NodeId, type User, type UserId } from './model.ts'
 import { freeLabel, isNameFor } from './names.ts'
@@ -41,6 +42,9 @@ export interface RegistrarOptions {
   readonly loginUrl: (loginId: string) => string
 }
 
+/** Rows in the audit log about one node. */
+const FOREIGN_KEY_ROWS = { perSecond: 0.01, burst: 20 }
+
 const ADDRESS_CURSOR = 'next-address-offset'
 
 export class Registrar {
@@ -49,7 +53,10 @@ export class Registrar {
   readonly #clock: Clock
   readonly #loginUrl: (loginId: string) => string
 
+  readonly #foreignKeyRows: RateLimiter
+
   constructor(options: RegistrarOptions) {
+    this.#foreignKeyRows = new RateLimiter(options.clock, FOREIGN_KEY_ROWS)
     this.#registry = options.registry
     this.#logins = options.logins
     this.#clock = options.clock
@@ -106,12 +113,7 @@ export class Registrar {
     const nowMs = this.#clock.wallNow()
     switch (decision.kind) {
       case 'reject':
-        await tx.audit(
-          `machine:${caller.machineKey.text}`,
-          'node.register-rejected',
-          request.nodeKey.text,
-          decision.text,
-        )
+        await this.auditForeignKey(tx, request.nodeKey, caller, 'node.register-rejected')
         return { kind: 'rejected', status: decision.status, text: decision.text }
       case 'refuse':
         return { kind: 'refused', text: decision.text }
@@ -223,6 +225,18 @@ export class Registrar {
     )
   }
 
+  /** Somebody named the node key of another machine: a mistake or an attack, but not a way to fill the disk. */
+  async auditForeignKey(
+    tx: RegistryTransaction,
+    nodeKey: NodePublic,
+    { machineKey }: Pick<Caller, 'machineKey'>,
+    action: string,
+  ): Promise<void> {
+    const holder = this.#registry.nodeByKey(nodeKey)
+    if (!holder || holder.machineKey.equals(machineKey) || !this.#foreignKeyRows.take(String(holder.id))) return
+    await tx.audit(`machine:${machineKey.text}`, action, `node:${holder.id}`, 'node key of another machine')
+  }
+
   /** A new host name is a new name in DNS, unless an administrator chose one. */
   async noteHostname(id: NodeId, hostname: string): Promise<void> {
     const isNews = (node: Node | undefined): node is Node =>
@@ -239,7 +253,7 @@ export class Registrar {
 
 interface Admission {
   readonly machineKey: MachinePublic
-  readonly nodeKey: Registration['nodeKey']
+  readonly nodeKey: NodePublic
   readonly hostinfo: HostFacts
   readonly capVersion: number
   readonly expiryMs: number | undefined

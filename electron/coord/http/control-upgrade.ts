@@ -88,6 +88,8 @@ export class ControlUpgrade {
       maxSendHeaderBlockLength: 32 * 1024,
       maxSessionInvalidFrames: 100,
       maxOutstandingPings: 4,
+      // In MB: a full map of a large tailnet waits here while the client reads it.
+      maxSessionMemory: 64,
     })
     this.#sessions.add(session)
     const { source } = connection

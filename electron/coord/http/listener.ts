@@ -64,7 +64,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     admit(socket, http, context)
   })
   server.maxConnections = MOST_SOCKETS
-  const port = await bind(server, options.host, options.port)
+  const port = await bindAny(server, options.host, options.port)
   return {
     host: options.host,
     port,
@@ -112,10 +112,23 @@ function secureContext(files: TlsFiles): SecureContext {
   }
 }
 
+/** All addresses means those of both families, or of IPv4 where the system has nothing else. */
+async function bindAny(server: Server, host: string, port: number): Promise<number> {
+  try {
+    return await bind(server, host, port)
+  } catch (error) {
+    const cause = error instanceof Error ? codeOf(error.cause) : undefined
+    if (host !== '::' || (cause !== 'EAFNOSUPPORT' && cause !== 'EADDRNOTAVAIL')) throw error
+    return bind(server, '0.0.0.0', port)
+  }
+}
+
 function bind(server: Server, host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.once('error', (error) => reject(listenFailure(host, port, error)))
+    const onError = (error: Error): void => reject(listenFailure(host, port, error))
+    server.once('error', onError)
     server.listen({ host, port, backlog: 1024 }, () => {
+      server.off('error', onError)
       const address = server.address()
       resolve(typeof address === 'object' && address ? address.port : port)
     })

@@ -6,7 +6,7 @@ import { messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/log.ts'
 import type { MachinePublic } from '../../crypto/keys.ts'
 import { WireError } from '../../wire/codec.ts'
-import { mapRequest, type MapRequest } from '../../wire/tailcfg/map-request.ts'
+import { mapRequest } from '../../wire/tailcfg/map-request.ts'
 import { registerRequest, registerResponse, type RegisterResponseInput } from '../../wire/tailcfg/register.ts'
 import { encodeMessage, parseMessage } from '../../wire/tailcfg/schema.ts'
 import { hostFacts, updatedReport } from '../host-facts.ts'
@@ -147,7 +147,9 @@ export class MachineApi {
     }
     const node = this.#registry.boundNode(request.nodeKey, connection.machineKey)
     if (!node) {
-      await this.#auditForeignKey(request, connection)
+      await this.#registry.transaction((tx) =>
+        this.#registrar.auditForeignKey(tx, request.nodeKey, connection, 'map.rejected'),
+      )
       reply(stream, 404, 'node not found')
       return
     }
@@ -166,15 +168,6 @@ export class MachineApi {
     stream.respond({ ':status': 200 })
     if (request.omitPeers && !request.readOnly) stream.end()
     else stream.end(this.#hub.once(node.id, compression))
-  }
-
-  /** Somebody else's node key: worth a line in the audit, as a mistake or an attack. */
-  async #auditForeignKey(request: MapRequest, { machineKey }: Connection): Promise<void> {
-    const holder = this.#registry.nodeByKey(request.nodeKey)
-    if (!holder) return
-    await this.#registry.transaction((tx) =>
-      tx.audit(`machine:${machineKey.text}`, 'map.rejected', `node:${holder.id}`, 'node key of another machine'),
-    )
   }
 }
 

@@ -9,6 +9,8 @@ import type { HostFacts, NodeId } from '../model.ts'
 /** As long as a sign-in link lives. */
 export const LOGIN_LIFE_MS = 10 * 60_000
 const MOST_PENDING = 1_024
+/** Of one machine: each account it is logging in to has a node key of its own, and a client may give up without a word. */
+const MOST_FROM_ONE_MACHINE = 4
 /** From one address (IPv6: one /64), so that a single guest cannot take every place. */
 const MOST_FROM_ONE_SOURCE = 64
 
@@ -42,8 +44,6 @@ interface Entry {
 export class PendingLogins {
   readonly #clock: Clock
   readonly #byId = new Map<string, Entry>()
-  /** One for each machine key: asking again with another node key replaces it. */
-  readonly #byMachine = new Map<string, string>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -51,13 +51,17 @@ export class PendingLogins {
 
   /** The same login for the same keys; undefined when too many wait. */
   open(wanted: Omit<PendingLogin, 'id' | 'createdAtMs'>): PendingLogin | undefined {
-    const former = this.#byId.get(this.#byMachine.get(wanted.machineKey.text) ?? '')
-    if (former && !former.verdict && former.login.nodeKey.equals(wanted.nodeKey)) return former.login
-    if (former) this.#forget(former, { kind: 'lapsed' })
-    if (this.#byId.size >= MOST_PENDING) return undefined
+    const ofMachine: Entry[] = []
     let fromSource = 0
-    for (const { login } of this.#byId.values()) if (login.source === wanted.source) fromSource++
-    if (fromSource >= MOST_FROM_ONE_SOURCE) return undefined
+    for (const entry of this.#byId.values()) {
+      if (entry.login.source === wanted.source) fromSource++
+      if (!entry.login.machineKey.equals(wanted.machineKey)) continue
+      if (!entry.verdict && entry.login.nodeKey.equals(wanted.nodeKey)) return entry.login
+      ofMachine.push(entry)
+    }
+    const [oldest] = ofMachine
+    if (oldest && ofMachine.length >= MOST_FROM_ONE_MACHINE) this.#forget(oldest, { kind: 'lapsed' })
+    else if (this.#byId.size >= MOST_PENDING || fromSource >= MOST_FROM_ONE_SOURCE) return undefined
     const login = { ...wanted, id: randomBytes(16).toString('base64url'), createdAtMs: this.#clock.wallNow() }
     const entry: Entry = {
       login,
@@ -66,7 +70,6 @@ export class PendingLogins {
       cancelTimer: this.#clock.after(LOGIN_LIFE_MS, () => this.#forget(entry, { kind: 'lapsed' })),
     }
     this.#byId.set(login.id, entry)
-    this.#byMachine.set(login.machineKey.text, login.id)
     return login
   }
 
@@ -119,8 +122,6 @@ export class PendingLogins {
   #forget(entry: Entry, verdict: LoginVerdict): void {
     entry.cancelTimer()
     this.#byId.delete(entry.login.id)
-    if (this.#byMachine.get(entry.login.machineKey.text) === entry.login.id)
-      this.#byMachine.delete(entry.login.machineKey.text)
     this.#tell(entry, verdict)
   }
 

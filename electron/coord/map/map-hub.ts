@@ -121,6 +121,9 @@ export class MapHub {
     this.#cancelRound?.()
     this.#cancelSweep?.()
     for (const session of this.#sessions.values()) session.end()
+    const lastSeenAtMs = this.#clock.wallNow()
+    for (const node of this.#registry.nodes())
+      if (this.#presence.isOnline(node.id)) this.#registry.report(node.id, { ...node.report, lastSeenAtMs })
     this.#presence.close()
   }
 

@@ -27,40 +27,47 @@ export class SqliteDatabase {
     try {
       raw = new Database(path, { timeout: 0 })
       raw.pragma('locking_mode=EXCLUSIVE')
-      raw.pragma('journal_mode=WAL')
       raw.pragma('synchronous=FULL')
       raw.pragma('foreign_keys=ON')
+      // Takes the lock. What is looked at before WAL is switched on is not written to.
       raw.exec('BEGIN IMMEDIATE; COMMIT')
       const database = new SqliteDatabase(raw)
-      database.#check(path)
-      database.#migrate(path, migrations)
+      database.#check(path, migrations.length)
+      raw.pragma('journal_mode=WAL')
+      database.#migrate(migrations)
       return database
     } catch (error) {
-      raw?.close()
+      if (raw) release(raw)
       throw openFailure(path, error)
     }
   }
 
-  #check(path: string): void {
+  #check(path: string, known: number): void {
     const problem = Object.values(this.get('PRAGMA quick_check(1)', []) ?? {})[0]
     if (problem !== 'ok')
       throw new CoordError(
         'coord/state-damaged',
         `The database ${path} is damaged (${String(problem)}). Restore a copy.`,
       )
+    const version = this.#version()
+    if (version > known)
+      throw new CoordError(
+        'coord/state-newer',
+        `A later version wrote the database ${path} (schema ${version}, this program knows ${known}).`,
+      )
   }
 
-  #migrate(path: string, migrations: readonly Migration[]): void {
+  #version(): number {
+    const isThere = this.get("SELECT 1 AS one FROM sqlite_master WHERE name = 'schema_version'", [])
+    return isThere ? Number(this.get('SELECT version FROM schema_version', [])?.['version'] ?? 0) : 0
+  }
+
+  #migrate(migrations: readonly Migration[]): void {
+    const version = this.#version()
     this.run(
       'CREATE TABLE IF NOT EXISTS schema_version (only INTEGER PRIMARY KEY CHECK (only = 1), version INTEGER NOT NULL)',
       [],
     )
-    const version = Number(this.get('SELECT version FROM schema_version', [])?.['version'] ?? 0)
-    if (version > migrations.length)
-      throw new CoordError(
-        'coord/state-newer',
-        `A later version wrote the database ${path} (schema ${version}, this program knows ${migrations.length}).`,
-      )
     for (const [i, migration] of migrations.entries()) {
       if (i < version) continue
       this.#database.exec('BEGIN IMMEDIATE')
@@ -81,8 +88,8 @@ export class SqliteDatabase {
   }
 
   get(sql: string, values: readonly SqlValue[]): SqlRow | undefined {
-    const row = this.#prepare(sql).get([...values])
-    return isRow(row) ? row : undefined
+    // All rows are fetched: a statement left halfway would stand in the way of COMMIT and of closing.
+    return this.all(sql, values)[0]
   }
 
   all(sql: string, values: readonly SqlValue[]): SqlRow[] {
@@ -115,7 +122,7 @@ export class SqliteDatabase {
     if (this.#closed) return
     this.#closed = true
     this.#statements.clear()
-    this.#database.close()
+    release(this.#database)
   }
 
   #prepare(sql: string): Database.Statement {
@@ -126,6 +133,21 @@ export class SqliteDatabase {
     }
     return statement
   }
+}
+
+/**
+ * The library closes a file for good only once its statements are garbage, and keeps the lock until then; so the lock is
+ * given up by hand, for which the file must leave WAL. That also leaves one plain file to copy.
+ */
+function release(database: Database.Database): void {
+  try {
+    database.pragma('journal_mode=DELETE')
+    database.pragma('locking_mode=NORMAL')
+    database.prepare('SELECT count(*) FROM sqlite_master').all([])
+  } catch {
+    // A damaged file: the lock goes with the process.
+  }
+  database.close()
 }
 
 const isRow = (value: unknown): value is SqlRow => typeof value === 'object' && value !== null

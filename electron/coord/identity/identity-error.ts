@@ -1,0 +1,66 @@
+import { CodedError } from '../../base/errors.ts'
+
+export type IdentityErrorCode =
+  /** Another page, or a program, asked in a browser's name: nobody acts. */
+  | 'login/cross-site'
+  /** The page is older than the server's memory: load it again. */
+  | 'login/stale-page'
+  /** The page was reached by a name that is not the server's. */
+  | 'login/wrong-host'
+  | 'login/bad-request'
+  /** Too many requests from one place, or wrong passwords for one account: wait, then retry. */
+  | 'login/too-many-tries'
+  /** The server checks as many passwords as it can: retry in a moment. */
+  | 'login/busy'
+  /** Never says which of the two was wrong. */
+  | 'login/wrong-credentials'
+  | 'login/not-signed-in'
+  /** The machine does not wait any more: start again on it. */
+  | 'login/over'
+  /** A one-time link that was used, is too old, or never was: ask for another. */
+  | 'login/link-over'
+  /** Somebody else made the first account: sign in, or ask the owner. */
+  | 'login/has-owner'
+  | 'login/name-refused'
+  | 'login/weak-password'
+  /** By this address, or over this connection, browsers offer no passkeys. */
+  | 'login/passkeys-unavailable'
+  /** The ceremony was begun elsewhere, too long ago, or ended already: try again. */
+  | 'login/passkey-too-late'
+  | 'login/passkey-unknown'
+  /** Its counter went back: somebody may have copied it. The person removes it. */
+  | 'login/passkey-copied'
+  /** What the browser sent does not prove anything. */
+  | 'login/passkey-refused'
+
+/** Message and code reach the person before the page. */
+export class IdentityError extends CodedError<IdentityErrorCode> {
+  readonly retryAfterMs: number | undefined
+
+  constructor(code: IdentityErrorCode, message: string, options?: { cause?: unknown; retryAfterMs?: number }) {
+    super(code, message, options)
+    this.retryAfterMs = options?.retryAfterMs
+  }
+}
+
+/** HTTP status of each answer; for programs the code says more. */
+export const STATUS: Readonly<Record<IdentityErrorCode, number>> = {
+  'login/cross-site': 403,
+  'login/stale-page': 403,
+  'login/wrong-host': 421,
+  'login/bad-request': 400,
+  'login/too-many-tries': 429,
+  'login/busy': 503,
+  'login/wrong-credentials': 401,
+  'login/not-signed-in': 401,
+  'login/over': 404,
+  'login/link-over': 404,
+  'login/has-owner': 409,
+  'login/name-refused': 409,
+  'login/weak-password': 400,
+  'login/passkeys-unavailable': 400,
+  'login/passkey-too-late': 400,
+  'login/passkey-unknown': 401,
+  'login/passkey-copied': 401,
+  'login/passkey-refused': 401,
+}

@@ -1,0 +1,59 @@
+// Who is signed in, in which browser. The browser holds a token; the database its hash.
+
+import type { Clock } from '../../base/clock.ts'
+import type { User } from '../model.ts'
+import type { Registry } from '../registry.ts'
+import type { SignInMethod } from '../store/identity-store.ts'
+import type { StoreTransaction } from '../store/store.ts'
+import { newToken, tokenHash } from './token.ts'
+
+export const SESSION_IDLE_MS = 30 * 60_000
+export const SESSION_MS = 12 * 3_600_000
+const MOST_OF_ONE_USER = 32
+/** How exactly the last use is known; each write waits for the disk. */
+const NOTE_USE_MS = 60_000
+
+export class Sessions {
+  readonly #registry: Registry
+  readonly #clock: Clock
+
+  constructor(registry: Registry, clock: Clock) {
+    this.#registry = registry
+    this.#clock = clock
+  }
+
+  /** The token for the browser. Always a new one: what the browser had before is not taken over. */
+  async begin(store: StoreTransaction, user: User, method: SignInMethod): Promise<string> {
+    const { text, hash } = newToken()
+    const nowMs = this.#clock.wallNow()
+    await store.identity.insertSession(hash, { userId: user.id, method, createdAtMs: nowMs, usedAtMs: nowMs })
+    await store.identity.pruneSessions(user.id, MOST_OF_ONE_USER, {
+      usedBeforeMs: nowMs - SESSION_IDLE_MS,
+      createdBeforeMs: nowMs - SESSION_MS,
+    })
+    return text
+  }
+
+  /** Whose session it is; undefined when it is over, or the user is gone. */
+  async user(token: string | undefined): Promise<User | undefined> {
+    const hash = tokenHash(token)
+    if (!hash) return undefined
+    const nowMs = this.#clock.wallNow()
+    const session = await this.#registry.read(async ({ identity }) => {
+      const session = await identity.session(hash)
+      if (!session) return undefined
+      if (nowMs - session.createdAtMs >= SESSION_MS || nowMs - session.usedAtMs >= SESSION_IDLE_MS) {
+        await identity.deleteSession(hash)
+        return undefined
+      }
+      if (nowMs - session.usedAtMs >= NOTE_USE_MS) await identity.noteSessionUse(hash, nowMs)
+      return session
+    })
+    return session && this.#registry.user(session.userId)
+  }
+
+  async end(token: string | undefined): Promise<void> {
+    const hash = tokenHash(token)
+    if (hash) await this.#registry.read(({ identity }) => identity.deleteSession(hash))
+  }
+}

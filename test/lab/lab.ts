@@ -96,9 +96,12 @@ export class Lab {
     for (const site of this.sites) await site.router.unblockUdp()
   }
 
-  /** Packets that cross the wan, one line each as tcpdump prints them, in the `stdout` of the returned process. */
-  async capture(filter: string, options: StartOptions = {}): Promise<LabProcess> {
-    const command = ['tcpdump', '-i', 'br0', '-n', '-l', '--immediate-mode', filter]
+  /**
+   * Packets that cross the wan, one line each as tcpdump prints them, in the `stdout` of the returned process. `flags` are
+   * tcpdump's: "-A" for what is in them.
+   */
+  async capture(filter: string, options: StartOptions = {}, flags: readonly string[] = []): Promise<LabProcess> {
+    const command = ['tcpdump', '-i', 'br0', '-n', '-l', '--immediate-mode', ...flags, filter]
     const tcpdump = this.wan.start(command, { name: 'tcpdump', ...options })
     await tcpdump.waitForOutput(/listening on/)
     return tcpdump

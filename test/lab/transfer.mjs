@@ -1,7 +1,9 @@
 // One TCP transfer with a hash over what was sent and over what arrived. Plain JavaScript, to start quickly.
 //
-//   node transfer.mjs receive ADDRESS PORT              prints {"bytes","sha256","longestGapMs"} at the end
-//   node transfer.mjs send ADDRESS PORT BYTES RATE      RATE in bytes per second, 0 = as fast as it goes
+//   node transfer.mjs receive ADDRESS PORT              prints {"bytes","sha256","longestGapMs"} at the end,
+//                                                       and "received N" along the way
+//   node transfer.mjs send ADDRESS PORT BYTES RATE      RATE in bytes per second, 0 = as fast as it goes;
+//                                                       SIGUSR2 ends it early, with all that was sent up to then
 
 import { createHash, randomBytes } from 'node:crypto'
 import { createServer, connect } from 'node:net'
@@ -12,6 +14,7 @@ const [mode, address = '', port = '0', bytes = '0', rate = '0'] = process.argv.s
 const CHUNK_BYTES = 65_536
 /** Shorter waits than this are not worth a timer. */
 const STEP_MS = 20
+const REPORT_EVERY_BYTES = 262_144
 
 if (mode === 'receive') {
   const server = createServer((socket) => {
@@ -23,8 +26,10 @@ if (mode === 'receive') {
       const now = performance.now()
       longestGapMs = Math.max(longestGapMs, now - last)
       last = now
+      const steps = Math.floor(total / REPORT_EVERY_BYTES)
       total += chunk.length
       hash.update(chunk)
+      if (Math.floor(total / REPORT_EVERY_BYTES) > steps) console.log(`received ${total}`)
     })
     socket.on('end', () => {
       console.log(JSON.stringify({ bytes: total, sha256: hash.digest('hex'), longestGapMs: Math.round(longestGapMs) }))
@@ -34,13 +39,16 @@ if (mode === 'receive') {
   })
   server.listen(Number(port), address, () => console.log('listening'))
 } else {
+  let total = Number(bytes)
+  process.once('SIGUSR2', () => (total = 0))
   const socket = connect(Number(port), address)
   await once(socket, 'connect')
+  console.log('connected')
   const hash = createHash('sha256')
-  const total = Number(bytes)
   const perSecond = Number(rate)
   const started = performance.now()
-  for (let sent = 0; sent < total;) {
+  let sent = 0
+  while (sent < total) {
     const chunk = randomBytes(Math.min(CHUNK_BYTES, total - sent))
     hash.update(chunk)
     sent += chunk.length
@@ -50,5 +58,5 @@ if (mode === 'receive') {
   }
   socket.end()
   await once(socket.resume(), 'end') // the receiver has read all
-  console.log(JSON.stringify({ bytes: total, sha256: hash.digest('hex') }))
+  console.log(JSON.stringify({ bytes: sent, sha256: hash.digest('hex') }))
 }

@@ -3,12 +3,16 @@
 import assert from 'node:assert/strict'
 import { fileURLToPath } from 'node:url'
 import { addressOf, type MeshNode } from './mesh-node.ts'
+import { until } from './process.ts'
 
 const PROGRAM = fileURLToPath(new URL('transfer.mjs', import.meta.url))
+/** For a transfer that ends when it is told to: more than any test waits for. */
+const OPEN_ENDED_BYTES = 1e12
 let nextPort = 7_000
 
 export interface TransferOptions {
-  readonly bytes: number
+  /** Until `finish` is called when left out. */
+  readonly bytes?: number
   /** As fast as it goes when left out. */
   readonly bytesPerSecond?: number
   readonly timeoutMs: number
@@ -21,24 +25,28 @@ export interface TransferResult {
   readonly longestGapMs: number
 }
 
-/** Starts the transfer; `done` settles when it has arrived and the hashes agree, and rejects when it did not. */
-export async function startTransfer(
-  from: MeshNode,
-  to: MeshNode,
-  options: TransferOptions,
-): Promise<{ readonly done: Promise<TransferResult> }> {
+export interface Transfer {
+  /** Settles when all has arrived and the hashes agree; rejects when it did not. */
+  readonly done: Promise<TransferResult>
+  /** Waits until this many more bytes have arrived. */
+  progress(bytes: number, timeoutMs: number): Promise<void>
+  /** Ends the stream after what was sent up to now. */
+  finish(): Promise<TransferResult>
+}
+
+export async function startTransfer(from: MeshNode, to: MeshNode, options: TransferOptions): Promise<Transfer> {
   const address = await addressOf(to)
   const port = String((nextPort += 1))
   const receiver = to.machine.ns.start([process.execPath, PROGRAM, 'receive', address, port], {
     name: `receive-${port}`,
   })
   await receiver.waitForOutput(/^listening$/m)
-  const amounts = [String(options.bytes), String(options.bytesPerSecond ?? 0)]
+  const amounts = [String(options.bytes ?? OPEN_ENDED_BYTES), String(options.bytesPerSecond ?? 0)]
   const started = performance.now()
   const sender = from.machine.ns.start([process.execPath, PROGRAM, 'send', address, port, ...amounts], {
     name: `send-${port}`,
   })
-  const finish = async (): Promise<TransferResult> => {
+  const toTheEnd = async (): Promise<TransferResult> => {
     try {
       const [sent = ''] = await sender.waitForOutput(/^\{.*\}$/m, options.timeoutMs)
       const seconds = (performance.now() - started) / 1000
@@ -52,9 +60,21 @@ export async function startTransfer(
       await receiver.stop()
     }
   }
-  const done = finish()
+  const done = toTheEnd()
   done.catch(() => undefined) // whoever awaits it hears of it; until then it must not end the process
-  return { done }
+  const received = (): number => Number([...receiver.stdout.matchAll(/^received (\d+)$/gm)].at(-1)?.[1] ?? 0)
+  return {
+    done,
+    async progress(bytes, timeoutMs) {
+      const before = received()
+      const what = `${bytes} more bytes at ${to.hostname} after ${before}`
+      await until(() => Promise.resolve(received() >= before + bytes), { timeoutMs, what })
+    },
+    finish() {
+      sender.signal('SIGUSR2')
+      return done
+    },
+  }
 }
 
 export async function transfer(from: MeshNode, to: MeshNode, options: TransferOptions): Promise<TransferResult> {

@@ -16,7 +16,7 @@ export interface TlsKeyPair {
 export interface DerpListenerOptions {
   readonly server: DerpServer
   readonly identity: TlsKeyPair
-  /** An IP address; "::" (the default) takes both families. */
+  /** An IP address; all of both families by default. */
   readonly address?: string
   /** 0 lets the system pick one. */
   readonly port: number
@@ -59,7 +59,15 @@ export async function listenDerp(options: DerpListenerOptions): Promise<DerpList
   })
   https.on('upgrade', (request, stream, head) => server.handleUpgrade(request, stream, head))
   https.on('tlsClientError', (_, socket) => socket.destroy())
-  await listen(https, options.address ?? '::', options.port)
+  if (options.address === undefined) {
+    await listen(https, '::', options.port).catch((error: unknown) => {
+      // A system without IPv6.
+      if (!(error instanceof DerpError) || error.code === 'derp/port-in-use') throw error
+      return listen(https, '0.0.0.0', options.port)
+    })
+  } else {
+    await listen(https, options.address, options.port)
+  }
   const bound = https.address() as AddressInfo
   return {
     port: bound.port,
@@ -76,7 +84,7 @@ export async function listenDerp(options: DerpListenerOptions): Promise<DerpList
 
 function listen(https: Server, address: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    https.once('error', (cause) => {
+    const fail = (cause: Error): void =>
       reject(
         codeOf(cause) === 'EADDRINUSE'
           ? new DerpError('derp/port-in-use', `TCP port ${port} for DERP is taken by another program.`, { cause })
@@ -84,7 +92,11 @@ function listen(https: Server, address: string, port: number): Promise<void> {
               cause,
             }),
       )
+    https.once('error', fail)
+    https.listen(port, address, () => {
+      https.off('error', fail)
+      https.on('error', () => {}) // of accepting one connection: the next may work
+      resolve()
     })
-    https.listen(port, address, resolve)
   })
 }

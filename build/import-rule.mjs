@@ -28,8 +28,9 @@ export const ALLOWED = {
   dataplane: CODECS,
   coord: CODECS,
   agent: [...PARTS, ...CODECS],
-  shell: ['agent', 'coord', 'derp', 'os', ...GROUND],
-  cli: ['agent', 'coord', 'derp', 'relay', 'os', ...GROUND],
+  'coord-host': ['coord', 'derp', ...CODECS],
+  shell: ['agent', 'coord', 'coord-host', 'derp', 'os', ...GROUND],
+  cli: ['agent', 'coord', 'coord-host', 'derp', 'relay', 'os', ...GROUND],
   renderer: ['contract'],
 }
 

@@ -4,7 +4,7 @@ import { stderrLogger } from '../base/log.ts'
 import { CodedError, messageOf } from '../base/errors.ts'
 import { parseListen, type TlsFiles } from '../coord/http/listener.ts'
 import { coordStateDir } from './coord-admin.ts'
-import { startCoordHost, type Place } from './coord-host.ts'
+import { startCoordHost, type Place } from '../coord-host/coord-host.ts'
 import { type Command, type CommandCall, DONE, print, remark, stringOption, UsageError } from './command.ts'
 import { untilTold } from './signals.ts'
 

@@ -166,6 +166,7 @@ function loginContext(parts: {
     refuseLogin: (id) => registrar.refuseLogin(id, 'login-page'),
     users: () => [...state.registry.users()],
     createUser: (user) => state.registry.transaction((tx) => admin.insertUser(tx, user, 'login-page')),
+    insertUser: (tx, user) => admin.insertUser(tx, user, 'login-page'),
     registry: state.registry,
     store: state.store,
     publicUrl: url,

@@ -310,7 +310,8 @@ const bad = (text: string): CoordError => new CoordError('coord/bad-argument', t
 
 const sameName = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase()
 
-function checkedUserName(name: unknown): string {
+/** Throws CoordError 'coord/bad-argument'. */
+export function checkedUserName(name: unknown): string {
   if (typeof name !== 'string' || !/^[\p{L}\p{N}][\p{L}\p{N}._@+-]{0,63}$/u.test(name))
     throw bad('A user name has 1 to 64 letters, digits, or . _ @ + - and begins with a letter or digit.')
   return name

@@ -4,8 +4,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../../base/clock.ts'
 import type { Logger } from '../../base/log.ts'
+import type { NewUserWish } from '../admin/admin.ts'
 import type { User, UserId } from '../model.ts'
-import type { Registry } from '../registry.ts'
+import type { Registry, RegistryTransaction } from '../registry.ts'
 import type { Store } from '../store/store.ts'
 
 export interface LoginProvider {
@@ -22,8 +23,9 @@ export interface LoginContext {
   completeLogin(id: string, userId: UserId): Promise<void>
   refuseLogin(id: string): Promise<void>
   users(): readonly User[]
-  /** The first user of a server becomes its owner, whatever `role` says. */
-  createUser(user: { readonly name: string; readonly displayName?: string; readonly email?: string }): Promise<User>
+  createUser(user: NewUserWish): Promise<User>
+  /** The same inside a transaction of the provider's. The first user of a server becomes its owner, whatever `role` says. */
+  insertUser(tx: RegistryTransaction, user: NewUserWish): Promise<User>
   readonly registry: Registry
   /** For tables of the provider's own. */
   readonly store: Store

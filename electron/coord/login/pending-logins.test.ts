@@ -3,11 +3,11 @@ import { test } from 'node:test'
 import { VirtualClock } from '../../base/clock.ts'
 import { MachinePrivate, NodePrivate } from '../../crypto/keys.ts'
 import { NO_HOST_FACTS } from '../model.ts'
-import { LOGIN_LIFE_MS, PendingLogins } from './pending-logins.ts'
+import { LOGIN_LIFE_MS, PendingLogins, type PendingLogin } from './pending-logins.ts'
 
 const never = new AbortController().signal
 
-function wish(source = '192.0.2.1') {
+function wish(source = '192.0.2.1'): Omit<PendingLogin, 'id' | 'createdAtMs'> {
   return {
     machineKey: MachinePrivate.generate().public,
     nodeKey: NodePrivate.generate().public,

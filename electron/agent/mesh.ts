@@ -29,6 +29,7 @@ import {
   pathDerpMap,
   pathPeers,
   poolDerpMap,
+  restartedPeers,
 } from './netmap-config.ts'
 import { PeerIds } from './peer-ids.ts'
 
@@ -134,7 +135,7 @@ export class Mesh {
     const before = this.#netmap
     this.#netmap = netmap
     const peers = livePeers(netmap, this.#options.clock.wallNow())
-    this.#learnKeys(peers)
+    this.#learnKeys(peers, before ? [...before.peers.values()] : [])
     if (before?.derpMap !== netmap.derpMap) {
       this.#regions = poolDerpMap(netmap.derpMap)
       this.#derp.setMap(this.#regions)
@@ -152,7 +153,8 @@ export class Mesh {
     await this.#options.hostNetwork.set(hostConfig(netmap, peers, tun, FIREWALL_MARK))
   }
 
-  #learnKeys(peers: readonly Node[]): void {
+  #learnKeys(peers: readonly Node[], before: readonly Node[]): void {
+    for (const key of restartedPeers(peers, before)) this.#ids.renew(key)
     this.#keys.clear()
     for (const peer of peers) this.#keys.set(this.#ids.of(peer.key.text), peer.key)
     this.#ids.keepOnly(new Set(peers.map((peer) => peer.key.text)))

@@ -42,6 +42,19 @@ export function dataplanePeers(peers: readonly Node[], ids: PeerIds): DataplaneP
   }))
 }
 
+/**
+ * Node keys of the peers with another disco key than before. A disco key lives as long as the process that made it, so
+ * these have started anew: what is known of their sessions and paths is void, and packets sealed for the old session would be lost until
+ * WireGuard's own 15 s without an answer are over.
+ */
+export function restartedPeers(peers: readonly Node[], before: readonly Node[]): string[] {
+  const discoKeys = new Map(before.map((peer) => [peer.key.text, peer.discoKey]))
+  return peers.flatMap(({ key, discoKey }) => {
+    const old = discoKeys.get(key.text)
+    return old && discoKey && !discoKey.equals(old) ? [key.text] : []
+  })
+}
+
 export function pathPeers(peers: readonly Node[], ids: PeerIds): PathPeer[] {
   return peers.map((peer) => ({
     id: ids.of(peer.key.text),

@@ -19,3 +19,13 @@ test('ids wrap around past those in use, and running out is an error', () => {
   ids.keepOnly(new Set(Array.from({ length: 65_534 }, (_, i) => `k${i}`)))
   assert.equal(ids.of('one more'), 65_535)
 })
+
+test('a renewed peer has another id, and its old one means nobody', () => {
+  const ids = new PeerIds()
+  ids.of('a')
+  ids.of('b')
+  ids.renew('a')
+  assert.equal(ids.of('a'), 3)
+  assert.equal(ids.keyOf(1), undefined)
+  assert.equal(ids.keyOf(3), 'a')
+})

@@ -29,12 +29,20 @@ export class PeerIds {
     return this.#byId.get(id)
   }
 
+  /** Gives the key a new id: to everything that goes by ids, it is another peer from now on. */
+  renew(key: string): void {
+    this.#giveBack(key)
+    this.of(key)
+  }
+
   /** Gives back the ids of all keys but these. */
   keepOnly(keys: ReadonlySet<string>): void {
-    for (const [key, id] of this.#byKey) {
-      if (keys.has(key)) continue
-      this.#byKey.delete(key)
-      this.#byId.delete(id)
-    }
+    for (const key of this.#byKey.keys()) if (!keys.has(key)) this.#giveBack(key)
+  }
+
+  #giveBack(key: string): void {
+    const id = this.#byKey.get(key)
+    this.#byKey.delete(key)
+    if (id !== undefined) this.#byId.delete(id)
   }
 }

@@ -271,3 +271,26 @@ test('after a change of network, a server that does not answer is left within 3 
   await a.connected(901)
   assert.equal(server.counters().accepted, 2)
 })
+
+test('a change of network begins an attempt that hangs anew', async (t) => {
+  let accepted = 0
+  const sockets: Socket[] = []
+  const hanging = createServer((socket) => {
+    accepted++
+    sockets.push(socket)
+    socket.on('error', () => {})
+  })
+  hanging.listen(0, '127.0.0.1')
+  await once(hanging, 'listening')
+  t.after(() => {
+    for (const socket of sockets) socket.destroy()
+    hanging.close()
+  })
+  const a = startPool(t, mapOf(regionAt(901, (hanging.address() as AddressInfo).port)))
+  a.pool.setHome(901)
+  await until('the first attempt', () => accepted === 1)
+  a.pool.linkChanged()
+  await until('it to end', () => a.statusOf(901)?.state === 'waiting')
+  a.clock.advance(20)
+  await until('the second attempt', () => accepted === 2)
+})

@@ -73,6 +73,8 @@ export class RegionLink {
   #sinceMs: number
   #isHome = false
   #connection: DerpConnection | undefined
+  /** The attempt under way. */
+  #attempt = new AbortController()
   #cancelTimer: (() => void) | undefined
   #lastSendMs = 0
   #lastHeardMs: number | undefined
@@ -145,12 +147,13 @@ export class RegionLink {
 
   /** The network changed: tries again at once, and makes sure that what seems connected still is. */
   linkChanged(): void {
+    const gone = new DerpError('derp/closed', 'The network changed.')
     this.#backoff.reset()
     if (this.#state === 'waiting') this.#connect()
+    else this.#attempt.abort(gone)
     const connection = this.#connection
     if (!connection) return
     const isAddressGone = !localAddresses().has(connection.localAddress ?? '')
-    const gone = new DerpError('derp/closed', 'The network changed.')
     if (isAddressGone) {
       connection.close(gone)
       return
@@ -210,7 +213,9 @@ export class RegionLink {
         this.#failed(error)
       },
     }
-    openDerpConnection(this.region, { nodeKey, clock, events }, this.#closing.signal).then(
+    this.#attempt = new AbortController()
+    const signal = AbortSignal.any([this.#closing.signal, this.#attempt.signal])
+    openDerpConnection(this.region, { nodeKey, clock, events }, signal).then(
       (connection) => {
         opened = connection
         if (this.#closing.signal.aborted) connection.close(undefined)

@@ -272,6 +272,16 @@ test('forged, misdirected and unasked messages change nothing', async () => {
     'disco.not-whole': 1,
     'disco.derp-source': 1,
   })
+  // Two real peers, but the one that DERP names is not the one that sealed.
+  const both = [
+    { id: 2, nodeKey: peerNode.public, discoKey: peerDisco.public, endpoints: ['192.0.2.2:1'], homeRegion: 1 },
+    { id: 3, nodeKey: other, discoKey: stranger.public, endpoints: [], homeRegion: 1 },
+  ]
+  finder.setPeers(both)
+  const before = host.udpSent.length
+  finder.handleDerpDisco(1, other, seal(call))
+  assert.equal(host.udpSent.length, before)
+  assert.equal(finder.counters['disco.derp-source'], 2)
   finder.handleDerpDisco(1, peerNode.public, seal(call))
   assert.equal(sent('ping').length, 2, 'the real one makes us ping the called and the listed endpoint')
   net.close()
@@ -332,6 +342,16 @@ test('a send error of the system leaves the path at once', async () => {
   world.a.finder.noteSendError(endpoint, 'EHOSTUNREACH')
   assert.equal(world.a.finder.view(2)?.kind, 'derp')
   assert.equal(world.a.finder.view(2)?.reason, 'unreachable')
+  world.net.close()
+})
+
+test('a network that is gone is noticed by our own pings', async () => {
+  const world = await pair('easy', 'easy')
+  await world.net.run(3_000, 1_000)
+  world.a.errno = 'ENETUNREACH'
+  await world.net.run(3_100)
+  assert.equal(world.a.finder.view(2)?.reason, 'unreachable')
+  assert.deepEqual(world.a.specs.get(2)?.leg, { kind: 'derp', region: 1 })
   world.net.close()
 })
 

@@ -170,6 +170,26 @@ test('a candidate that turns up later is tried while the path is slow', () => {
   assert.equal(run.path.reason, 'better')
 })
 
+test('a ping from an endpoint that did not answer is returned at once, but not each time', () => {
+  const run = new Run()
+  run.give(netmap(A))
+  run.give({ type: 'active' })
+  run.advance(100)
+  const beforeMs = run.nowMs
+  for (let times = 0; times < 5; times++) run.give({ type: 'heard', endpoint: A })
+  assert.equal(run.count('ping', beforeMs), 1)
+  run.advance(1_000)
+  run.give({ type: 'heard', endpoint: A })
+  assert.equal(run.count('ping', beforeMs), 2)
+})
+
+test('an idle peer that pings us is not pinged back', () => {
+  const run = new Run()
+  run.give(netmap(A))
+  run.give({ type: 'heard', endpoint: A })
+  assert.equal(run.count('ping'), 0)
+})
+
 test('CallMeMaybe is answered by pings at once and never by another CallMeMaybe', () => {
   const run = new Run()
   run.give(netmap(A))
@@ -240,6 +260,21 @@ test('a working path outlives its listing; a silent one does not', () => {
   assert.ok(!run.path.candidates.has(A))
 })
 
+test('a call that does not list the path in use puts it in doubt, no more', () => {
+  const run = new Run(() => 10)
+  run.give(netmap())
+  run.give({ type: 'active' })
+  run.give({ type: 'heard', endpoint: B })
+  run.advance(60_000, 1_000)
+  assert.deepEqual(pathSpec(run.path).leg, { kind: 'direct', endpoint: B })
+  run.give({ type: 'call-me-maybe', endpoints: [A] })
+  assert.deepEqual(pathSpec(run.path).leg, { kind: 'direct', endpoint: B })
+  assert.ok(!isTrusted(run.path, run.nowMs))
+  run.answer = () => undefined
+  run.advance(6_000, 1_000)
+  assert.ok(run.count('changed', run.nowMs - 6_000) <= 1)
+})
+
 test('a peer that has no endpoint at all is called, at most every five seconds', () => {
   const run = new Run()
   run.give(netmap())
@@ -255,7 +290,7 @@ const fewEndpoints = fc.array(fc.constantFrom(A, B, LAN, '[2001:db8::1]:1', 'jun
 const input: fc.Arbitrary<PeerInput> = fc.oneof(
   fc.record({
     type: fc.constant('netmap' as const),
-    endpoints: fc.oneof(fewEndpoints, fc.array(endpoint, { maxLength: 150 })),
+    endpoints: fc.oneof(fewEndpoints, fc.array(endpoint, { maxLength: 150, size: 'max' })),
     home: fc.option(fc.integer({ min: 1, max: 3 }), { nil: undefined }),
   }),
   fc.constant<PeerInput>({ type: 'active' }),
@@ -268,7 +303,7 @@ const input: fc.Arbitrary<PeerInput> = fc.oneof(
   fc.record({ type: fc.constant('pong' as const), ping: fc.integer({ min: 0, max: 300 }), latencyMs: fc.nat(500) }),
   fc.record({
     type: fc.constant('call-me-maybe' as const),
-    endpoints: fc.oneof(fewEndpoints, fc.array(endpoint, { maxLength: 100 })),
+    endpoints: fc.oneof(fewEndpoints, fc.array(endpoint, { maxLength: 100, size: 'max' })),
   }),
   fc.record({ type: fc.constant('send-error' as const), endpoint: fc.constantFrom(A, B, LAN) }),
 )

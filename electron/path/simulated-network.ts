@@ -166,6 +166,8 @@ export class SimHost {
   address: string
   nat: SimNat | undefined
   udpBlocked = false
+  /** What every send over UDP fails with. */
+  errno: string | undefined
   discoKey!: DiscoPrivate
   finder!: PathFinder
   known: readonly PathPeer[] = []
@@ -191,6 +193,7 @@ export class SimHost {
   get io(): PathIo {
     return {
       sendUdp: (to, bytes) => {
+        if (this.errno !== undefined) return this.errno
         this.udpSent.push({ to, bytes })
         return this.net.send(this, to, bytes)
       },

@@ -12,7 +12,7 @@
 // electron itself and packages with native parts stay outside.
 
 import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { ROOT, SetupError, fail, say } from './run.mjs'
 import { filesUnder, hashOf, isStamped, stamp } from './stamp.mjs'
@@ -87,12 +87,32 @@ function bundles() {
       external: ['electron'],
     },
     { ...forBrowsers, entryPoints: ['renderer/main.tsx'], outfile: 'out/app/renderer/main.js' },
-    ...coordPages(ROOT).map((name) => ({
-      ...forBrowsers,
-      entryPoints: [`electron/coord/web/${name}`],
-      outfile: `out/coord-web/${name.replace(/\.tsx?$/, '.js')}`,
-    })),
+    ...coordBundles(),
   ]
+}
+
+/** @returns {Bundle[]} */
+function coordBundles() {
+  return coordPages(ROOT).map((name) => ({
+    ...forBrowsers,
+    entryPoints: [`electron/coord/web/${name}`],
+    outfile: `out/coord-web/${name.replace(/\.tsx?$/, '.js')}`,
+  }))
+}
+
+/**
+ * The coordination server's pages in memory, for a server that runs from sources.
+ * @returns {Promise<Map<string, Uint8Array>>} by path below out/coord-web/
+ */
+export async function coordWeb() {
+  const { build } = await import('esbuild')
+  const done = await Promise.all(coordBundles().map((options) => build(options)))
+  const root = join(OUT, 'coord-web')
+  return new Map(
+    done.flatMap(({ outputFiles = [] }) =>
+      outputFiles.map(({ path, contents }) => [relative(root, path).replaceAll('\\', '/'), contents]),
+    ),
+  )
 }
 
 /** Files that are copied as they are. @type {readonly [string, string][]} */

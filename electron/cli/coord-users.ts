@@ -1,6 +1,6 @@
-import type { UserInfo } from '../coord/admin/admin-types.ts'
+import type { EnrolLinkInfo, UserInfo } from '../coord/admin/admin-types.ts'
 import { adminOptionHelp, adminOptions, answer, ask, list, when } from './coord-admin.ts'
-import { type Command, stringOption } from './command.ts'
+import { type Command, type CommandCall, remark, stringOption } from './command.ts'
 
 const base = { help: adminOptionHelp, options: adminOptions }
 
@@ -62,6 +62,37 @@ export const usersRename: Command = {
     const [name, to] = call.positionals
     return answer(call, await ask(call, 'users.rename', { name, to }), (user) => `The user is called ${user.name} now.`)
   },
+}
+
+export const usersInvite: Command = {
+  ...base,
+  name: 'coord users invite',
+  summary: 'Prints a one-time link with which a person sets how they sign in; makes the user where there is none.',
+  usage: ['coord users invite NAME [--json]'],
+  example: 'peerway coord users invite karin',
+  positionals: [1, 1],
+  async run(call) {
+    const [name] = call.positionals
+    return oneTimeLink(call, await ask(call, 'users.invite', { name }))
+  },
+}
+
+export const usersReset: Command = {
+  ...base,
+  name: 'coord users reset',
+  summary: 'Prints a one-time link for a user who can sign in no more; using it ends their passkeys and password.',
+  usage: ['coord users reset NAME [--json]'],
+  example: 'peerway coord users reset karin',
+  positionals: [1, 1],
+  async run(call) {
+    const [name] = call.positionals
+    return oneTimeLink(call, await ask(call, 'users.reset', { name }))
+  },
+}
+
+function oneTimeLink(call: CommandCall, link: EnrolLinkInfo): number {
+  remark(`Good once, until ${when(link.expiresAt)} UTC. Whoever opens it first is ${link.user}.`)
+  return answer(call, link, ({ url }) => url)
 }
 
 export const usersDelete: Command = {

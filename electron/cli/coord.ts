@@ -3,13 +3,15 @@
 import { authKeysCreate, authKeysList, authKeysRevoke } from './coord-auth-keys.ts'
 import { nodesApprove, nodesDelete, nodesExpire, nodesList, nodesRename, nodesShow } from './coord-nodes.ts'
 import { serve } from './coord-serve.ts'
-import { usersCreate, usersDelete, usersList, usersRename } from './coord-users.ts'
+import { usersCreate, usersDelete, usersInvite, usersList, usersRename, usersReset } from './coord-users.ts'
 import { type Command, commandHelp, DONE, parseCommand, print, UsageError } from './command.ts'
 
 const commands: readonly Command[] = [
   serve,
   usersList,
   usersCreate,
+  usersInvite,
+  usersReset,
   usersRename,
   usersDelete,
   authKeysCreate,

@@ -13,8 +13,9 @@ import { ControlUpgrade } from './http/control-upgrade.ts'
 import { listen, type TlsFiles } from './http/listener.ts'
 import { MachineApi } from './http/machine-api.ts'
 import { PublicRoutes } from './http/public-routes.ts'
+import { PUBLIC_URL } from './identity/enrol-links.ts'
+import { identityLogin } from './identity/identity-login.ts'
 import type { LoginContext, LoginProviderFactory } from './login/login-provider.ts'
-import { operatorLogin } from './login/operator-login.ts'
 import { PendingLogins } from './login/pending-logins.ts'
 import { MapHub } from './map/map-hub.ts'
 import { isExpired } from './model.ts'
@@ -31,7 +32,7 @@ export interface CoordOptions {
   readonly prepare: () => Promise<Surroundings>
   /** What node names hang under; kept in the database once given. */
   readonly baseDomain?: string | undefined
-  /** Approval by an operator when left out. */
+  /** Accounts of this server when left out. */
   readonly login?: LoginProviderFactory | undefined
   readonly clock?: Clock
   readonly log?: Logger
@@ -115,7 +116,8 @@ async function serve(
   })
   lifetime.defer(() => listener.close())
   url = givenUrl ?? ownUrl(options.listen.host, listener.port)
-  const login = await (options.login ?? operatorLogin)(
+  await registry.transaction((tx) => tx.store.setSetting(PUBLIC_URL, url))
+  const login = await (options.login ?? identityLogin)(
     loginContext({ state, logins, registrar, admin, url, clock, log: log.scoped('login') }),
   )
   lifetime.defer(() => login.close?.())

@@ -18,6 +18,8 @@ export const adminCalls = {
       role: maybeRole(args),
     }),
   'users.rename': (admin, args) => admin.renameUser(text(args, 'name'), text(args, 'to')),
+  'users.invite': (admin, args) => admin.inviteUser(text(args, 'name')),
+  'users.reset': (admin, args) => admin.resetUser(text(args, 'name')),
   'users.delete': (admin, args) => admin.deleteUser(text(args, 'name')),
   'auth-keys.list': (admin) => admin.listAuthKeys(),
   'auth-keys.create': (admin, args) =>

@@ -13,6 +13,13 @@ export interface UserInfo {
   readonly createdAt: string
 }
 
+/** Whoever has the URL is that user: shown once, to be handed on by a safe way. */
+export interface EnrolLinkInfo {
+  readonly user: string
+  readonly url: string
+  readonly expiresAt: string
+}
+
 export interface AuthKeyInfo {
   readonly id: string
   readonly user: string

@@ -4,13 +4,15 @@
 import type { Clock } from '../../base/clock.ts'
 import { authKeyState, newAuthKeySecret, type AuthKeyState } from '../auth-key.ts'
 import { CoordError } from '../errors.ts'
+import { createEnrolLink } from '../identity/enrol-links.ts'
 import type { PendingLogins } from '../login/pending-logins.ts'
-import { isExpired, ROLES, type AuthKey, type Node, type NodeId, type Role, type User } from '../model.ts'
+import { isExpired, ROLES, type AuthKey, type Node, type NodeId, type Role, type User, type UserId } from '../model.ts'
 import { isLabel, sanitiseLabel } from '../names.ts'
 import type { Registrar } from '../registrar.ts'
 import type { Registry, RegistryTransaction } from '../registry.ts'
+import type { EnrolPurpose } from '../store/identity-store.ts'
 import type { AuditEntry } from '../store/store.ts'
-import type { AuthKeyInfo, LoginInfo, NodeInfo, UserInfo } from './admin-types.ts'
+import type { AuthKeyInfo, EnrolLinkInfo, LoginInfo, NodeInfo, UserInfo } from './admin-types.ts'
 
 /** Nobody types more than a few; a script that wants more asks again. */
 const MOST_AUDIT_ROWS = 1_000
@@ -79,6 +81,33 @@ export class Admin {
     })
     await tx.audit(actor, 'user.create', `user:${user.id}`, `${user.name} (${user.role})`)
     return user
+  }
+
+  /** A one-time link with which the person sets how they sign in; a user of that name is made where there is none. */
+  async inviteUser(name: string, actor = 'cli'): Promise<EnrolLinkInfo> {
+    return this.#options.registry.transaction(async (tx) => {
+      const known = (await tx.store.users()).find((user) => sameName(user.name, name))
+      return this.#enrolLink(tx, known ?? (await this.insertUser(tx, { name }, actor)), 'invite', actor)
+    })
+  }
+
+  /** For who can sign in no more: what they signed in with before ends when the link is used. */
+  async resetUser(name: string, actor = 'cli'): Promise<EnrolLinkInfo> {
+    const user = this.#user(name)
+    return this.#options.registry.transaction((tx) => this.#enrolLink(tx, user, 'reset', actor))
+  }
+
+  /** The URL of a page where the user adds a passkey or a password; good once, for some minutes. */
+  async createEnrolLink(userId: UserId, actor = 'app'): Promise<string> {
+    const user = this.#options.registry.user(userId)
+    if (!user) throw new CoordError('coord/not-found', `There is no user ${userId}.`)
+    return (await this.#options.registry.transaction((tx) => this.#enrolLink(tx, user, 'add', actor))).url
+  }
+
+  async #enrolLink(tx: RegistryTransaction, user: User, purpose: EnrolPurpose, actor: string): Promise<EnrolLinkInfo> {
+    const nowMs = this.#options.clock.wallNow()
+    const { url, expiresAtMs } = await createEnrolLink(tx, user, purpose, { nowMs, actor })
+    return { user: user.name, url, expiresAt: timeText(expiresAtMs) }
   }
 
   async renameUser(name: string, to: string, actor = 'cli'): Promise<UserInfo> {

@@ -52,13 +52,13 @@ export type PasswordProblem = 'too-short' | 'too-long' | 'too-common'
 /** Undefined when the password may be used. `names` are things about the person that others know. */
 export function passwordProblem(password: string, names: readonly string[] = []): PasswordProblem | undefined {
   if (Buffer.byteLength(password) > MAX_PASSWORD_BYTES) return 'too-long'
-  const characters = [...password]
+  const characters = Array.from(password)
   if (characters.length < MIN_PASSWORD_CHARS) return 'too-short'
   if (new Set(characters).size < FEWEST_KINDS) return 'too-common'
   if (isRepeated(password)) return 'too-common'
   const known = [...names.flatMap(wordsOf), ...COMMON_WORDS]
   const plain = password.toLowerCase()
-  const spelt = [...plain].map((character) => LETTER_FOR[character] ?? character).join('')
+  const spelt = Array.from(plain, (character) => LETTER_FOR[character] ?? character).join('')
   return [plain, spelt].some((form) => leftOf(form, known) < FEWEST_OTHERS) ? 'too-common' : undefined
 }
 
@@ -74,7 +74,7 @@ function leftOf(text: string, known: readonly string[]): number {
 
 function withoutRuns(text: string, run: string): string {
   let left = text
-  for (const way of [run, [...run].reverse().join('')])
+  for (const way of [run, Array.from(run).reverse().join('')])
     for (let length = way.length; length >= SHORTEST_RUN; length--)
       for (let at = 0; at + length <= way.length; at++) left = left.replaceAll(way.slice(at, at + length), ' ')
   return left

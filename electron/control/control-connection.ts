@@ -34,22 +34,24 @@ export interface ControlStream {
 
 export class ControlConnection {
   readonly #session: http2.ClientHttp2Session
+  readonly #stream: Duplex
   readonly #clock: Clock
   #stopPing: () => void
 
   constructor(stream: Duplex, server: URL, clock: Clock) {
     this.#clock = clock
+    this.#stream = stream
     // The scheme is https whatever the server's URL says; the stream is encrypted already and no TLS is added.
     this.#session = http2.connect(`https://${server.host}`, {
       createConnection: () => stream,
       settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
     })
-    this.#session.on('error', () => this.#session.destroy())
+    this.#session.on('error', () => this.close())
     this.#session.on('goaway', () => this.#session.close())
     this.#session.once('connect', () => {
       if (!this.#session.destroyed) this.#session.setLocalWindowSize(4 * WINDOW_BYTES)
     })
-    this.#session.once('close', () => this.#stopPing())
+    this.#session.once('close', () => this.close())
     this.#stopPing = clock.after(PING_EVERY_MS, () => this.#ping())
   }
 
@@ -58,9 +60,12 @@ export class ControlConnection {
     return !this.#session.closed && !this.#session.destroyed
   }
 
+  /** At once; what is under way fails. Idempotent. */
   close(): void {
     this.#stopPing()
     this.#session.destroy()
+    // The session would wait for the other side to hang up too, which a dead one never does.
+    this.#stream.destroy()
   }
 
   /** Asks the other side whether it is there; without an answer in time the connection is given up. */
@@ -71,7 +76,7 @@ export class ControlConnection {
 
   #ping(withinMs = PONG_WITHIN_MS): void {
     if (!this.usable) return
-    this.#stopPing = this.#clock.after(withinMs, () => this.#session.destroy())
+    this.#stopPing = this.#clock.after(withinMs, () => this.close())
     this.#session.ping((error) => {
       if (error || !this.usable) return
       this.#stopPing()

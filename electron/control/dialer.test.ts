@@ -10,7 +10,7 @@ import { MachinePrivate } from '../crypto/keys.ts'
 import { networkError } from './control-error.ts'
 import { dialControl, fetchServerKey } from './dialer.ts'
 import { checkedPage, retryAfterMs } from './registration.ts'
-import { dialWays, parseServerUrl } from './server-url.ts'
+import { type DialWay, dialWays, parseServerUrl } from './server-url.ts'
 import { TinyServer } from './tiny-server.ts'
 
 const forever = new AbortController().signal
@@ -86,6 +86,33 @@ test('an attempt at a server that never answers ends when it is cancelled', asyn
     setImmediate(() => stop.abort(new Error('enough')))
     await assert.rejects(result, /enough/)
   }
+})
+
+test('the second way starts when the first fails, or takes too long, and the loser is hung up', async (t) => {
+  const server = await new TinyServer().start()
+  t.after(() => server.stop())
+  const silent = await silentServer(t)
+  const good = { scheme: 'http' as const, port: Number(new URL(server.url).port) }
+  const machineKey = MachinePrivate.generate()
+  const dial = (ways: readonly DialWay[]) =>
+    dialControl(
+      { server: new URL(server.url), serverKey: server.noiseKey.public, machineKey, version: 119, ways },
+      forever,
+    )
+  const slow: DialWay = { scheme: 'http', port: Number(silent.port), afterMs: 0 }
+  const dead: DialWay = { scheme: 'http', port: 1, afterMs: 0 }
+  ;(await dial([slow, { ...good, afterMs: 20 }])).destroy()
+  // An hour is not waited: the failure starts the second way at once.
+  ;(await dial([dead, { ...good, afterMs: 3_600_000 }])).destroy()
+  assert.equal(server.machineKeys.length, 2)
+  await assert.rejects(dial([dead, { ...dead, afterMs: 10 }]), (error) => isCoded(error, 'control/unreachable'))
+
+  const winner = await dial([
+    { ...good, afterMs: 0 },
+    { ...good, afterMs: 3_600_000 },
+  ])
+  assert.equal(server.machineKeys.length, 3, 'what has won needs no second way')
+  winner.destroy()
 })
 
 test('the ways to dial follow from the address', () => {

@@ -76,6 +76,8 @@ export interface DialInput {
   readonly serverKey: MachinePublic
   readonly machineKey: MachinePrivate
   readonly version: number
+  /** What the address says (`dialWays`) when left out. */
+  readonly ways?: readonly DialWay[]
 }
 
 /**
@@ -86,7 +88,7 @@ export async function dialControl(input: DialInput, signal: AbortSignal): Promis
   const deadline = AbortSignal.timeout(DIAL_DEADLINE_MS)
   const decided = new AbortController()
   const stop = AbortSignal.any([signal, deadline, decided.signal])
-  const ways = dialWays(input.server)
+  const ways = input.ways ?? dialWays(input.server)
   const failures: unknown[] = []
   try {
     return await new Promise<NoiseStream>((resolve, reject) => {

@@ -168,8 +168,8 @@ export class SimHost {
   udpBlocked = false
   /** What every send over UDP fails with. */
   errno: string | undefined
-  discoKey!: DiscoPrivate
-  finder!: PathFinder
+  discoKey = DiscoPrivate.generate()
+  finder: PathFinder
   known: readonly PathPeer[] = []
   endpoints: readonly OwnEndpoint[] = []
   home: number | undefined
@@ -187,7 +187,7 @@ export class SimHost {
     this.address = address
     this.nat = nat
     net.hosts.push(this)
-    this.restart()
+    this.finder = this.#begin()
   }
 
   get io(): PathIo {
@@ -214,10 +214,14 @@ export class SimHost {
 
   /** A new process: new disco key, nothing remembered. */
   restart(): void {
-    if (this.finder) this.finder.close()
+    this.finder.close()
     this.discoKey = DiscoPrivate.generate()
     this.specs.clear()
-    this.finder = new PathFinder({
+    this.finder = this.#begin()
+  }
+
+  #begin(): PathFinder {
+    const finder = new PathFinder({
       clock: this.net.clock,
       log: silentLogger,
       nodeKey: this.nodeKey,
@@ -231,8 +235,9 @@ export class SimHost {
         onPath: (peer, view) => void this.views.push({ peer, view }),
       },
     })
-    this.finder.setDerpMap(this.net.derpMap)
-    this.finder.start()
+    finder.setDerpMap(this.net.derpMap)
+    finder.start()
+    return finder
   }
 
   receive(from: Endpoint, bytes: Uint8Array): void {

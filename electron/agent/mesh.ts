@@ -37,6 +37,7 @@ import { PeerIds } from './peer-ids.ts'
 export const MTU_BYTES = 1280
 /** The mark that keeps our own packets out of the tunnel's routes. */
 const FIREWALL_MARK = 0x80000
+const TRAFFIC_MS = 5_000
 
 export interface MeshOptions {
   readonly nodeKey: NodePrivate
@@ -74,6 +75,8 @@ export class Mesh {
   #netmap: Netmap | undefined
   #regions: DerpMap = {}
   #started = false
+  readonly #lastSends = new Map<number, number>()
+  #cancelTraffic = (): void => {}
 
   /** Opens the device and sockets; throws the data plane's CodedError when it cannot. */
   constructor(options: MeshOptions) {
@@ -86,6 +89,7 @@ export class Mesh {
       firewallMark: FIREWALL_MARK,
     })
     this.#lifetime.defer(() => this.#dataplane.close())
+    this.#lifetime.defer(() => this.#cancelTraffic())
     this.tunName = this.#dataplane.tunName
     this.#lifetime.defer(() => options.hostNetwork.close())
     this.#derp = new DerpPool({
@@ -148,6 +152,7 @@ export class Mesh {
     if (!this.#started) {
       this.#started = true
       this.#paths.start()
+      this.#noteTraffic()
     }
     const tun = { name: this.tunName, mtuBytes: MTU_BYTES }
     await this.#options.hostNetwork.set(hostConfig(netmap, peers, tun, FIREWALL_MARK))
@@ -214,6 +219,16 @@ export class Mesh {
         )
         break
     }
+  }
+
+  /** The data plane tells of traffic that begins; traffic that goes on is looked at here, well within a session's 45 s. */
+  #noteTraffic(): void {
+    for (const { id, lastSendMs } of this.#dataplane.counters().peers) {
+      if (lastSendMs > (this.#lastSends.get(id) ?? 0)) this.#paths.noteActive(id)
+      this.#lastSends.set(id, lastSendMs)
+    }
+    for (const id of this.#lastSends.keys()) if (this.#ids.keyOf(id) === undefined) this.#lastSends.delete(id)
+    this.#cancelTraffic = this.#options.clock.after(TRAFFIC_MS, () => this.#noteTraffic())
   }
 
   /** Answers a ping of the data plane; other messages are read and left (paths.md §7.6). */

@@ -147,7 +147,9 @@ function post(socketPath: string, path: string, body: string, timeoutMs: number)
   return new Promise((done, fail) => {
     const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
     const signal = AbortSignal.timeout(Math.ceil(timeoutMs))
-    const outgoing = request({ socketPath, path, method: 'POST', headers, signal }, (response) => {
+    // Its own connection: one kept from an earlier call may belong to a server that has ended.
+    const options = { socketPath, path, method: 'POST', headers, signal, agent: false }
+    const outgoing = request(options, (response) => {
       let text = ''
       response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
       response.on('end', () => done(text)).on('error', fail)

@@ -16,8 +16,6 @@ import { CoordError } from '../errors.ts'
 
 /** First byte of a TLS record that carries a handshake. */
 const TLS_HANDSHAKE = 0x16
-/** For the first byte, and for a TLS handshake. */
-const HELLO_MS = 10_000
 const HEADER_MS = 10_000
 const REQUEST_MS = 60_000
 const HEADER_BYTES = 32 * 1024
@@ -38,6 +36,8 @@ export interface ListenOptions {
   readonly tls: TlsFiles | undefined
   readonly onRequest: RequestListener
   readonly onUpgrade: UpgradeHandler
+  /** How long a connection may take for its first byte, and a request for its headers. */
+  readonly headerMs?: number
 }
 
 export interface Listener {
@@ -47,9 +47,15 @@ export interface Listener {
 }
 
 export async function listen(options: ListenOptions): Promise<Listener> {
-  const http = createHttpServer({ headersTimeout: HEADER_MS, requestTimeout: REQUEST_MS, maxHeaderSize: HEADER_BYTES })
+  const headerMs = options.headerMs ?? HEADER_MS
+  const http = createHttpServer({
+    headersTimeout: headerMs,
+    requestTimeout: REQUEST_MS,
+    connectionsCheckingInterval: headerMs / 4,
+    maxHeaderSize: HEADER_BYTES,
+  })
   http.maxHeadersCount = MOST_HEADERS
-  http.keepAliveTimeout = HEADER_MS
+  http.keepAliveTimeout = headerMs
   http.on('request', options.onRequest)
   http.on('upgrade', options.onUpgrade)
   // A server that does not listen itself starts the timer behind its two timeouts at this event.
@@ -61,7 +67,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
     socket.on('error', () => socket.destroy())
-    admit(socket, http, context)
+    admit(socket, http, context, headerMs)
   })
   server.maxConnections = MOST_SOCKETS
   const port = await bindAny(server, options.host, options.port)
@@ -77,8 +83,8 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   }
 }
 
-function admit(socket: Socket, http: HttpServer, context: SecureContext | undefined): void {
-  socket.setTimeout(HELLO_MS, () => socket.destroy())
+function admit(socket: Socket, http: HttpServer, context: SecureContext | undefined, headerMs: number): void {
+  socket.setTimeout(headerMs, () => socket.destroy())
   socket.once('data', (first: Buffer) => {
     socket.pause()
     socket.unshift(first)

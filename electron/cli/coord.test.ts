@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+/** As main.ts ends a command, without loading all the other verbs. */
+const ENTRY = `
+import { runCoord } from './electron/cli/coord.ts'
+runCoord(process.argv.slice(1)).then((status) => { process.exitCode = status }, (error) => {
+  process.stderr.write(error.message + ' [' + error.code + ']\\n')
+  process.exitCode = error.code === 'cli/usage' ? 2 : 1
+})`
+
+interface Ran {
+  readonly status: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+function start(args: readonly string[]) {
+  const node = ['--import', 'tsx', '--input-type=module', '--eval', ENTRY, '--', ...args]
+  const child = spawn(process.execPath, node, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] })
+  let [stdout, stderr] = ['', '']
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+  const ended = new Promise<Ran>((resolve) => child.once('close', (status) => resolve({ status, stdout, stderr })))
+  return { child, ended }
+}
+
+const peerway = (...args: readonly string[]): Promise<Ran> => start(args).ended
+
+function tempFolder(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'peerway-cli-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+test('a newcomer’s first command gives a key, and makes its owner', async (t) => {
+  const state = ['--state', join(tempFolder(t), 'coord')]
+  const made = await peerway('auth-keys', 'create', ...state)
+  assert.deepEqual([made.status, made.stderr], [0, ''])
+  assert.match(made.stdout, /^pwkey-auth-\S+\n$/)
+  const users = await peerway('users', 'list', '--json', ...state)
+  const [owner] = JSON.parse(users.stdout) as { name: string; role: string }[]
+  assert.deepEqual([owner?.name, owner?.role], ['owner', 'owner'])
+})
+
+test('serve says ready, takes commands, and ends cleanly when told to', async (t) => {
+  const state = join(tempFolder(t), 'coord')
+  const serving = start(['serve', '--listen', '127.0.0.1:0', '--stun', '127.0.0.1:0', '--state', state])
+  t.after(() => serving.child.kill('SIGKILL'))
+  const url = await new Promise<string>((resolve, reject) => {
+    serving.child.stdout.on('data', (text: string) => resolve(/^ready (\S+)$/m.exec(text)?.[1] ?? ''))
+    serving.child.once('close', () => reject(new Error('serve ended')))
+  })
+  assert.equal((await fetch(`${url}/health`)).status, 200)
+  const made = await peerway('users', 'create', 'anna', '--email', 'anna@example.org', '--state', state)
+  assert.deepEqual([made.status, made.stdout], [0, 'User anna (owner) is there.\n'])
+  const second = await peerway('serve', '--listen', '127.0.0.1:0', '--state', state)
+  assert.equal(second.status, 1)
+  assert.match(second.stderr, /^[^\n]+ \[coord\/state-in-use\]\n$/)
+  serving.child.kill('SIGTERM')
+  assert.deepEqual(await serving.ended.then(({ status, stderr }) => [status, stderr]), [0, ''])
+})
+
+test('what cannot work is told in one line with its code', async (t) => {
+  const folder = tempFolder(t)
+  writeFileSync(join(folder, 'coord.db'), 'precious '.repeat(500))
+  const cases: [readonly string[], number, RegExp][] = [
+    [['nodes', 'list', '--state', folder], 1, /Restore a copy\. \[coord\/state-damaged\]/],
+    [['nodes', 'list', '--state', join(folder, 'none')], 1, /peerway coord serve.*\[coord\/not-found\]/],
+    [['serve', '--listen', 'nonsense'], 2, /\[cli\/usage\]/],
+    [['serve', '--tls', 'one-file'], 2, /\[cli\/usage\]/],
+    [['users', 'frobnicate'], 2, /peerway coord help.*\[cli\/usage\]/],
+    [['users', 'create'], 2, /\[cli\/usage\]/],
+    [['auth-keys', 'create', '--expiry', 'soon'], 2, /\[cli\/usage\]/],
+    [['auth-keys', 'create', '--expiry', '9999d', '--state', join(folder, 'new')], 1, /\[coord\/bad-argument\]/],
+  ]
+  for (const [args, status, text] of cases) {
+    const ran = await peerway(...args)
+    assert.equal(ran.status, status, args.join(' '))
+    assert.match(ran.stderr, text)
+    assert.equal(ran.stderr.trimEnd().split('\n').length, 1, ran.stderr)
+    assert.equal(ran.stdout, '')
+  }
+})
+
+test('help is there for the family, for a part of it, and for each verb with an example', async () => {
+  assert.match((await peerway('help')).stdout, /coord nodes delete/)
+  const users = await peerway('users', '--help')
+  assert.match(users.stdout, /coord users create/)
+  assert.doesNotMatch(users.stdout, /coord nodes/)
+  assert.match((await peerway('auth-keys', 'create', '--help')).stdout, /Example:\n {2}peerway coord auth-keys create/)
+})

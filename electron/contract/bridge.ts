@@ -1,7 +1,7 @@
 // What the preload puts into a window as `window.peerway`, and the channel names behind it.
 
 import type { ArgOf, OwnNetworkView, Reply, ResultOf, windowCalls } from './calls.ts'
-import type { AgentEvent, AgentSnapshot } from './snapshot.ts'
+import type { AgentEvent, AgentSnapshot, NodeId } from './snapshot.ts'
 
 export const channels = {
   /** invoke(name, argument) → Reply */
@@ -12,6 +12,8 @@ export const channels = {
   event: 'peerway:event',
   /** main → window: OwnNetworkView */
   own: 'peerway:own',
+  /** main → window: NodeId of the peer whose page shall open; the tray asks for it */
+  open: 'peerway:open',
 } as const
 
 export interface PeerwayBridge {
@@ -22,4 +24,5 @@ export interface PeerwayBridge {
   onSnapshot(listener: (snapshot: AgentSnapshot) => void): () => void
   onEvent(listener: (event: AgentEvent) => void): () => void
   onOwnNetwork(listener: (own: OwnNetworkView) => void): () => void
+  onOpenPeer(listener: (id: NodeId) => void): () => void
 }

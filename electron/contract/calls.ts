@@ -76,6 +76,13 @@ export interface InviteView {
 
 export type ThemeChoice = 'system' | 'light' | 'dark'
 
+/** What a window must know of the app around it. */
+export interface ShellView {
+  readonly theme: ThemeChoice
+  /** This desktop shows no tray icon, and nobody has said yet that they know. */
+  readonly tellNoTray: boolean
+}
+
 /** What only the desktop app answers. */
 export const shellCalls = {
   'own.status': call<void, OwnNetworkView>(nothing),
@@ -85,10 +92,15 @@ export const shellCalls = {
   'own.invite': call<void, InviteView>(nothing),
   /** Opens the page where the owner adds a passkey or a password. */
   'own.openSignInSetup': call<void, void>(nothing),
+  'shell.view': call<void, ShellView>(nothing),
   /** Opens the pending login page in the system's browser. */
   'shell.openLogin': call<void, void>(nothing),
   'shell.copy': call<{ readonly text: string }, void>(shape({ text: text(4096) })),
   'shell.theme': call<{ readonly theme: ThemeChoice }, void>(shape({ theme: oneOf('system', 'light', 'dark') })),
+  /** The note that there is no tray was read. */
+  'shell.noTrayRead': call<void, void>(nothing),
+  /** Puts the window away; the app goes on. */
+  'shell.hideWindow': call<void, void>(nothing),
   'shell.quit': call<void, void>(nothing),
 }
 

@@ -1,0 +1,173 @@
+// What a person can do in the window. Each action asks the app and puts the answer where the views see it.
+
+import type { PeerwayBridge } from '../electron/contract/bridge.ts'
+import type { ThemeChoice, UpArgument } from '../electron/contract/calls.ts'
+import type { NodeId } from '../electron/contract/snapshot.ts'
+import { acceptSnapshot, type Page, type UiStore } from './store.ts'
+import { words } from './words.ts'
+
+export type Actions = ReturnType<typeof createActions>
+
+type Failed = { readonly ok: false; readonly code: string; readonly message: string }
+
+const UP: UpArgument = { serverUrl: undefined, authKey: undefined, hostname: undefined, forceReauth: undefined }
+
+export function createActions(ui: UiStore, bridge: PeerwayBridge) {
+  let toasts = 0
+  /** Set while a sign-in was asked for here: its page opens by itself, once. */
+  let opensLogin = false
+
+  const failed = ({ code, message }: Failed): void => ui.setState({ failure: { code, message } })
+
+  function toast(text: string): void {
+    toasts += 1
+    ui.setState({ toast: { number: toasts, text }, said: text })
+  }
+
+  function listen(): () => void {
+    const stops = [
+      bridge.onSnapshot((agent) => {
+        acceptSnapshot(ui, agent)
+        if (opensLogin && agent.loginUrl !== undefined) {
+          opensLogin = false
+          void openLogin()
+        }
+        if (agent.state === 'running') opensLogin = false
+      }),
+      bridge.onOwnNetwork((own) => ui.setState({ own })),
+      bridge.onEvent((event) => {
+        if (event.type === 'notice') toast(event.text)
+      }),
+      bridge.onOpenPeer((id) => open({ name: 'peer', id })),
+    ]
+    void refresh()
+    return () => {
+      for (const stop of stops) stop()
+    }
+  }
+
+  async function refresh(): Promise<void> {
+    const [agent, own, shell] = await Promise.all([
+      bridge.call('agent.snapshot'),
+      bridge.call('own.status'),
+      bridge.call('shell.view'),
+    ])
+    if (agent.ok) acceptSnapshot(ui, agent.value)
+    else failed(agent)
+    if (own.ok) ui.setState((now) => ({ own: now.own ?? own.value }))
+    if (shell.ok) ui.setState({ shell: shell.value })
+  }
+
+  const open = (page: Page): void => ui.setState({ page, failure: undefined })
+  const home = (): void => open({ name: 'home' })
+
+  async function wishFor(wish: 'on' | 'off', call: () => Promise<{ ok: true } | Failed>): Promise<boolean> {
+    ui.setState({ wish, failure: undefined })
+    const reply = await call()
+    // A second click in the meantime has made a newer wish.
+    ui.setState((now) => (now.wish === wish ? { wish: undefined } : now))
+    if (!reply.ok) failed(reply)
+    return reply.ok
+  }
+
+  const connect = (): Promise<boolean> => wishFor('on', () => bridge.call('agent.up', UP))
+  const disconnect = (): Promise<boolean> => {
+    opensLogin = false
+    return wishFor('off', () => bridge.call('agent.down'))
+  }
+
+  /** Connects, disconnects, or cancels what is under way. */
+  async function toggle(): Promise<void> {
+    const { agent, wish } = ui.getState()
+    if (!agent) return
+    const isOn = agent.state === 'running' || agent.state === 'starting' || agent.loginUrl !== undefined
+    if (wish === undefined ? isOn : wish === 'on') await disconnect()
+    else if (agent.state === 'needs-login') await signIn()
+    else await connect()
+  }
+
+  async function signIn(): Promise<void> {
+    const isRunning = ui.getState().agent?.state === 'running'
+    opensLogin = true
+    const done = await wishFor('on', () =>
+      bridge.call('agent.up', { ...UP, forceReauth: isRunning ? true : undefined }),
+    )
+    if (!done) opensLogin = false
+  }
+
+  async function join(serverUrl: string, authKey: string | undefined): Promise<boolean> {
+    opensLogin = authKey === undefined
+    const done = await wishFor('on', () => bridge.call('agent.up', { ...UP, serverUrl, authKey }))
+    if (!done) opensLogin = false
+    return done
+  }
+
+  async function openLogin(): Promise<void> {
+    const reply = await bridge.call('shell.openLogin')
+    if (!reply.ok) failed(reply)
+  }
+
+  async function startOwn(): Promise<void> {
+    open({ name: 'own' })
+    const reply = await bridge.call('own.start', { name: undefined })
+    if (reply.ok) ui.setState({ own: reply.value })
+    else failed(reply)
+  }
+
+  async function copy(text: string, name = text): Promise<boolean> {
+    const reply = await bridge.call('shell.copy', { text })
+    if (reply.ok) toast(words.copied(name))
+    else failed(reply)
+    return reply.ok
+  }
+
+  async function signOut(): Promise<void> {
+    const reply = await bridge.call('agent.logout')
+    if (reply.ok) home()
+    else failed(reply)
+  }
+
+  async function setTheme(theme: ThemeChoice): Promise<void> {
+    ui.setState((now) => (now.shell ? { shell: { ...now.shell, theme } } : now))
+    const reply = await bridge.call('shell.theme', { theme })
+    if (!reply.ok) failed(reply)
+  }
+
+  async function noTrayRead(): Promise<void> {
+    ui.setState((now) => (now.shell ? { shell: { ...now.shell, tellNoTray: false } } : now))
+    await bridge.call('shell.noTrayRead')
+  }
+
+  async function setUpSignIn(): Promise<void> {
+    const reply = await bridge.call('own.openSignInSetup')
+    if (!reply.ok) failed(reply)
+  }
+
+  return {
+    listen,
+    open,
+    openPeer: (id: NodeId) => open({ name: 'peer', id }),
+    home,
+    toast,
+    toggle,
+    connect,
+    disconnect,
+    signIn,
+    join,
+    openLogin,
+    startOwn,
+    copy,
+    signOut,
+    setTheme,
+    noTrayRead,
+    setUpSignIn,
+    invite: () => bridge.call('own.invite'),
+    ping: (target: string) => bridge.call('agent.ping', { target, timeoutMs: 5_000 }),
+    search: (text: string) => ui.setState({ search: text }),
+    dismissFailure: () => ui.setState({ failure: undefined }),
+    endToast: (number: number) => ui.setState((now) => (now.toast?.number === number ? { toast: undefined } : now)),
+    say: (said: string) => ui.setState({ said }),
+    hideWindow: () => void bridge.call('shell.hideWindow'),
+    quit: () => void bridge.call('shell.quit'),
+  }
+}

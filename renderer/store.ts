@@ -1,0 +1,60 @@
+// What the window knows: the agent's snapshot as it came, and what belongs to this window alone (which page is open, what was
+// just clicked). Nobody edits a second copy of the agent's state.
+
+import { createStore, type StoreApi } from 'zustand/vanilla'
+import type { OwnNetworkView, ShellView } from '../electron/contract/calls.ts'
+import type { AgentSnapshot, NodeId, Problem } from '../electron/contract/snapshot.ts'
+import type { Wish } from './model/plate.ts'
+
+export type Page =
+  | { readonly name: 'home' }
+  | { readonly name: 'join' }
+  | { readonly name: 'own' }
+  | { readonly name: 'invite' }
+  | { readonly name: 'peer'; readonly id: NodeId }
+
+export interface Toast {
+  /** Tells two toasts with the same text apart. */
+  readonly number: number
+  readonly text: string
+}
+
+export interface Ui {
+  readonly agent: AgentSnapshot | undefined
+  readonly own: OwnNetworkView | undefined
+  readonly shell: ShellView | undefined
+  readonly page: Page
+  readonly search: string
+  /** Clicked, and not yet seen in the agent's state. */
+  readonly wish: Wish
+  /** What the last call from this window answered, when it failed. */
+  readonly failure: Problem | undefined
+  readonly toast: Toast | undefined
+  /** The polite live region. */
+  readonly said: string
+}
+
+export type UiStore = StoreApi<Ui>
+
+export function createUi(): UiStore {
+  return createStore<Ui>(() => ({
+    agent: undefined,
+    own: undefined,
+    shell: undefined,
+    page: { name: 'home' },
+    search: '',
+    wish: undefined,
+    failure: undefined,
+    toast: undefined,
+    said: '',
+  }))
+}
+
+/** A window listens first, then asks, and keeps the newer of what comes. */
+export const acceptSnapshot = (ui: UiStore, agent: AgentSnapshot): void =>
+  ui.setState((now) => (now.agent && now.agent.revision >= agent.revision ? now : { agent }))
+
+/** Nobody has joined anything yet: the window shows the two choices. */
+export function isFirstRun({ agent }: Ui): boolean {
+  return agent?.state === 'needs-login' && agent.tailnet === undefined && agent.loginUrl === undefined
+}

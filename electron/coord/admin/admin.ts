@@ -104,6 +104,14 @@ export class Admin {
     return (await this.#options.registry.transaction((tx) => this.#enrolLink(tx, user, 'add', actor))).url
   }
 
+  /** What the user can sign in with by now. */
+  async signInMethods(userId: UserId): Promise<{ readonly passkeys: number; readonly password: boolean }> {
+    return this.#options.registry.transaction(async (tx) => ({
+      passkeys: (await tx.store.identity.passkeysOf(userId)).length,
+      password: (await tx.store.identity.passwordOf(userId)) !== undefined,
+    }))
+  }
+
   async #enrolLink(tx: RegistryTransaction, user: User, purpose: EnrolPurpose, actor: string): Promise<EnrolLinkInfo> {
     const nowMs = this.#options.clock.wallNow()
     const { url, expiresAtMs } = await createEnrolLink(tx, user, purpose, { nowMs, actor })

@@ -1,0 +1,233 @@
+// The network that this computer hosts itself: a coordination server with DERP and STUN below the agent's state, brought up
+// again at every start once it was asked for. Used by the app and by a start without a display.
+
+import { userInfo } from 'node:os'
+import { join } from 'node:path'
+import { readTextIfThere, writeFileAtomic } from '../base/atomic-file.ts'
+import { CodedError, codeOf, isCoded, messageOf } from '../base/errors.ts'
+import { Listeners } from '../base/lifetime.ts'
+import type { Logger } from '../base/log.ts'
+import type { InviteView, OwnNetworkView } from '../contract/calls.ts'
+import { type CoordHost, startCoordHost } from './coord-host.ts'
+
+const FIRST_PORT = 8480
+/** Tried one after the other at the first start; then the port is kept, since other machines know it. */
+const MOST_PORTS = 10
+const STUN_PORT = 3478
+const INVITE_LIFE_MS = 24 * 3_600_000
+/** This computer joins within moments of its key being made. */
+const OWN_KEY_LIFE_MS = 10 * 60_000
+const FORMAT = 1
+
+export interface OwnNetworkOptions {
+  /** The folder of the agent's state; the server lives in a folder of its own below. */
+  readonly stateDir: string
+  readonly log: Logger
+}
+
+/** What is kept beside the server's own database: that there is a network, and where it answers. */
+interface Kept {
+  readonly port: number
+  readonly name: string
+}
+
+export class OwnNetwork {
+  readonly #folder: string
+  readonly #log: Logger
+  readonly #changed = new Listeners<OwnNetworkView>()
+  #view: OwnNetworkView = {
+    state: 'absent',
+    name: undefined,
+    joinUrl: undefined,
+    problem: undefined,
+    ownerCanSignIn: false,
+  }
+  #host: CoordHost | undefined
+  #starting: Promise<OwnNetworkView> | undefined
+
+  constructor(options: OwnNetworkOptions) {
+    this.#folder = join(options.stateDir, 'own-network')
+    this.#log = options.log.scoped('own-network')
+  }
+
+  get view(): OwnNetworkView {
+    return this.#view
+  }
+
+  onChange(listener: (view: OwnNetworkView) => void): () => void {
+    return this.#changed.add(listener)
+  }
+
+  /** Brings the network up again if this computer hosts one. Never rejects: what failed is in the view. */
+  async resume(): Promise<OwnNetworkView> {
+    try {
+      if ((await this.#kept()) === undefined) return this.#view
+      return await this.start(undefined)
+    } catch (error) {
+      return this.#failed(error)
+    }
+  }
+
+  /** Starts the network, making it when there is none. Rejects with a CodedError, which the view then tells too. */
+  start(name: string | undefined): Promise<OwnNetworkView> {
+    if (this.#view.state === 'running') return Promise.resolve(this.#view)
+    this.#starting ??= this.#start(name)
+      .catch((error: unknown) => {
+        this.#failed(error)
+        throw error
+      })
+      .finally(() => {
+        this.#starting = undefined
+      })
+    return this.#starting
+  }
+
+  async #start(wanted: string | undefined): Promise<OwnNetworkView> {
+    this.#tell({ state: 'starting', problem: undefined })
+    const kept = await this.#kept()
+    const name = kept?.name ?? (wanted?.trim() || defaultName())
+    const { host, port } = kept ? { host: await this.#open(kept.port), port: kept.port } : await this.#openSomewhere()
+    this.#host = host
+    if (!kept)
+      await writeFileAtomic(this.#settingsPath, `${JSON.stringify({ format: FORMAT, port, name }, undefined, 2)}\n`)
+    await this.#ownerId()
+    this.#tell({ state: 'running', name, joinUrl: host.coord.url })
+    await this.refresh()
+    return this.#view
+  }
+
+  async #openSomewhere(): Promise<{ host: CoordHost; port: number }> {
+    for (let port = FIRST_PORT; ; port += 2) {
+      try {
+        return { host: await this.#open(port), port }
+      } catch (error) {
+        // Two ports each: DERP has the one after.
+        if (!isPortTaken(error) || port >= FIRST_PORT + 2 * (MOST_PORTS - 1)) throw error
+        this.#log.info('port taken, trying the next', { port })
+      }
+    }
+  }
+
+  async #open(port: number): Promise<CoordHost> {
+    const everywhere = '0.0.0.0'
+    const options = {
+      stateDir: join(this.#folder, 'coord'),
+      listen: { host: everywhere, port },
+      tls: 'off' as const,
+      derp: { host: everywhere, port: port + 1 },
+      log: this.#log,
+    }
+    try {
+      return await startCoordHost({ ...options, stun: { host: everywhere, port: STUN_PORT } })
+    } catch (error) {
+      // Another STUN server on this machine: ours may be anywhere, the DERP map says where.
+      if (!isPortTaken(error)) throw error
+      return startCoordHost({ ...options, stun: { host: everywhere, port: 0 } })
+    }
+  }
+
+  /** A key with which this very computer joins, and the address it uses: one that stays when the LAN's changes. */
+  async ownKey(): Promise<{ readonly serverUrl: string; readonly authKey: string }> {
+    const { coord } = this.#running()
+    const user = await this.#ownerName()
+    const { key } = await coord.admin.createAuthKey({ user, lifeMs: OWN_KEY_LIFE_MS }, 'app')
+    return { serverUrl: `http://127.0.0.1:${coord.port}`, authKey: key }
+  }
+
+  /** A one-time key for another machine. */
+  async invite(): Promise<InviteView> {
+    const { coord } = this.#running()
+    const user = await this.#ownerName()
+    const { key } = await coord.admin.createAuthKey({ user, lifeMs: INVITE_LIFE_MS }, 'app')
+    return { serverUrl: coord.url, authKey: key, expiresAt: Date.now() + INVITE_LIFE_MS }
+  }
+
+  /** The page where the owner adds a passkey or a password; for a browser on this computer, where passkeys work without TLS. */
+  async signInSetupUrl(): Promise<string> {
+    const { coord } = this.#running()
+    const url = new URL(await coord.admin.createEnrolLink(await this.#ownerId(), 'app'))
+    url.hostname = 'localhost'
+    return url.href
+  }
+
+  /** Looks again whether the owner can sign in. */
+  async refresh(): Promise<void> {
+    if (!this.#host) return
+    const { passkeys, password } = await this.#host.coord.admin.signInMethods(await this.#ownerId())
+    this.#tell({ ownerCanSignIn: passkeys > 0 || password })
+  }
+
+  async close(): Promise<void> {
+    await this.#starting?.catch(() => {})
+    const host = this.#host
+    this.#host = undefined
+    await host?.close()
+  }
+
+  #running(): CoordHost {
+    if (!this.#host)
+      throw new CodedError('own/not-running', 'This computer does not host a network now. Start it first.')
+    return this.#host
+  }
+
+  async #ownerId(): Promise<number> {
+    const { admin } = this.#running().coord
+    const owner = (await admin.listUsers()).find(({ role }) => role === 'owner')
+    return owner?.id ?? (await admin.createUser({ name: ownerName() }, 'app')).id
+  }
+
+  async #ownerName(): Promise<string> {
+    const id = await this.#ownerId()
+    const owner = (await this.#running().coord.admin.listUsers()).find((user) => user.id === id)
+    return owner?.name ?? ownerName()
+  }
+
+  get #settingsPath(): string {
+    return join(this.#folder, 'network.json')
+  }
+
+  async #kept(): Promise<Kept | undefined> {
+    const content = await readTextIfThere(this.#settingsPath)
+    if (content === undefined) return undefined
+    try {
+      const { format, port, name } = JSON.parse(content) as Record<string, unknown>
+      if (format === FORMAT && typeof port === 'number' && port > 0 && port < 65_535 && typeof name === 'string')
+        return { port, name }
+    } catch {
+      // Told below.
+    }
+    throw new CodedError(
+      'own/settings-damaged',
+      `The settings of this computer's network, ${this.#settingsPath}, cannot be read. Restore the file from a backup; it was left as it is.`,
+    )
+  }
+
+  #failed(error: unknown): OwnNetworkView {
+    const code = isCoded(error) ? error.code : 'own/failed'
+    this.#log.warn('own network failed', { code, error })
+    return this.#tell({ state: 'failed', problem: { code, message: messageOf(error) } })
+  }
+
+  #tell(change: Partial<OwnNetworkView>): OwnNetworkView {
+    this.#view = { ...this.#view, ...change }
+    this.#changed.emit(this.#view)
+    return this.#view
+  }
+}
+
+const isPortTaken = (error: unknown): boolean =>
+  codeOf(error) === 'EADDRINUSE' || (error instanceof Error && codeOf(error.cause) === 'EADDRINUSE')
+
+/** The name of the person at this computer, as the system has it. */
+function ownerName(): string {
+  try {
+    const name = userInfo()
+      .username.toLowerCase()
+      .replaceAll(/[^a-z0-9._-]/g, '')
+    return name === '' || name === 'root' ? 'owner' : name
+  } catch {
+    return 'owner'
+  }
+}
+
+const defaultName = (): string => 'Home'

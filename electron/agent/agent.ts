@@ -71,6 +71,11 @@ export class Agent {
     return this.#store.now
   }
 
+  /** False on a machine that has never been in any network. */
+  hasLogins(): boolean {
+    return this.#file.state.profiles.length > 0
+  }
+
   onSnapshot(listener: (snapshot: AgentSnapshot) => void): () => void {
     return this.#store.subscribe(listener)
   }

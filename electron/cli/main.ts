@@ -16,6 +16,10 @@ const families: Readonly<Record<string, { summary: string; run(args: readonly st
     summary: 'Runs and manages a coordination server: serve, users, auth-keys, nodes.',
     run: async (args) => (await import('./coord.ts')).runCoord([...args]),
   },
+  'start-headless': {
+    summary: 'Runs the agent and the network of this computer without a window.',
+    run: async (args) => runCommand((await import('./start-headless.ts')).startHeadless, args),
+  },
   derp: {
     summary: 'Runs a DERP server alone.',
     run: async (args) => (await import('./derp.ts')).runDerp([...args]),
@@ -32,7 +36,11 @@ async function main(args: readonly string[]): Promise<number> {
   const [options, found, after] = splitAtVerb(args)
   const command = commands.find(({ name }) => name === found)
   if (!command) throw new UsageError(`There is no command "${found ?? verb}". "peerway help" lists them.`)
-  const call = parseCommand(command, [...options, ...after])
+  return runCommand(command, [...options, ...after])
+}
+
+async function runCommand(command: Command, args: readonly string[]): Promise<number> {
+  const call = parseCommand(command, args)
   if (call === 'help') {
     process.stdout.write(`${commandHelp(command)}\n`)
     return DONE

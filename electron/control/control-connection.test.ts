@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import * as http2 from 'node:http2'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { Duplex } from 'node:stream'
 import { test, type TestContext } from 'node:test'
 import { VirtualClock } from '../base/clock.ts'
 import { isCoded } from '../base/errors.ts'
@@ -17,7 +18,8 @@ async function setUp(t: TestContext, onSocket: (socket: Socket) => void) {
   const socket = connect((listener.address() as AddressInfo).port, '127.0.0.1')
   await once(socket, 'connect')
   const clock = new VirtualClock()
-  const connection = new ControlConnection(socket, server, clock)
+  // As in real life a stream that is no socket: HTTP/2 hands such ones their events in another order.
+  const connection = new ControlConnection(Duplex.from({ readable: socket, writable: socket }), server, clock)
   t.after(() => {
     connection.close()
     socket.destroy()
@@ -80,4 +82,25 @@ test('an answer that breaks off is an error, an answer that is too long too, and
   await assert.rejects(get('/cut'), broken)
   assert.ok(!connection.usable)
   await assert.rejects(get('/fine'), broken)
+})
+
+test('an answer that comes in one piece with its end is whole', async (t) => {
+  const frame = (type: number, flags: number, stream: number, payload: string): Buffer =>
+    Buffer.concat([Buffer.from([0, 0, payload.length, type, flags, 0, 0, 0, stream]), Buffer.from(payload, 'latin1')])
+  const { connection } = await setUp(t, (peer) => {
+    t.after(() => peer.destroy())
+    peer.on('error', () => {})
+    // SETTINGS at once; for the first request, HEADERS with ":status: 200" (HPACK 0x88) and DATA with the end, as Go sends it.
+    peer.write(frame(4, 0, 0, ''))
+    let received = Buffer.alloc(0)
+    peer.on('data', (chunk) => {
+      received = Buffer.concat([received, chunk])
+      if (!received.includes('ask')) return
+      received = Buffer.alloc(0)
+      peer.write(Buffer.concat([frame(1, 4, 1, '\x88'), frame(0, 1, 1, 'ok')]))
+    })
+  })
+  const answer = await connection.request({ method: 'POST', path: '/', body: Buffer.from('ask') }, 100, forever)
+  assert.equal(answer.status, 200)
+  assert.equal(Buffer.from(answer.body).toString(), 'ok')
 })

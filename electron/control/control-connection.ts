@@ -114,28 +114,71 @@ export class ControlConnection {
     } catch (cause) {
       throw disconnected(cause)
     }
+    const chunks = new Chunks(request, signal)
     const answered = new Promise<http2.IncomingHttpHeaders & http2.IncomingHttpStatusHeader>((resolve, reject) => {
       request.once('response', resolve)
-      request.on('error', (cause) => reject(signal.aborted ? abortReason(signal) : disconnected(cause)))
-      request.once('close', () => reject(signal.aborted ? abortReason(signal) : disconnected()))
+      request.once('close', () => reject(chunks.failure ?? disconnected()))
     })
     if (body) request.end(body)
     const answer = await answered
-    return { status: answer[':status'] ?? 0, headers: answer, chunks: chunksOf(request, signal) }
+    return { status: answer[':status'] ?? 0, headers: answer, chunks }
   }
 }
 
-async function* chunksOf(request: http2.ClientHttp2Stream, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-  try {
-    for await (const chunk of request) yield chunk as Uint8Array
-  } catch (cause) {
-    throw signal.aborted ? abortReason(signal) : disconnected(cause)
-  } finally {
-    if (!request.readableEnded) request.close(http2.constants.NGHTTP2_CANCEL)
+/**
+ * The body of an answer. Not the stream's own iterator: on Node 24 that takes an answer which came in one piece with its end
+ * for a broken one.
+ */
+class Chunks implements AsyncIterable<Uint8Array> {
+  failure: Error | undefined
+  readonly #request: http2.ClientHttp2Stream
+  /** At most what one read gave: the stream is paused while something waits here. */
+  readonly #waiting: Uint8Array[] = []
+  #closed = false
+  #wake: () => void = () => {}
+
+  constructor(request: http2.ClientHttp2Stream, signal: AbortSignal) {
+    this.#request = request
+    let ended = false
+    request.on('data', (chunk: Uint8Array) => {
+      this.#waiting.push(chunk)
+      request.pause()
+      this.#wake()
+    })
+    request.on('error', (cause) => {
+      this.failure ??= signal.aborted ? abortReason(signal) : disconnected(cause)
+    })
+    request.on('end', () => {
+      ended = true
+    })
+    request.on('close', () => {
+      // A session that is torn down ends its streams as if they were complete.
+      const whole = ended && !request.aborted && request.rstCode === http2.constants.NGHTTP2_NO_ERROR
+      if (signal.aborted) this.failure ??= abortReason(signal)
+      else if (!whole) this.failure ??= disconnected()
+      this.#closed = true
+      this.#wake()
+    })
   }
-  // A session that is torn down ends its streams as if they were complete.
-  if (signal.aborted) throw abortReason(signal)
-  if (request.aborted || request.rstCode !== http2.constants.NGHTTP2_NO_ERROR) throw disconnected()
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    try {
+      for (;;) {
+        const chunk = this.#waiting.shift()
+        if (chunk) {
+          yield chunk
+          continue
+        }
+        if (this.failure) throw this.failure
+        if (this.#closed) return
+        const woken = new Promise<void>((resolve) => (this.#wake = resolve))
+        this.#request.resume()
+        await woken
+      }
+    } finally {
+      if (!this.#closed) this.#request.close(http2.constants.NGHTTP2_CANCEL)
+    }
+  }
 }
 
 function disconnected(cause?: unknown): ControlError {

@@ -31,7 +31,7 @@ export function decompressZstd(frame: Uint8Array, maxBytes: number): Uint8Array 
 
 function decompressWithPlatform(decompress: DecompressBounded, frame: Uint8Array, maxBytes: number): Uint8Array {
   try {
-    return decompress(frame, { maxOutputLength: maxBytes })
+    return plain(decompress(frame, { maxOutputLength: maxBytes }))
   } catch (cause) {
     if (cause instanceof RangeError)
       throw new WireError('wire/too-long', `The message is longer than ${maxBytes} bytes once decompressed.`, { cause })
@@ -61,7 +61,7 @@ export function decompressPortably(frame: Uint8Array, maxBytes: number): Uint8Ar
 
 /** One whole frame with its content size in the header. */
 export function compressZstd(content: Uint8Array): Uint8Array {
-  return platform.zstdCompressSync ? platform.zstdCompressSync(content) : storeZstd(content)
+  return platform.zstdCompressSync ? plain(platform.zstdCompressSync(content)) : storeZstd(content)
 }
 
 /** A frame of raw blocks: every decoder takes it. */
@@ -80,4 +80,9 @@ export function storeZstd(content: Uint8Array): Uint8Array {
     parts.push(Uint8Array.of(blockHeader & 0xff, (blockHeader >> 8) & 0xff, blockHeader >> 16), block)
   } while (at < size)
   return concat(...parts)
+}
+
+/** Node's zlib gives Buffers, whose slice() does not copy. */
+function plain(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }

@@ -92,7 +92,8 @@ class LoginPages {
       `peerway coord nodes approve --login ${login} --user NAME`,
     ]
     const lines = ['This page needs scripts. Allow them for this address, then load it again.', ...(operator || [])]
-    sendDocument(request, response, 200, { title: 'Sign in', lines }, true)
+    const isOver = login !== undefined && !this.#context.pendingLogin(login)
+    sendDocument(request, response, isOver ? 404 : 200, { title: 'Sign in', lines }, true)
   }
 
   async #sendAsset(request: IncomingMessage, response: ServerResponse, name: string): Promise<boolean> {

@@ -1,0 +1,40 @@
+// The script of /login/<id> and /enrol/<token>: asks the server where things stand and shows the page for it.
+
+import type { Place } from '../identity/login-api.ts'
+import { Api, Refusal } from './login/api.ts'
+import { h } from './login/dom.ts'
+import { column, note, primary } from './login/parts.ts'
+import { pageFor, type Page, type Setting } from './login/views.ts'
+import { words } from './login/words.ts'
+
+const [, kind, id = ''] = location.pathname.split('/')
+const place: Place = kind === 'enrol' ? { enrol: id } : { login: id }
+const api = new Api(place)
+
+function show(page: Page): void {
+  document.title = `${page.title} · Peerway`
+  document.querySelector('#page')?.replaceChildren(page.element)
+  const heading = page.element.querySelector('h1')
+  ;(page.focus ?? heading)?.focus()
+  // The focus may be on a control below: the page's name is read as well.
+  const said = document.querySelector('#said')
+  if (said && page.focus) said.textContent = page.title
+}
+
+async function load(): Promise<void> {
+  const state = await api.state()
+  const setting: Setting = { api, state, login: id, enrol: id, go: show, reload: load }
+  show(pageFor(setting, state.stage))
+}
+
+function start(): void {
+  load().catch((error: unknown) => {
+    const text = error instanceof Refusal ? error.message : words.trouble.unreadable
+    const button = primary(words.noWayIn.retry, undefined, start)
+    const title = words.signIn.title
+    const parts = [h('div', { class: 'gap-4', role: 'alert' }, note('bad', text)), h('div', { class: 'gap-3' }, button)]
+    show({ title, element: column({ title }, ...parts), focus: button })
+  })
+}
+
+start()

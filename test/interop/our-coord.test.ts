@@ -3,54 +3,102 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createLab } from '../lab/lab.ts'
-import { addressOf, pingUntil } from '../lab/mesh-node.ts'
+import { addressOf, pingUntil, systemPingUntil } from '../lab/mesh-node.ts'
 import { runOrSkip } from '../lab/netns.ts'
-import { startCoord } from '../lab/peerway.ts'
+import { startAgent, startCoord } from '../lab/peerway.ts'
+import { until } from '../lab/process.ts'
+import { startTailscaled } from '../stock/tailscaled.ts'
 import { joinMixed, MIXED_LAB, mixedUnavailable, nobodyComplains, talksInEveryWay } from './mixed-tailnet.ts'
 
 const options = runOrSkip(mixedUnavailable(), 600_000)
 
+/** From started anew to answering: the others hear of the new disco key within a second. */
+const BACK_MS = 10_000
+
 test('stock clients and our agents under our server reach each other, direct and over DERP', options, async (t) => {
   const lab = await createLab(MIXED_LAB)
   t.after(() => lab.close())
-  const coord = await startCoord(lab, lab.coord)
+  let coord = await startCoord(lab, lab.coord)
   await coord.createUser('anna')
   const authKey = await coord.createAuthKey('anna', { reusable: true })
   const tailnet = await joinMixed(lab, { loginServer: coord.url, authKey })
+  const [stockNew, stockOld] = tailnet.stock
+  const [agent, other] = tailnet.ours
 
   await t.test('every pair talks', () => talksInEveryWay(lab, tailnet))
   await t.test('nobody complains', () => nobodyComplains(tailnet.all))
 
   await t.test('the status command of others understands our agent', async () => {
-    const [agent] = tailnet.ours
     for (const stock of tailnet.stock) {
       const result = await agent.machine.ns.tryRun([stock.cliPath, `--socket=${agent.socket}`, 'status'])
       assert.equal(result.status, 0, result.stderr)
-      for (const node of tailnet.all) assert.match(result.stdout, new RegExp(node.hostname))
+      for (const node of tailnet.all) assert.match(result.stdout, new RegExp(`${await addressOf(node)}.*anna.*linux`))
     }
   })
 
   await t.test('an agent that goes down and up again keeps its addresses', async () => {
-    const [agent, other] = tailnet.ours
     const before = await other.addresses()
     const down = await other.cli('down')
     assert.equal(down.status, 0, down.stderr)
+    const [address = ''] = before
+    await until(async () => (await agent.peer('ours-b'))?.Online === false, {
+      timeoutMs: BACK_MS,
+      what: 'the others to see it offline',
+    })
     const up = await other.cli('up', '--timeout', '60s')
     assert.equal(up.status, 0, up.stderr)
     assert.deepEqual(await other.addresses(), before)
-    assert.ok(await agent.machine.ns.canPing(before[0] ?? '', 20))
+    for (const node of [agent, stockNew, stockOld]) await systemPingUntil(node, address, BACK_MS)
+  })
+
+  await t.test('an agent that is started anew comes back by itself', async () => {
+    const before = await other.addresses()
+    await other.stop()
+    const again = await startAgent(lab, other.machine, { hostname: 'ours-b' })
+    const [address = ''] = before
+    for (const node of [agent, stockNew, stockOld]) await systemPingUntil(node, address, BACK_MS)
+    assert.deepEqual(await again.addresses(), before)
+    await systemPingUntil(again, await addressOf(agent), BACK_MS)
+    await again.stop()
+  })
+
+  await t.test('a stock client that is started anew is reached again', async () => {
+    for (const stock of tailnet.stock) {
+      const address = await addressOf(stock)
+      await systemPingUntil(agent, address, BACK_MS)
+      await stock.stop()
+      const again = await startTailscaled(lab, stock.machine, { version: stock.version, hostname: stock.hostname })
+      await systemPingUntil(agent, address, 2 * BACK_MS)
+      await pingUntil(agent, again, 'direct', 2 * BACK_MS)
+    }
   })
 
   await t.test('a restart of the server leaves traffic alone, and the clients find it again', async () => {
-    const [agent] = tailnet.ours
+    const address = await addressOf(stockNew)
+    await systemPingUntil(agent, address, BACK_MS)
     await coord.stop()
-    const [stock] = tailnet.stock
-    assert.ok(await agent.machine.ns.canPing(await addressOf(stock), 10), 'a direct path needs no server')
-    const again = await startCoord(lab, lab.coord)
-    assert.equal(again.url, coord.url)
+    assert.ok(await agent.machine.ns.canPing(address, 3), 'a direct path needs no server')
+    const { url } = coord
+    coord = await startCoord(lab, lab.coord)
+    assert.equal(coord.url, url)
     // DERP lives in the server here: talking over it shows that both sides came back.
     await lab.blockUdp()
-    await pingUntil(agent, stock, 'derp', 60_000)
-    await pingUntil(stock, agent, 'derp', 60_000)
+    await pingUntil(agent, stockNew, 'derp', 60_000)
+    await pingUntil(stockNew, agent, 'derp', 60_000)
+    await lab.unblockUdp()
+  })
+
+  await t.test('an agent that logs out is gone for the others, and may join again', async () => {
+    const [address = ''] = await agent.addresses()
+    const logout = await agent.cli('logout')
+    assert.equal(logout.status, 0, logout.stderr)
+    assert.equal((await agent.status()).BackendState, 'NeedsLogin')
+    await until(async () => (await stockNew.peer('ours-a'))?.Online !== true, {
+      timeoutMs: BACK_MS,
+      what: 'the others to see it gone',
+    })
+    assert.equal(await stockNew.machine.ns.canPing(address), false)
+    await agent.up({ loginServer: coord.url, authKey })
+    await systemPingUntil(stockNew, await addressOf(agent), BACK_MS)
   })
 })

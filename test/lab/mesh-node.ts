@@ -53,11 +53,31 @@ export async function pingUntil(from: MeshNode, to: MeshNode, via: PathKind, tim
   )
 }
 
+/** Sends the system's own ping, one echo at a time, until one is answered. Returns how long that took. */
+export async function systemPingUntil(from: MeshNode, address: string, timeoutMs: number): Promise<number> {
+  const started = performance.now()
+  let last = ''
+  await until(
+    async () => {
+      const result = await from.machine.ns.tryRun(['ping', '-n', '-c', '1', '-W', '1', address])
+      last = result.stdout + result.stderr
+      return result.status === 0
+    },
+    {
+      timeoutMs,
+      what: `the system's ping from ${from.hostname} to ${address} to be answered`,
+      explain: () => `${last}\n--- ${from.hostname}\n${tail(from.log())}`,
+    },
+  )
+  return performance.now() - started
+}
+
 const tail = (log: string) => log.slice(-3_000)
 
 /**
- * Every ordered pair: a ping below the systems that takes the wanted way, then the systems' own ping over every tailnet
- * address. All pairs are tried before the first failure is told.
+ * Every ordered pair: the systems' own ping over every tailnet address, and a ping below the systems that takes the wanted
+ * way. Data comes first: it starts the search for a direct path, which a stock client's own pings put off, as each counts as
+ * a try and a new one is due five seconds after the last. All pairs are tried before the first failure is told.
  */
 export async function everyPairTalks(nodes: readonly MeshNode[], via: PathKind, timeoutMs: number): Promise<void> {
   const failures: string[] = []
@@ -65,11 +85,8 @@ export async function everyPairTalks(nodes: readonly MeshNode[], via: PathKind, 
     for (const to of nodes) {
       if (from === to) continue
       try {
+        for (const address of await to.addresses()) await systemPingUntil(from, address, timeoutMs)
         await pingUntil(from, to, via, timeoutMs)
-        for (const address of await to.addresses()) {
-          const answered = await from.machine.ns.canPing(address, 5)
-          assert.ok(answered, `the system's ping from ${from.hostname} to ${to.hostname} ${address} is not answered`)
-        }
       } catch (error) {
         failures.push(error instanceof Error ? error.message : String(error))
       }

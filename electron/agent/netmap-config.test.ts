@@ -63,6 +63,10 @@ test('a peer whose key has run out is cut off, by the clock of the server', () =
   assert.deepEqual(names(netmapOf({ peers, controlTimeMs: NOW + 7_200_000 })), ['n5'])
 })
 
+test('a jailed peer is left out, since it could open connections otherwise', () => {
+  assert.deepEqual(livePeers(netmapOf({ peers: [nodeOf(2, { isJailed: true })] }), NOW), [])
+})
+
 test('no filter from the server means that nothing comes in', () => {
   assert.deepEqual(filterRules(netmapOf({})), [])
 })

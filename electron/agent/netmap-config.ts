@@ -12,9 +12,14 @@ import type { FilterRule as WireFilterRule } from '../wire/tailcfg/filter-rule.t
 import type { Node } from '../wire/tailcfg/node.ts'
 import type { PeerIds } from './peer-ids.ts'
 
-/** Peers that may be talked to: a key that has run out is cut off by every node's own clock (control.md §4.8). */
+/**
+ * Peers that may be talked to. A key that has run out is cut off by every node's own clock (control.md §4.8). A jailed peer
+ * may not open connections to us; as the filter does not tell peers apart, it is left out both ways.
+ */
 export function livePeers(netmap: Netmap, nowWallMs: number): Node[] {
-  return [...netmap.peers.values()].filter((peer) => !isExpired(peer, netmap, nowWallMs) && !peer.key.isZero)
+  return [...netmap.peers.values()].filter(
+    (peer) => !isExpired(peer, netmap, nowWallMs) && !peer.isJailed && !peer.key.isZero,
+  )
 }
 
 export function isExpired(node: Node, netmap: Netmap, nowWallMs: number): boolean {

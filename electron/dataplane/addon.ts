@@ -20,7 +20,8 @@ export interface AddonOpenOptions {
   readonly mtuBytes: number
   readonly udpPort: number
   readonly firewallMark: number
-  readonly nowMs: number
+  /** What the monotonic clock showed when `performance.now()` was 0. */
+  readonly originMs: number
 }
 
 export interface AddonPeer {

@@ -40,7 +40,7 @@ class NativeDataplane implements Dataplane {
   constructor(options: DataplaneOptions) {
     const { NativeDataplane: native } = loadAddon()
     const { privateKey, tun, udpPort, firewallMark } = options
-    const common = { privateKey, udpPort, firewallMark, mtuBytes: tun.mtuBytes, nowMs: performance.now() }
+    const common = { privateKey, udpPort, firewallMark, mtuBytes: tun.mtuBytes, originMs: clockOrigin() }
     const given: AddonOpenOptions =
       tun.kind === 'name' ? { ...common, tunName: tun.name } : { ...common, tunFd: tun.fd }
     this.#addon = explained(options, () => native.open(given, () => this.#drain()))
@@ -123,6 +123,12 @@ class NativeDataplane implements Dataplane {
     }
     setImmediate(() => this.#drain())
   }
+}
+
+/** Read in this order, times of records can seem late by a microsecond but never early, so no round trip is negative. */
+function clockOrigin(): number {
+  const monotonicMs = Number(process.hrtime.bigint()) / 1e6
+  return monotonicMs - performance.now()
 }
 
 function addonLeg(leg: Leg): AddonLeg {

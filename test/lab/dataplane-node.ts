@@ -87,7 +87,7 @@ export class DataplaneNode {
       ['node', '--import', 'tsx', DRIVER, socketPath, 'tun0', key, String(options.udpPort), String(mtu)],
       { name: options.name },
     )
-    await driver.waitForOutput(/ready/)
+    await driver.waitForOutput(/^ready$/m)
     await options.ns.ip(...options.addresses.map((cidr) => `addr add ${cidr} dev tun0`), 'link set tun0 up')
     const socket = connect(socketPath)
     await new Promise<void>((resolve, reject) => {
@@ -115,11 +115,11 @@ export class DataplaneNode {
   /** The first record for which `fits`, past or future. */
   async record<K extends DataplaneRecord['kind']>(
     kind: K,
-    fits: (record: Extract<DataplaneRecord, { kind: K }>) => boolean = () => true,
+    fits: (record: DataplaneRecord & { kind: K }) => boolean = () => true,
     timeoutMs = 10_000,
-  ): Promise<Extract<DataplaneRecord, { kind: K }>> {
-    const isIt = (record: DataplaneRecord): record is Extract<DataplaneRecord, { kind: K }> =>
-      record.kind === kind && fits(record as Extract<DataplaneRecord, { kind: K }>)
+  ): Promise<DataplaneRecord & { kind: K }> {
+    const isIt = (record: DataplaneRecord): record is DataplaneRecord & { kind: K } =>
+      record.kind === kind && fits(record as DataplaneRecord & { kind: K })
     return until(async () => this.records.find(isIt), {
       what: `a ${kind} record at ${this.options.name}`,
       timeoutMs,

@@ -24,7 +24,8 @@ pub struct OpenOptions<'a> {
     pub mtu_bytes: u32,
     pub udp_port: u32,
     pub firewall_mark: u32,
-    pub now_ms: f64,
+    /// What the monotonic clock showed when `performance.now()` was 0.
+    pub origin_ms: f64,
 }
 
 #[napi(object)]
@@ -108,7 +109,7 @@ impl NativeDataplane {
             tun,
             udp_port: narrow(options.udp_port, "udpPort")?,
             firewall_mark: options.firewall_mark,
-            js_now_ms: options.now_ms,
+            js_origin_ms: options.origin_ms,
             wake: Box::new(move || {
                 // The queue of one can only be full when a wake-up is pending already.
                 wake.call((), ThreadsafeFunctionCallMode::NonBlocking);

@@ -52,8 +52,8 @@ pub struct Options {
     pub udp_port: u16,
     /// 0 for none.
     pub firewall_mark: u32,
-    /// `performance.now()` at this moment.
-    pub js_now_ms: f64,
+    /// What the monotonic clock showed when `performance.now()` was 0.
+    pub js_origin_ms: f64,
     /// Called on a data thread when records wait and the caller asked to be woken.
     pub wake: Box<dyn Fn() + Send + Sync>,
 }
@@ -85,14 +85,14 @@ pub struct PeerCounters {
 
 impl Device {
     pub fn open(options: Options) -> Result<Self, DeviceError> {
-        let Options { private_key, tun, udp_port, firewall_mark, js_now_ms, wake } = options;
+        let Options { private_key, tun, udp_port, firewall_mark, js_origin_ms, wake } = options;
         let sockets = Sockets::bind(udp_port, firewall_mark).map_err(bind_error)?;
         let tun = Tun::open(&tun).map_err(tun_error)?;
         let now = now();
         let config = TunnelConfig::new(*private_key);
         let tunnel = Tunnel::new(&config, now.boot_ns, unix_ns())
             .map_err(|_| failed(io::Error::other("the system gave no random bytes")))?;
-        let time = JsTime::new(js_now_ms, now);
+        let time = JsTime::new(js_origin_ms);
         let shared = Arc::new(Shared::new(tun, sockets, time, wake).map_err(failed)?);
         let mut tx = Tx::new(Arc::clone(&shared)).map_err(failed)?;
         let mut rx = Rx::new(Arc::clone(&shared), tunnel).map_err(failed)?;

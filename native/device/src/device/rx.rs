@@ -116,6 +116,8 @@ impl Rx {
                 start = end;
             }
         }
+        // A new session becomes known before the host can answer what came through it: the peer may have lost the old one.
+        self.peers.run_outputs(None, now);
         let receiver = &self.receiver;
         self.batch.write(&self.shared, |place| {
             let start = place.offset as usize;
@@ -137,6 +139,7 @@ impl Rx {
             let bytes = &mut bytes[packet.start..packet.start + packet.len];
             self.batch.wireguard(&mut self.peers, place, bytes, now);
         }
+        self.peers.run_outputs(None, now);
         self.batch.write(&self.shared, |place| &bytes[place.offset as usize..][..place.len as usize]);
         self.injected.clear();
     }

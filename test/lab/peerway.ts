@@ -40,6 +40,7 @@ export interface AgentUpOptions {
 /** The members of `peerway status --json` that tests look at. */
 export interface AgentStatus {
   readonly BackendState: string
+  readonly AuthURL: string
   readonly TailscaleIPs: readonly string[] | null
   readonly Health: readonly string[] | null
   readonly Peer: Readonly<Record<string, AgentPeerStatus>> | null
@@ -92,10 +93,34 @@ export class PeerwayAgent implements MeshNode {
       throw new Error(`${this.hostname}: up: ${result.stderr}\n${this.process.output.slice(-4_000)}`)
   }
 
+  /** Begins an interactive login; returns the page's URL while `up` goes on waiting. */
+  async startLogin(loginServer: string): Promise<{ readonly url: string; readonly up: LabProcess }> {
+    const args = ['up', '--login-server', loginServer, '--hostname', this.hostname, '--timeout', '90s']
+    const up = this.machine.ns.start(program('--socket', this.socket, ...args), { name: `${this.hostname}-up` })
+    const [url] = await up.waitForOutput(/https?:\/\/\S+/, 30_000)
+    return { url, up }
+  }
+
   async status(): Promise<AgentStatus> {
     const result = await this.cli('status', '--json')
     if (result.status !== 0) throw new Error(`${this.hostname}: status: ${result.stderr}`)
     return JSON.parse(result.stdout) as AgentStatus
+  }
+
+  /** Waits for this state of the agent. */
+  async untilState(state: string, timeoutMs: number): Promise<AgentStatus> {
+    let last: AgentStatus | undefined
+    return until(
+      async () => {
+        last = await this.status()
+        return last.BackendState === state ? last : undefined
+      },
+      {
+        timeoutMs,
+        what: `${this.hostname} to be ${state}`,
+        explain: () => `last: ${last?.BackendState} ${JSON.stringify(last?.Health)}\n${this.log().slice(-4_000)}`,
+      },
+    )
   }
 
   async addresses(): Promise<readonly string[]> {

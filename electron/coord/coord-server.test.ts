@@ -9,6 +9,7 @@ import { MachinePrivate, NodePrivate } from '../crypto/keys.ts'
 import { INITIATION_BYTES } from '../wire/noise/handshake.ts'
 import { startCoord, type CoordOptions, type CoordServer } from './coord-server.ts'
 import { administer } from './admin/open-admin.ts'
+import { MACHINE_ROUTES } from './http/machine-api.ts'
 import { operatorLogin } from './login/operator-login.ts'
 import { TestMachine } from './test-machine.ts'
 
@@ -194,6 +195,11 @@ test('no endpoint serves a machine with the node key of another', async (t) => {
       ['/machine/map', thief.mapBody({ readOnly: true })],
       ['/machine/map', thief.mapBody()],
     ]
+    for (const route of MACHINE_ROUTES)
+      assert.ok(
+        tries.some(([path]) => `POST ${path}` === route),
+        `${route} is not tried`,
+      )
     for (const [path, body] of tries) {
       const { status, body: text } = await thief.post(path, body)
       assert.ok(status === 401 || status === 404, `${path}: ${status} ${Buffer.from(text).toString().slice(0, 200)}`)

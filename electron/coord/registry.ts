@@ -227,7 +227,8 @@ export class Registry {
   }
 
   #put(node: Node): void {
-    this.#remove(node.id)
+    const former = this.#nodes.get(node.id)
+    if (former) this.#unindex(former)
     this.#nodes.set(node.id, node)
     this.#byNodeKey.set(node.nodeKey.text, node.id)
     const ofMachine = this.#machines.get(node.machineKey.text) ?? new Set()
@@ -239,11 +240,14 @@ export class Registry {
 
   #remove(id: NodeId): void {
     const node = this.#nodes.get(id)
-    if (!node) return
+    if (node) this.#unindex(node)
     this.#nodes.delete(id)
+  }
+
+  #unindex(node: Node): void {
     this.#byNodeKey.delete(node.nodeKey.text)
     const ofMachine = this.#machines.get(node.machineKey.text)
-    ofMachine?.delete(id)
+    ofMachine?.delete(node.id)
     if (ofMachine?.size === 0) this.#machines.delete(node.machineKey.text)
     this.#names.delete(node.name)
     this.#addresses.delete(node.addressV4)

@@ -73,6 +73,11 @@ test('stock clients join with a key, talk, and survive restarts of either side',
     assert.match(byName.stdout, /pong from stock-old/)
   })
 
+  await t.test('the name server in them knows all names', async () => {
+    const known = await a.cli('dns', 'query', 'stock-old.home.peerway.internal')
+    assert.match(known.stdout, new RegExp((await addressOf(b)).replaceAll('.', '\\.')))
+  })
+
   await t.test('they know whose nodes they are', async () => {
     const whois = await a.cli('whois', '--json', await addressOf(b))
     assert.match(whois.stdout, /"LoginName": ?"anna"/)

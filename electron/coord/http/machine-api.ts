@@ -39,6 +39,10 @@ export interface MachineApiOptions {
   readonly log: Logger
 }
 
+/** Every endpoint there is. A new one needs a line in the test of key binding, which walks this list. */
+export const MACHINE_ROUTES = ['POST /machine/register', 'POST /machine/map'] as const
+type MachineRoute = (typeof MACHINE_ROUTES)[number]
+
 type Handler = (stream: ServerHttp2Stream, connection: Connection, body: Uint8Array) => Promise<void>
 
 export class MachineApi {
@@ -47,9 +51,8 @@ export class MachineApi {
   readonly #hub: MapHub
   readonly #clock: Clock
   readonly #log: Logger
-  readonly #limits: Readonly<Record<string, RateLimiter>>
-  /** Every endpoint there is; the test of key binding walks this list. */
-  readonly handlers: Readonly<Record<string, Handler>> = {
+  readonly #limits: Readonly<Record<MachineRoute, RateLimiter>>
+  readonly #handlers: Readonly<Record<MachineRoute, Handler>> = {
     'POST /machine/register': (stream, connection, body) => this.#register(stream, connection, body),
     'POST /machine/map': (stream, connection, body) => this.#map(stream, connection, body),
   }
@@ -80,13 +83,12 @@ export class MachineApi {
   }
 
   async #answer(stream: ServerHttp2Stream, route: string, connection: Connection): Promise<void> {
-    const handler = this.handlers[route]
-    if (!handler) {
+    if (!isMachineRoute(route)) {
       stream.resume()
       reply(stream, route.includes(' /machine/') ? 501 : 404, 'not implemented')
       return
     }
-    if (this.#limits[route]?.take(connection.machineKey.text) === false) {
+    if (!this.#limits[route].take(connection.machineKey.text)) {
       stream.resume()
       reply(stream, 429, 'too many requests', { 'retry-after': '5' })
       return
@@ -95,7 +97,7 @@ export class MachineApi {
     const body = await readBody(stream, isKnown ? KNOWN_BODY_BYTES : UNKNOWN_BODY_BYTES)
     if (body.kind === 'whole') {
       // A request its sender took back may be older than one already carried out.
-      if (!stream.aborted && !stream.destroyed) await handler(stream, connection, body.bytes)
+      if (!stream.aborted && !stream.destroyed) await this.#handlers[route](stream, connection, body.bytes)
     } else if (body.kind === 'too-long') reply(stream, 413, 'request too long')
     else stream.close()
   }
@@ -169,6 +171,10 @@ export class MachineApi {
     if (request.omitPeers && !request.readOnly) stream.end()
     else stream.end(this.#hub.once(node.id, compression))
   }
+}
+
+function isMachineRoute(route: string): route is MachineRoute {
+  return MACHINE_ROUTES.some((known) => known === route)
 }
 
 function sendRegister(stream: ServerHttp2Stream, answer: RegisterResponseInput): void {

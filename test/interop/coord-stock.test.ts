@@ -1,6 +1,7 @@
 // Stock clients of both versions under our coordination server: the life of a node from its first login to its logout.
 
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { createLab } from '../lab/lab.ts'
 import { addressOf, everyPairTalks, pingUntil } from '../lab/mesh-node.ts'
@@ -210,4 +211,18 @@ test('a stock client joins through the login page, and an ephemeral one leaves n
       what: 'the node to be gone',
     })
   })
+})
+
+test('a stock client joins over HTTPS, whose certificate only the key request has to trust', options, async (t) => {
+  const lab = await createLab({ sites: [{ nat: 'open' }] })
+  t.after(() => lab.close())
+  const coord = await startCoord(lab, lab.coord, ['--url', `https://${lab.coord.address}:8480`])
+  const authKey = await coord.createAuthKey('anna')
+  const client = await startTailscaled(lab, lab.client(0), {
+    version: 'new',
+    hostname: 'stock-new',
+    env: { SSL_CERT_FILE: join(coord.stateDir, 'derp', 'derp-tls.pem') },
+  })
+  await client.up({ loginServer: coord.url, authKey })
+  await untilNode(coord, 'stock-new', 'at home on our DERP', ({ homeDerp }) => homeDerp === 900)
 })

@@ -52,8 +52,10 @@ export function createActions(ui: UiStore, bridge: PeerwayBridge) {
       bridge.call('own.status'),
       bridge.call('shell.view'),
     ])
-    if (agent.ok) acceptSnapshot(ui, agent.value)
-    else failed(agent)
+    if (agent.ok) {
+      acceptSnapshot(ui, agent.value)
+      ui.setState({ failure: undefined })
+    } else failed(agent)
     if (own.ok) ui.setState((now) => ({ own: now.own ?? own.value }))
     if (shell.ok) ui.setState({ shell: shell.value })
   }
@@ -145,6 +147,7 @@ export function createActions(ui: UiStore, bridge: PeerwayBridge) {
 
   return {
     listen,
+    refresh,
     open,
     openPeer: (id: NodeId) => open({ name: 'peer', id }),
     home,

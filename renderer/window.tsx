@@ -5,7 +5,7 @@ import { MousePointerClick } from 'lucide-react'
 import { useKeys } from './hooks/use-keys.ts'
 import { useWide } from './hooks/use-wide.ts'
 import { networkWords } from './model/network.ts'
-import { pathWords } from './model/path-words.ts'
+import { pathWords } from '../electron/contract/path-words.ts'
 import { isFirstRun, type Ui } from './store.ts'
 import { EmptyState } from './ui/empty-state.tsx'
 import { ToastPlace } from './ui/toast.tsx'
@@ -16,6 +16,7 @@ import { Join } from './views/join.tsx'
 import { MainView } from './views/main-view.tsx'
 import { Own } from './views/own.tsx'
 import { Peer } from './views/peer.tsx'
+import { StartTrouble } from './views/start-trouble.tsx'
 import { words } from './words.ts'
 
 export function AppWindow() {
@@ -34,6 +35,7 @@ export function AppWindow() {
   const hasPage = place === 'list' && (page.name === 'peer' || page.name === 'invite')
   return (
     <div className={place === 'list' ? 'window has-list' : 'window'}>
+      {place === 'starting' && <StartTrouble />}
       {place === 'first-run' && <FirstRun />}
       {place === 'join' && <Join />}
       {place === 'own' && <Own />}
@@ -53,12 +55,13 @@ export function AppWindow() {
   )
 }
 
-type Place = 'first-run' | 'join' | 'own' | 'list'
+type Place = 'starting' | 'first-run' | 'join' | 'own' | 'list'
 
 function placeOf(ui: Ui): Place {
+  if (!ui.agent) return 'starting'
   if (ui.page.name === 'join' || ui.page.name === 'own') return ui.page.name
   // A first sign-in that was under way when the window opened.
-  if (ui.agent?.loginUrl !== undefined && ui.agent.tailnet === undefined) return 'join'
+  if (ui.agent.loginUrl !== undefined && ui.agent.tailnet === undefined) return 'join'
   return isFirstRun(ui) ? 'first-run' : 'list'
 }
 
@@ -81,7 +84,7 @@ function useSpokenChanges(): void {
     const [peer, old] = [agent.peers[next.page.id], before.agent.peers[next.page.id]]
     if (!peer || !old || peer.path.kind === old.path.kind || Date.now() - lastPathSaidMs < PATH_SAID_MS) return
     lastPathSaidMs = Date.now()
-    say(words.path.changed(peer.name, pathWords(peer, agent.derpRegions, Date.now()).sentence))
+    say(words.pathChanged(peer.name, pathWords(peer, agent.derpRegions, Date.now()).sentence))
   })
   useEffect(() => ui.subscribe((next, before) => watch(next, before)), [ui])
 }

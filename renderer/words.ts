@@ -3,6 +3,7 @@
 
 export const words = {
   app: 'Peerway',
+  onThisComputer: 'on this computer',
   back: 'Back',
   cancel: 'Cancel',
   copy: 'Copy',
@@ -32,6 +33,8 @@ export const words = {
     readyStep: 'Connect',
     failed: 'Your network could not start',
   },
+
+  startTrouble: { title: 'Peerway could not start' },
 
   join: {
     title: 'Join a network',
@@ -114,31 +117,7 @@ export const words = {
     emptyOff: 'Machines appear here once you connect.',
   },
 
-  path: {
-    direct: 'direct',
-    lan: 'direct (LAN)',
-    relay: (name: string) => `via ${name}`,
-    derp: (code: string) => `DERP ${code}`,
-    looking: 'looking…',
-    idle: 'idle',
-    offline: 'offline',
-    lastSeen: (when: string) => `last seen ${when}`,
-    signedOut: 'signed out',
-    ms: (ms: number) => (ms < 1 ? '<1 ms' : `${Math.round(ms)} ms`),
-    sentence: {
-      direct: 'direct',
-      lan: 'direct, on the same network',
-      relay: (name: string) => `through ${name}`,
-      derp: (name: string) => `through DERP ${name}`,
-      looking: 'looking for a path',
-      idle: 'idle, a path opens when needed',
-      offline: 'offline',
-      lastSeen: (when: string) => `offline, last seen ${when}`,
-      signedOut: 'signed out, its key ran out',
-      ms: (ms: number) => (ms < 1 ? 'less than a millisecond' : `${Math.round(ms)} milliseconds`),
-    },
-    changed: (name: string, sentence: string) => `${name} is now ${sentence}`,
-  },
+  pathChanged: (name: string, sentence: string) => `${name} is now ${sentence}`,
 
   peer: {
     since: (time: string) => `since ${time}`,

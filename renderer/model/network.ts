@@ -1,4 +1,5 @@
 import type { OwnNetworkView } from '../../electron/contract/calls.ts'
+import { isOwnNetwork, networkName } from '../../electron/contract/network-words.ts'
 import type { AgentSnapshot } from '../../electron/contract/snapshot.ts'
 import { words } from '../words.ts'
 import { hostOf } from './join-input.ts'
@@ -16,9 +17,10 @@ export interface NetworkWords {
 
 export function networkWords(agent: AgentSnapshot | undefined, own: OwnNetworkView | undefined): NetworkWords {
   const tailnet = agent?.tailnet
-  const isOwn = own?.joinUrl !== undefined && own.joinUrl === tailnet?.serverUrl
-  const name = (isOwn ? own.name : undefined) ?? tailnet?.name
-  const account = tailnet ? [tailnet.account, hostOf(tailnet.serverUrl)].filter(Boolean).join(' · ') : ''
+  const isOwn = isOwnNetwork(tailnet, own)
+  const name = networkName(tailnet, own)
+  const place = tailnet && (isOwn ? words.onThisComputer : hostOf(tailnet.serverUrl))
+  const account = [tailnet?.account, place].filter(Boolean).join(' · ')
   return {
     name: name ?? words.app,
     isKnown: name !== undefined,

@@ -1,7 +1,7 @@
 import { memo } from 'react'
 import type { DerpRegionView, NodeId, PeerView } from '../../electron/contract/snapshot.ts'
 import { deviceKind, osName, subtitleOf } from '../model/machines.ts'
-import { pathWords } from '../model/path-words.ts'
+import { pathWords } from '../../electron/contract/path-words.ts'
 import { words } from '../words.ts'
 import { CopyButton } from './copy-button.tsx'
 import { DeviceIcon } from './icon.tsx'

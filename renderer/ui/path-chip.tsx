@@ -1,4 +1,4 @@
-import { chipText, type PathWords } from '../model/path-words.ts'
+import { chipText, type PathWords } from '../../electron/contract/path-words.ts'
 import { PathMark } from './path-mark.tsx'
 
 /** A path where it stands alone. */

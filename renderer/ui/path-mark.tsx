@@ -1,7 +1,7 @@
 // The small drawing of a path: it says the kind without colour.
 
 import type { ReactNode } from 'react'
-import type { MarkKind } from '../model/path-words.ts'
+import type { MarkKind } from '../../electron/contract/path-words.ts'
 
 const full = (x: number) => <circle cx={x} cy="5" r="2.75" fill="currentColor" />
 const hollow = (x: number) => <circle cx={x} cy="5" r="2" fill="none" stroke="currentColor" strokeWidth="1.5" />

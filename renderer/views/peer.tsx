@@ -3,7 +3,7 @@ import { useState } from 'react'
 import type { AgentSnapshot, NodeId, PeerView } from '../../electron/contract/snapshot.ts'
 import { useNow } from '../hooks/use-now.ts'
 import { osName, subtitleOf } from '../model/machines.ts'
-import { pathWords, regionName } from '../model/path-words.ts'
+import { pathTexts, pathWords, regionName } from '../../electron/contract/path-words.ts'
 import { momentText } from '../model/time.ts'
 import { CopyButton } from '../ui/copy-button.tsx'
 import { EmptyState } from '../ui/empty-state.tsx'
@@ -99,7 +99,7 @@ function Measure({ peer }: { readonly peer: PeerView }) {
     setFailure(undefined)
     const reply = await ping(peer.addresses[0] ?? peer.dnsName)
     setBusy(false)
-    if (reply.ok) toast(`${peer.name}: ${words.path.ms(reply.value.latencyMs)}`)
+    if (reply.ok) toast(`${peer.name}: ${pathTexts.ms(reply.value.latencyMs)}`)
     else setFailure(reply)
   }
   return (

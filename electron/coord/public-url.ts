@@ -2,6 +2,9 @@ import { networkInterfaces } from 'node:os'
 import { isV6, joinEndpoint } from '../base/endpoint.ts'
 import { CoordError } from './errors.ts'
 
+/** Bridges of containers and virtual machines, and tunnels: nobody in the local network reaches us there. */
+const VIRTUAL = /^(docker|br-|veth|virbr|vmnet|vboxnet|lxc|lxd|podman|cni|tun|tap|wg|tailscale|peerway|utun)/
+
 /** Scheme, host and port; throws CoordError for what machines could not reach a server by. */
 export function checkedUrl(text: string): string {
   const parsed = URL.canParse(text) ? new URL(text) : undefined
@@ -25,7 +28,9 @@ export function publicHost(listenHost: string, url: string | undefined): string 
 /** Where a server listens on all addresses, one that others in the local network can use. */
 function reachableHost(host: string): string {
   if (host !== '0.0.0.0' && host !== '::') return host
-  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? [])
+  const all = Object.entries(networkInterfaces())
+    .filter(([name]) => !VIRTUAL.test(name))
+    .flatMap(([, addresses]) => addresses ?? [])
   const lan = all.find(({ internal, address }) => !internal && !isV6(address) && !/^(169\.254|100\.)/.test(address))
   return lan?.address ?? '127.0.0.1'
 }

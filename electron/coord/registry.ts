@@ -134,11 +134,18 @@ export class Registry {
     if (!node || node.report === report) return false
     this.#nodes.set(id, { ...node, report })
     this.#unsaved.add(id)
-    this.#cancelFlush ??= this.#clock.after(REPORT_FLUSH_MS, () => {
-      this.flush().catch((error: unknown) => this.#log.error('reports could not be saved', { error }))
-    })
+    this.#scheduleFlush()
     this.changes.emit({ type: 'node', id }, (error) => this.#log.error('listener failed', { error }))
     return true
+  }
+
+  #scheduleFlush(): void {
+    this.#cancelFlush ??= this.#clock.after(REPORT_FLUSH_MS, () => {
+      this.flush().catch((error: unknown) => {
+        this.#log.error('reports could not be saved', { error })
+        this.#scheduleFlush()
+      })
+    })
   }
 
   /** Brings waiting reports to disk. */

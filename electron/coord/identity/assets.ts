@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { extname, join, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { utf8 } from '../../base/bytes.ts'
 
 const TYPES: Readonly<Record<string, string>> = {
   '.js': 'text/javascript; charset=utf-8',
@@ -13,7 +14,8 @@ const TYPES: Readonly<Record<string, string>> = {
   '.woff2': 'font/woff2',
 }
 
-const MARK = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16" color="#0B6D72"><circle cx="3" cy="13" r="2.75" fill="currentColor"/><circle cx="13" cy="3" r="2.75" fill="currentColor"/><path d="M3 13C3 4 13 12 13 3" fill="none" stroke="currentColor" stroke-width="2"/></svg>`
+/** Two ends and the way between them. */
+export const MARK = `<svg xmlns="http://www.w3.org/2000/svg" class="mark" viewBox="0 0 16 16" aria-hidden="true"><circle cx="3" cy="13" r="2.75" fill="currentColor"/><circle cx="13" cy="3" r="2.75" fill="currentColor"/><path d="M3 13C3 4 13 12 13 3" fill="none" stroke="currentColor" stroke-width="2"/></svg>`
 
 export interface Asset {
   readonly bytes: Uint8Array
@@ -26,7 +28,7 @@ export type Assets = ReadonlyMap<string, Asset>
 
 export async function loadAssets(): Promise<Assets> {
   const files = import.meta.url.endsWith('.ts') ? await bundled() : await built()
-  files.set('mark.svg', new TextEncoder().encode(MARK))
+  files.set('mark.svg', utf8(MARK.replace('<svg', '<svg color="#0B6D72"')))
   const assets = new Map<string, Asset>()
   for (const [name, bytes] of files) {
     const type = TYPES[extname(name)]

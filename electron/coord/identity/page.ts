@@ -2,6 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { escape } from '../login/operator-login.ts'
+import { MARK } from './assets.ts'
 import { SECURITY_HEADERS } from './guard.ts'
 
 export interface PageText {
@@ -18,8 +19,9 @@ export function sendDocument(
   text: PageText,
   hasScript: boolean,
 ): void {
-  const link = text.link ? `<p><a href="${escape(text.link.href)}">${escape(text.link.text)}</a></p>` : ''
-  const lines = `<h1>${escape(text.title)}</h1>${text.lines.map((line) => `<p>${escape(line)}</p>`).join('')}${link}`
+  const link = text.link ? `<p class="gap-2"><a href="${escape(text.link.href)}">${escape(text.link.text)}</a></p>` : ''
+  const paragraphs = text.lines.map((line) => `<p class="under">${escape(line)}</p>`).join('')
+  const lines = `${MARK}<h1>${escape(text.title)}</h1>${paragraphs}${link}`
   const body = `<!doctype html>
 <html lang="en">
 <head>

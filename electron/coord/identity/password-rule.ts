@@ -58,9 +58,16 @@ export function passwordProblem(password: string, names: readonly string[] = [])
   if (isRepeated(password)) return 'too-common'
   const known = [...names.flatMap(wordsOf), ...COMMON_WORDS]
   const plain = password.toLowerCase()
-  const spelt = Array.from(plain, (character) => LETTER_FOR[character] ?? character).join('')
-  return [plain, spelt].some((form) => leftOf(form, known) < FEWEST_OTHERS) ? 'too-common' : undefined
+  // Digits and signs at the ends are the usual ornament; elsewhere they may stand for letters.
+  const core = plain.replaceAll(/^[\p{N}\p{P}\p{S}]+|[\p{N}\p{P}\p{S}]+$/gu, '')
+  return [plain, spelt(plain), ...(core === '' ? [] : [spelt(core)])].some(
+    (form) => leftOf(form, known) < FEWEST_OTHERS,
+  )
+    ? 'too-common'
+    : undefined
 }
+
+const spelt = (text: string): string => Array.from(text, (character) => LETTER_FOR[character] ?? character).join('')
 
 /** How many letters stay when everything known is taken out; digits and signs around a word count little. */
 function leftOf(text: string, known: readonly string[]): number {

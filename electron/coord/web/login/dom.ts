@@ -25,7 +25,7 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   return element
 }
 
-/** Lucide's drawings, on a grid of 24. */
+/** In Lucide's manner, on its grid of 24. */
 const ICONS = {
   fingerprint: [
     'M12 10.5a2 2 0 0 1 2 2c0 3.2-.3 5.6-1.3 8.3M10 12.5c0 3.4-.4 5.6-1.8 7.9M6.2 17.6c.4-1.6.5-3.1.5-5.1a5.3 5.3 0 0 1 10.6 0c0 2.6-.1 4.8-.6 6.9M3.6 13.8a15 15 0 0 0 .1-1.3 8.3 8.3 0 0 1 14.2-5.8M19.9 9.8c.4 1.2.4 2.8.3 5.4',

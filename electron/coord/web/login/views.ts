@@ -62,7 +62,8 @@ export function pageFor(setting: Setting, stage: Stage): Page {
 function signInPage(setting: Setting, machine: MachineView): Page {
   const { api, state, login } = setting
   const noPasskeys = withoutPasskeys(state)
-  const heading = { title: words.signIn.title, lines: [state.host] }
+  const why = machine.name === '' ? words.signIn.whyUnnamed : words.signIn.why(machine.name)
+  const heading = { title: words.signIn.title, lines: [state.host, why] }
   const trouble = new Trouble()
   const done = ({ account }: { account: AccountView }): void => setting.go(approvePage(setting, machine, account))
   const lost = lostParts()
@@ -117,7 +118,8 @@ function signInPage(setting: Setting, machine: MachineView): Page {
 function firstPage(setting: Setting, machine: MachineView): Page {
   const { api, state, login } = setting
   const noPasskeys = withoutPasskeys(state)
-  const heading = { title: words.first.title, lines: [state.host, words.first.text] }
+  const why = machine.name === '' ? words.first.whyUnnamed : words.first.why(machine.name)
+  const heading = { title: words.first.title, lines: [state.host, `${why} ${words.first.text}`] }
   const done = ({ account }: { account: AccountView }): void => setting.go(approvePage(setting, machine, account))
 
   const page = (hasPassword: boolean, typed: string): Page => {
@@ -211,16 +213,11 @@ function approvePage(setting: Setting, machine: MachineView, account: AccountVie
     })
   })
   const element = column(
-    { title, lines: [words.approve.text] },
+    { title, lines: [setting.state.host, words.approve.text] },
     h('div', { class: 'gap-3' }, machineFacts(machine)),
     h('div', { class: 'btns gap-3' }, refuse, letIn),
     trouble.element,
-    h(
-      'div',
-      { class: 'links gap-2' },
-      h('span', { class: 'under gap-1' }, words.approve.account(whole(account))),
-      another,
-    ),
+    h('div', { class: 'links gap-2' }, h('span', { class: 'under' }, words.approve.account(whole(account))), another),
   )
   // Trust is at stake: the safe choice comes first.
   return { title, element, focus: refuse }

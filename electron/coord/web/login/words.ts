@@ -4,6 +4,8 @@
 export const words = {
   signIn: {
     title: 'Sign in',
+    why: (machine: string) => `“${machine}” asks to join. Sign in to decide.`,
+    whyUnnamed: 'A machine asks to join. Sign in to decide.',
     usePasskey: 'Use a passkey',
     nameAndPassword: 'Name and password',
     signIn: 'Sign in',
@@ -14,7 +16,9 @@ export const words = {
   },
   first: {
     title: 'Make this network yours',
-    text: 'Nobody has an account here yet. The first one owns the network and lets in machines and people.',
+    why: (machine: string) => `“${machine}” asks to join, and nobody has an account here yet.`,
+    whyUnnamed: 'A machine asks to join, and nobody has an account here yet.',
+    text: 'The first account owns the network and lets in machines and people.',
     createWithPasskey: 'Create with a passkey',
     createWithPassword: 'Create the account',
     passwordInstead: 'Use a password instead',

@@ -1,0 +1,344 @@
+// The login page of a real server in a real browser, with passkeys from a virtual authenticator.
+//
+// PEERWAY_SHOTS=/some/folder keeps a picture of each page in both themes.
+
+import assert from 'node:assert/strict'
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test, type TestContext } from 'node:test'
+import { chromium, type Browser, type BrowserContext, type CDPSession, type Page } from 'playwright-core'
+import { startCoord, type CoordOptions, type CoordServer } from '../../electron/coord/coord-server.ts'
+import { TestMachine } from '../../electron/coord/test-machine.ts'
+
+const CHROMIUM = process.env['PEERWAY_CHROMIUM'] ?? '/usr/bin/chromium'
+const skip = existsSync(CHROMIUM) ? false : `there is no Chromium at ${CHROMIUM} (package chromium)`
+const SHOTS = process.env['PEERWAY_SHOTS']
+const PASSWORD = 'otter violin harbour seven'
+const WAIT_MS = 10_000
+
+let browser: Browser | undefined
+before(async () => {
+  if (skip !== false) return
+  // A closed network answers lookups of the browser's own services with refusals, many a second.
+  const quiet = ['--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-quic']
+  browser = await chromium.launch({
+    executablePath: CHROMIUM,
+    args: ['--no-sandbox', '--disable-gpu', '--no-first-run', ...quiet],
+  })
+})
+after(() => browser?.close())
+
+interface Scene {
+  readonly coord: CoordServer
+  /** A machine that asks to join; its page and the answer it waits for. */
+  readonly ask: (hostname?: string) => Promise<{ url: string; answer: ReturnType<TestMachine['register']> }>
+}
+
+async function scene(t: TestContext, host = 'localhost'): Promise<Scene> {
+  const stateDir = mkdtempSync(join(tmpdir(), 'peerway-login-'))
+  t.after(() => rmSync(stateDir, { recursive: true, force: true }))
+  // Its port is known only once it listens, so it starts twice: passkeys need the name in its URL.
+  const first = await startCoord({ stateDir, listen: { host: '127.0.0.1', port: 0 }, prepare })
+  const { port } = first
+  await first.close()
+  const listen = { host: '127.0.0.1', port }
+  const coord = await startCoord({ stateDir, listen, url: `http://${host}:${port}`, prepare })
+  t.after(() => coord.close())
+  return {
+    coord,
+    async ask(hostname = 'ines-laptop') {
+      const machine = new TestMachine(`http://127.0.0.1:${port}`, hostname)
+      t.after(() => machine.close())
+      const { authUrl } = await machine.register()
+      const answer = machine.register({ followup: authUrl })
+      answer.catch(() => {}) // of tests that end before it does
+      return { url: authUrl, answer }
+    },
+  }
+}
+
+const prepare: CoordOptions['prepare'] = async () => ({ derpMap: { regions: new Map() } })
+
+interface Visit {
+  readonly page: Page
+  readonly context: BrowserContext
+  readonly cdp: CDPSession
+  readonly authenticator: string
+  button(name: string | RegExp): ReturnType<Page['getByRole']>
+  heading(text: string | RegExp): Promise<void>
+}
+
+/** A browser of its own, with an authenticator that knows its user. */
+async function visit(t: TestContext, url: string, isPhone = false): Promise<Visit> {
+  assert.ok(browser)
+  const context = await browser.newContext({
+    viewport: isPhone ? { width: 380, height: 760 } : { width: 1060, height: 800 },
+    deviceScaleFactor: SHOTS === undefined ? 1 : 2,
+  })
+  t.after(() => context.close())
+  const page = await context.newPage()
+  page.setDefaultTimeout(WAIT_MS)
+  page.on('console', (message) => {
+    // Refusals are answers here; what must not be is a script, style or font that the policy stops.
+    if (message.type() === 'error' && !message.text().includes('status of 4')) trouble.push(message.text())
+  })
+  page.on('pageerror', (error) => trouble.push(error.message))
+  const trouble: string[] = []
+  t.after(() => assert.deepEqual(trouble, []))
+  const cdp = await context.newCDPSession(page)
+  await cdp.send('WebAuthn.enable')
+  const { authenticatorId } = await cdp.send('WebAuthn.addVirtualAuthenticator', {
+    options: {
+      protocol: 'ctap2',
+      transport: 'internal',
+      hasResidentKey: true,
+      hasUserVerification: true,
+      isUserVerified: true,
+      automaticPresenceSimulation: true,
+    },
+  })
+  await page.goto(url)
+  return {
+    page,
+    context,
+    cdp,
+    authenticator: authenticatorId,
+    button: (name) => page.getByRole('button', { name }),
+    heading: (text) => page.getByRole('heading', { level: 1, name: text }).waitFor(),
+  }
+}
+
+async function shoot({ page }: Visit, name: string): Promise<void> {
+  if (SHOTS === undefined) return
+  mkdirSync(SHOTS, { recursive: true })
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+    await page.evaluate(() => document.fonts.ready.then(() => undefined))
+    await page.screenshot({ path: join(SHOTS, `${name}-${colorScheme}.png`), fullPage: true })
+  }
+}
+
+/** Signs up the first account with a passkey, and stops at the decision. */
+async function firstByPasskey(at: Visit, name: string): Promise<void> {
+  await at.heading('Make this network yours')
+  await at.page.getByLabel('Name').fill(name)
+  await at.button('Create with a passkey').click()
+  await at.heading(/wants to join/)
+}
+
+test('the first account is made with a passkey, owns the network, and signs in with it again', { skip }, async (t) => {
+  const { coord, ask } = await scene(t)
+  const one = await ask('ines-laptop')
+  const at = await visit(t, one.url)
+  await shoot(at, 'first')
+  await firstByPasskey(at, 'ines')
+  await shoot(at, 'approve')
+  await at.button('Let this machine in').click()
+  await at.heading('ines-laptop is in')
+  await shoot(at, 'let-in')
+  assert.equal((await one.answer).login.loginName, 'ines')
+  assert.deepEqual(
+    (await coord.admin.listUsers()).map(({ name, role, nodes }) => [name, role, nodes]),
+    [['ines', 'owner', 1]],
+  )
+
+  await t.test('a machine that comes later meets somebody signed in, who can change', async () => {
+    const two = await ask('nas')
+    await at.page.goto(two.url)
+    await at.heading('“nas” wants to join')
+    await at.button('Use another account').click()
+    await at.heading('Sign in')
+    await shoot(at, 'sign-in')
+    await at.button('Use a passkey').click()
+    await at.heading('“nas” wants to join')
+    await at.button('Let this machine in').click()
+    await at.heading('nas is in')
+    assert.equal((await two.answer).login.loginName, 'ines')
+    const { credentials } = await at.cdp.send('WebAuthn.getCredentials', { authenticatorId: at.authenticator })
+    assert.deepEqual(
+      credentials.map(({ rpId, isResidentCredential, signCount }) => [rpId, isResidentCredential, signCount > 1]),
+      [['localhost', true, true]],
+    )
+  })
+
+  await t.test('a passkey whose count went back is refused in words, and written down', async () => {
+    const three = await ask('printer')
+    await at.page.goto(three.url)
+    await at.button('Use another account').click()
+    const { credentials } = await at.cdp.send('WebAuthn.getCredentials', { authenticatorId: at.authenticator })
+    await at.cdp.send('WebAuthn.clearCredentials', { authenticatorId: at.authenticator })
+    const [credential] = credentials
+    assert.ok(credential)
+    await at.cdp.send('WebAuthn.addCredential', {
+      authenticatorId: at.authenticator,
+      credential: { ...credential, signCount: 0 },
+    })
+    await at.button('Use a passkey').click()
+    await at.page.getByText('its count went back').waitFor()
+    await shoot(at, 'passkey-copied')
+    const audit = await coord.admin.auditSince(0)
+    assert.ok(audit.some(({ action, detail }) => action === 'sign-in.refused' && detail.includes('went back')))
+  })
+
+  await t.test('a passkey this server does not know is refused in words', async () => {
+    const other = await scene(t)
+    const there = await visit(t, (await other.ask()).url)
+    await firstByPasskey(there, 'karin')
+    const { credentials } = await there.cdp.send('WebAuthn.getCredentials', { authenticatorId: there.authenticator })
+    await at.cdp.send('WebAuthn.clearCredentials', { authenticatorId: at.authenticator })
+    for (const credential of credentials)
+      await at.cdp.send('WebAuthn.addCredential', { authenticatorId: at.authenticator, credential })
+    await at.button('Use a passkey').click()
+    await at.page.getByText('does not know that passkey').waitFor()
+  })
+})
+
+test('an account with a password: weak ones and wrong ones are refused, and so is a machine', { skip }, async (t) => {
+  const { coord, ask } = await scene(t)
+  const one = await ask('ines-laptop')
+  const at = await visit(t, one.url)
+  await at.heading('Make this network yours')
+  await at.button('Use a password instead').click()
+  await at.page.getByLabel('Name').fill('ines')
+  const password = at.page.getByLabel('New password')
+  assert.deepEqual(
+    [await password.getAttribute('autocomplete'), await password.getAttribute('type')],
+    ['new-password', 'password'],
+  )
+  await password.fill('short')
+  await at.button('Create the account').click()
+  await at.page.getByRole('alert').getByText('at least 10 characters').waitFor()
+  await password.fill('password1234')
+  await password.press('Enter')
+  await at.page.getByText('among the first that get tried').waitFor()
+  await shoot(at, 'weak-password')
+  await password.fill(PASSWORD)
+  await at.button('Show the password').click()
+  assert.equal(await password.getAttribute('type'), 'text')
+  await password.press('Enter')
+  await at.heading(/wants to join/)
+  await at.button('Refuse').click()
+  await at.heading('Refused')
+  await shoot(at, 'refused')
+  assert.match((await one.answer).error, /refused/)
+  assert.deepEqual(await coord.admin.listNodes(), [])
+
+  await t.test('another browser signs in with it, on a phone, by keyboard', async () => {
+    const two = await ask('karin-pixel')
+    const phone = await visit(t, two.url, true)
+    await phone.heading('Sign in')
+    await shoot(phone, 'phone-sign-in')
+    await phone.button('Name and password').press('Enter')
+    const name = phone.page.getByLabel('Name')
+    const typed = phone.page.getByLabel('Password', { exact: true })
+    assert.deepEqual(
+      [await name.getAttribute('autocomplete'), await typed.getAttribute('autocomplete')],
+      ['username', 'current-password'],
+    )
+    await phone.page.keyboard.type('ines')
+    await phone.page.keyboard.press('Tab')
+    await phone.page.keyboard.type('not the password')
+    await phone.page.keyboard.press('Enter')
+    await phone.page.getByText('The name or the password is not right.').waitFor()
+    await shoot(phone, 'phone-wrong-password')
+    await name.fill('nobody')
+    await typed.press('Enter')
+    await phone.page.getByText('The name or the password is not right.').waitFor()
+    await name.fill('Ines')
+    await typed.fill(PASSWORD)
+    await typed.press('Enter')
+    await phone.heading('“karin-pixel” wants to join')
+    // The safe choice has the focus.
+    assert.equal(await phone.page.evaluate(() => document.activeElement?.textContent), 'Refuse')
+    await shoot(phone, 'phone-approve')
+    await phone.page.keyboard.press('Tab')
+    await phone.page.keyboard.press('Enter')
+    await phone.heading('karin-pixel is in')
+    assert.equal((await two.answer).login.loginName, 'ines')
+  })
+
+  await t.test('a page whose machine waits no more says so', async () => {
+    await at.page.goto(one.url)
+    await at.heading('Nothing waits here')
+    await shoot(at, 'over')
+  })
+})
+
+test('a one-time link sets a way to sign in, once', { skip }, async (t) => {
+  const { coord, ask } = await scene(t)
+  await coord.admin.createUser({ name: 'ines' })
+  const one = await ask()
+  const at = await visit(t, one.url)
+  await at.heading('Nobody can sign in yet')
+  await shoot(at, 'no-way-in')
+  const { url } = await coord.admin.inviteUser('karin')
+  await at.page.goto(url)
+  await at.heading('Set how you sign in')
+  await shoot(at, 'enrol')
+  const second = await visit(t, url)
+  await second.button('Use a password instead').click()
+  await shoot(second, 'enrol-password')
+  await at.button('Create a passkey').click()
+  await at.heading('All set')
+  await shoot(at, 'enrolled')
+
+  await second.page.getByLabel('New password').fill(PASSWORD)
+  await second.button('Set the password').click()
+  await second.heading('This link is over')
+  await second.page.goto(url)
+  await second.heading('This link is over')
+
+  await at.page.goto(one.url)
+  await at.button('Use a passkey').click()
+  await at.heading(/wants to join/)
+  await at.page.getByText('Signed in as karin').waitFor()
+
+  await t.test('a reset ends the passkey and the session that were before', async () => {
+    const reset = await coord.admin.resetUser('karin')
+    await second.page.goto(reset.url)
+    await second.button('Use a password instead').click()
+    await second.page.getByLabel('New password').fill(PASSWORD)
+    await second.button('Set the password').click()
+    await second.heading('All set')
+    await at.button('Let this machine in').click()
+    await at.heading('Sign in')
+    await at.button('Use a passkey').click()
+    await at.page.getByText('does not know that passkey').waitFor()
+  })
+})
+
+test('by an address there are no passkeys, and the page says why', { skip }, async (t) => {
+  const { ask } = await scene(t, '127.0.0.1')
+  const at = await visit(t, (await ask()).url)
+  await at.heading('Make this network yours')
+  await at.page.getByText('Passkeys need a name').waitFor()
+  assert.equal(await at.button(/passkey/).count(), 0)
+  await shoot(at, 'no-passkeys')
+  await at.page.getByLabel('Name').fill('ines')
+  await at.page.getByLabel('New password').fill(PASSWORD)
+  await at.button('Create the account').click()
+  await at.heading(/wants to join/)
+})
+
+test('a page that the server has forgotten gets a new token by itself', { skip }, async (t) => {
+  const { coord } = await scene(t)
+  const { url } = await coord.admin.inviteUser('ines')
+  const at = await visit(t, url)
+  await at.heading('Set how you sign in')
+  // As after a restart of the server: the page's token is not the one it would get now.
+  await at.context.clearCookies()
+  await at.button('Create a passkey').click()
+  await at.heading('All set')
+})
+
+test('a stranger’s name for the server gets an explanation instead of a page', { skip }, async (t) => {
+  const { coord, ask } = await scene(t)
+  const { url } = await ask()
+  const at = await visit(t, url)
+  const rebound = url.replace('localhost', 'rebound.localhost')
+  await at.page.goto(rebound)
+  await at.heading('Another address')
+  await shoot(at, 'another-address')
+  assert.equal(await at.page.getByRole('link').getAttribute('href'), `${coord.url}${new URL(url).pathname}`)
+})

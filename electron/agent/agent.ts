@@ -144,7 +144,9 @@ export class Agent {
     const running = this.#store.now.state === 'running' && before?.id === profile.id && wish.forceReauth !== true
     if (running && profile.hostname === before.hostname && wish.authKey === undefined) return
     await this.#stop()
-    await this.#file.update((state) => ({ ...withProfile(state, profile), wantRunning: true }))
+    // A server that has not taken this machine in yet does not replace one that has: only its acceptance is written down.
+    const keepsBefore = before?.nodeKey !== undefined && profile.nodeKey === undefined
+    await this.#file.update((state) => ({ ...(keepsBefore ? state : withProfile(state, profile)), wantRunning: true }))
     this.#start(profile, { authKey: wish.authKey, forceReauth: wish.forceReauth === true })
   }
 
@@ -157,6 +159,8 @@ export class Agent {
   async #logout(): Promise<void> {
     const profile = currentProfile(this.#file.state)
     if (!profile?.nodeKey) throw new CodedError('agent/not-logged-in', 'This machine is not logged in.')
+    // A login under way at another server ends too; it has nothing to be told.
+    if (this.#session?.profileId !== profile.id) await this.#stop()
     let trouble: string | undefined
     try {
       await this.#sessionFor(profile).logOutAtServer()

@@ -3,7 +3,7 @@
 //   GET  /peerway/v0/watch    one JSON line per snapshot or event, the present snapshot first
 //   GET  /localapi/v0/status  the status document of this field, for scripts and a stock CLI
 
-import { chmod, unlink } from 'node:fs/promises'
+import { chmod, lstat, unlink } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
@@ -56,17 +56,7 @@ export class LocalApi {
       })
     })
     await new Promise<void>((resolve, reject) => {
-      server.once('error', (error) =>
-        reject(
-          new CodedError(
-            'agent/no-socket',
-            `The agent cannot open its socket ${path} (${codeOf(error) ?? 'error'}). Choose another place with --socket.`,
-            {
-              cause: error,
-            },
-          ),
-        ),
-      )
+      server.once('error', (error) => reject(noSocket(path, codeOf(error) ?? 'error', error)))
       server.listen(path, resolve)
     })
     await chmod(path, 0o600)
@@ -134,23 +124,37 @@ export class LocalApi {
   }
 }
 
-/** Removes a socket file that nobody listens on any more (after a crash); throws when someone does. */
+/** Removes a socket file that nobody listens on any more (after a crash); throws when someone does, or when it is no socket. */
 async function removeDeadSocket(path: string): Promise<void> {
-  const state = await new Promise<'alive' | 'dead' | 'absent'>((resolve) => {
+  const reason = await new Promise<string | undefined>((resolve) => {
     const probe = connect(path)
     probe.once('connect', () => {
       probe.destroy()
-      resolve('alive')
+      resolve(undefined)
     })
-    probe.once('error', (error) => resolve(codeOf(error) === 'ENOENT' ? 'absent' : 'dead'))
+    probe.once('error', (error) => resolve(codeOf(error) ?? 'error'))
   })
-  if (state === 'alive')
+  if (reason === undefined)
     throw new CodedError(
       'agent/already-running',
       `Another agent answers on ${path}. Use it, stop it, or choose another --socket.`,
     )
-  if (state === 'dead') await unlink(path)
+  if (reason === 'ENOENT') return
+  try {
+    // Nobody listens on a file of another kind either, and that file is somebody's.
+    if (reason === 'ECONNREFUSED' && (await lstat(path)).isSocket()) return await unlink(path)
+  } catch (error) {
+    throw noSocket(path, codeOf(error) ?? 'error', error)
+  }
+  throw noSocket(path, reason === 'ECONNREFUSED' ? 'it is a file of another kind' : reason)
 }
+
+const noSocket = (path: string, why: string, cause?: unknown): CodedError =>
+  new CodedError(
+    'agent/no-socket',
+    `The agent cannot open its socket ${path} (${why}). Choose another place with --socket.`,
+    { cause },
+  )
 
 async function readBody(request: IncomingMessage): Promise<string | undefined> {
   const parts: Buffer[] = []

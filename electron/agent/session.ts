@@ -86,6 +86,10 @@ export class Session {
     })
   }
 
+  get profileId(): string {
+    return this.#profile.id
+  }
+
   /** Resolves when closed; rejects with the CodedError that ended it, after everything is undone. */
   run(): Promise<void> {
     const running = this.#runAndRelease()

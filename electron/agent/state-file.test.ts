@@ -34,6 +34,16 @@ test('what is written is read back', () => {
   assert.equal(again.currentProfile, 'b')
 })
 
+test('addresses that never led to a login do not pile up', () => {
+  let state = withProfile(newState(), profile('home'))
+  for (let i = 0; i < 200; i++)
+    state = withProfile(state, { ...profile(`typo-${i}`), nodeKey: undefined, oldNodeKey: undefined })
+  assert.deepEqual(
+    state.profiles.map(({ id }) => id),
+    ['home', 'typo-199'],
+  )
+})
+
 test('the machine key stays the same over restarts, in a file only its owner can read', () =>
   inFolder(async (folder) => {
     const first = await StateFile.open(folder)

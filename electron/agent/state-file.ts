@@ -42,9 +42,9 @@ export function currentProfile(state: AgentState): Profile | undefined {
   return state.profiles.find((profile) => profile.id === state.currentProfile)
 }
 
-/** Replaces the profile of the same id, or adds it. */
+/** Replaces the profile of the same id, or adds it; it is the current one then. Others without a login are forgotten. */
 export function withProfile(state: AgentState, profile: Profile): AgentState {
-  const others = state.profiles.filter((other) => other.id !== profile.id)
+  const others = state.profiles.filter((other) => other.id !== profile.id && other.nodeKey !== undefined)
   if (others.length >= MOST_PROFILES)
     throw new CodedError('agent/too-many-profiles', `There are ${MOST_PROFILES} networks already. Remove one first.`)
   return { ...state, profiles: [...others, profile], currentProfile: profile.id }

@@ -54,6 +54,8 @@ export class AgentClient {
       const sent: ClientRequest = request(
         {
           socketPath: this.#socketPath,
+          // A connection of its own: those of the shared pool are cut after five quiet seconds, and a watcher may wait for hours.
+          agent: false,
           method,
           path,
           headers:

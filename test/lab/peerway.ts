@@ -28,6 +28,8 @@ export interface AgentOptions {
   /** UDP port; 41641 when left out. */
   readonly port?: number
   readonly env?: Readonly<Record<string, string>>
+  /** What the agent is started through: ["setpriv", …]. */
+  readonly through?: readonly string[]
 }
 
 export interface AgentUpOptions {
@@ -153,16 +155,29 @@ export class PeerwayAgent implements MeshNode {
   }
 }
 
-/** Starts the agent with state, socket and TUN of its own; it is not logged in. */
-export async function startAgent(place: Place, machine: Machine, options: AgentOptions): Promise<PeerwayAgent> {
-  const state = join(place.dir, options.hostname)
-  mkdirSync(state, { recursive: true })
-  const socket = join(state, 'agent.sock')
-  const where = ['--state', state, '--socket', socket, '--tun', 'peerway0', '--port', String(options.port ?? 41_641)]
-  const started = machine.ns.start(program('agent', ...where), {
+/** Where an agent of this name keeps its state, and its socket beside it. */
+export function agentPlace(place: Place, hostname: string): { readonly state: string; readonly socket: string } {
+  const state = join(place.dir, hostname)
+  return { state, socket: join(state, 'agent.sock') }
+}
+
+export const TUN = 'peerway0'
+
+/** Starts the program without waiting for it to be ready: it may be meant to fail. */
+export function launchAgent(place: Place, machine: Machine, options: AgentOptions): LabProcess {
+  const { state, socket } = agentPlace(place, options.hostname)
+  const where = ['--state', state, '--socket', socket, '--tun', TUN, '--port', String(options.port ?? 41_641)]
+  return machine.ns.start([...(options.through ?? []), ...program('agent', ...where)], {
     name: options.hostname,
     env: { HOME: state, ...options.env },
   })
+}
+
+/** Starts the agent with state, socket and TUN of its own; it is not logged in, unless it was when it ended. */
+export async function startAgent(place: Place, machine: Machine, options: AgentOptions): Promise<PeerwayAgent> {
+  const { state, socket } = agentPlace(place, options.hostname)
+  mkdirSync(state, { recursive: true })
+  const started = launchAgent(place, machine, options)
   await started.waitForOutput(/^ready$/m, 20_000)
   return new PeerwayAgent(machine, options.hostname, started, socket)
 }

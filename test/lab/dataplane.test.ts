@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import { fileURLToPath } from 'node:url'
 
 import { DataplaneNode, newKeyPair } from './dataplane-node.ts'
 import { labUnavailable, Namespaces, runOrSkip } from './netns.ts'
@@ -12,6 +13,7 @@ import type { DataplaneRecord, Leg } from '../../electron/dataplane/dataplane.ts
 
 const options = runOrSkip(labUnavailable(), 60_000)
 
+const LIFECYCLE = fileURLToPath(new URL('dataplane-lifecycle.ts', import.meta.url))
 const PORT = 41_641
 const LINK_A = `10.9.0.1:${PORT}`
 const LINK_B = `10.9.0.2:${PORT}`
@@ -238,6 +240,22 @@ test('closing frees port and TUN, and may be done twice', options, async (t) => 
   await assert.rejects(a.call('counters'), /closed/)
   const script = `require('dgram').createSocket('udp4').bind(${PORT}, () => process.exit(0))`
   await a.options.ns.run([process.execPath, '-e', script])
+})
+
+test('a TUN that is deleted ends the data plane with an event', options, async (t) => {
+  const [a] = await pair(t)
+  await a.options.ns.ip('link del tun0')
+  const fatal = await a.record('fatal')
+  assert.match(fatal.message, /peerway-tx/)
+  await a.call('close')
+})
+
+test('two in one process work, and an environment that dies takes its own along', options, async (t) => {
+  const nets = new Namespaces()
+  t.after(() => nets.close())
+  const ns = await nets.create('a')
+  const out = await ns.run([process.execPath, '--import', 'tsx', LIFECYCLE], { timeoutMs: 20_000 })
+  assert.equal(out, 'two open\nworker gone with its threads\nall closed\n')
 })
 
 test('what cannot be opened says why', options, async (t) => {

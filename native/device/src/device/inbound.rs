@@ -6,7 +6,7 @@ use peerway_wireguard::{Handled, Refusal, Source};
 
 use crate::packet::classify::{GENEVE_BYTES, Kind as DatagramKind, classify};
 use crate::packet::ip;
-use crate::packet::merge::{Merger, Place, Policy};
+use crate::packet::merge::{Merger, Place, Policy, Takes};
 
 use super::clock::Now;
 use super::counters::add;
@@ -33,6 +33,7 @@ pub struct Batch {
     source: Source,
     /// The peer whose origin was compared for this message already: a train is from one place.
     checked: Option<PeerId>,
+    takes: Takes,
 }
 
 impl Batch {
@@ -44,11 +45,13 @@ impl Batch {
             origin: Origin::Udp { from: nowhere, vni: None },
             source: Source::udp(nowhere),
             checked: None,
+            takes: shared.tun.takes(),
         }
     }
 
     pub fn refresh(&mut self, shared: &Shared) {
         self.filter.refresh(&shared.filter);
+        self.takes = shared.tun.takes();
     }
 
     /// The datagrams that follow came from here.
@@ -153,8 +156,7 @@ impl Batch {
                 return;
             }
         };
-        let policy = if shared.tun.merges() { policy } else { Policy::Never };
-        self.merger.push(place, packet, &header, policy);
+        self.merger.push(place, packet, &header, policy, self.takes);
     }
 
     fn record(&self, shared: &Shared, kind: Kind, vni: Option<u32>, body: &[u8], now: Now) {

@@ -4,6 +4,7 @@
 //! subnets, the default routes), so a lookup is two or three probes.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::net::IpAddr;
 
 use super::prefix::Prefix;
@@ -20,7 +21,28 @@ pub struct Routes {
 #[derive(Debug)]
 struct Length {
     bits: u8,
-    peers: HashMap<u128, PeerId>,
+    peers: HashMap<u128, PeerId, BuildHasherDefault<AddressHasher>>,
+}
+
+/// Twice per packet, the standard hash would cost as much as the rest of routing. It guards against keys chosen to
+/// collide; the keys here come from the coordination server alone.
+#[derive(Default)]
+struct AddressHasher(u64);
+
+impl Hasher for AddressHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            // The golden ratio's multiplier mixes upwards; the rotation brings the result back down (Fibonacci hashing).
+            let mixed = (self.0 ^ u64::from_ne_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            self.0 = mixed ^ mixed.rotate_right(32);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Routes {
@@ -32,7 +54,7 @@ impl Routes {
             // Longest first.
             let at = lengths.partition_point(|length| length.bits > prefix.bits());
             if lengths.get(at).is_none_or(|length| length.bits != prefix.bits()) {
-                lengths.insert(at, Length { bits: prefix.bits(), peers: HashMap::new() });
+                lengths.insert(at, Length { bits: prefix.bits(), peers: HashMap::default() });
             }
             lengths[at].peers.insert(prefix.network(), peer);
         }

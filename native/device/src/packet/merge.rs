@@ -1,6 +1,7 @@
-//! Joins received TCP segments into super-packets before they are written to the TUN, as the kernel's own GRO would:
-//! same flow, next sequence number, same flags, window and options, equal size except the last. Nothing is copied but
-//! the first headers; the payloads stay where they were decrypted and are gathered by the write.
+//! Joins received packets into super-packets before they are written to the TUN, as the kernel's own GRO would. TCP: same
+//! flow, next sequence number, same flags, window and options, equal size except the last. UDP: same flow, equal size
+//! except the last. Nothing is copied but the first headers; the payloads stay where they were decrypted and are gathered
+//! by the write.
 //!
 //! One super-packet costs the kernel about as much as one packet, so this is most of the receive throughput.
 
@@ -8,12 +9,14 @@ use std::net::IpAddr;
 
 use super::csum;
 use super::ip::{self, Fragment, IpHeader};
-use super::vnet::{GSO_TCP_V4, GSO_TCP_V6, NEEDS_CSUM, VNET_BYTES, VnetHeader};
+use super::vnet::{GSO_TCP_V4, GSO_TCP_V6, GSO_UDP_L4, NEEDS_CSUM, VNET_BYTES, VnetHeader};
 
 /// How many open flows of one batch are compared with a new packet; a batch seldom holds more.
 const LOOK_BACK: usize = 8;
 /// Keeps the gather list of one write short.
 const MAX_PIECES: usize = 128;
+/// Linux UDP_MAX_SEGMENTS before 6.9; more is refused.
+const MAX_DATAGRAMS: usize = 64;
 const MAX_IP_BYTES: usize = 65_535;
 /// IPv6 header and the longest TCP header.
 const MAX_HEADER_BYTES: usize = 40 + 60;
@@ -37,6 +40,7 @@ struct Piece {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct FlowKey {
+    protocol: u8,
     src: IpAddr,
     dst: IpAddr,
     ports: (u16, u16),
@@ -49,20 +53,23 @@ pub struct Item {
     last: u32,
     count: usize,
     flow: Option<FlowKey>,
-    /// Some while the next segment may still be appended.
-    open: Option<Open>,
+    /// What may still be appended; None when nothing.
+    next: Option<Next>,
     merged: Merged,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Open {
-    next_seq: u32,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// The segment with this sequence number.
+    Seq(u32),
+    Datagram,
 }
 
-/// The headers of a merged packet: vnet header, then IP and TCP. Meaningful from two pieces on.
+/// The headers of a merged packet: vnet header, then IP and TCP or UDP. Meaningful from two pieces on.
 #[derive(Debug)]
 struct Merged {
     head: [u8; VNET_BYTES + MAX_HEADER_BYTES],
+    tcp: bool,
     l4_offset: usize,
     header_bytes: usize,
     payload_per_segment: usize,
@@ -73,12 +80,17 @@ struct Merged {
 /// What may be done with a packet besides writing it as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// For this host. The AEAD already proved the bytes, so TCP checksums are not looked at, as in the kernel's WireGuard.
+    /// For this host. The AEAD already proved the bytes, so checksums are not looked at, as in the kernel's WireGuard.
     Local,
     /// Going on to another host: a wrong checksum of the sender must stay visible there.
     Forwarded,
-    /// No merging.
-    Never,
+}
+
+/// Which super-packets the TUN takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Takes {
+    pub tcp: bool,
+    pub udp: bool,
 }
 
 #[derive(Debug, Default)]
@@ -87,9 +99,11 @@ pub struct Merger {
     items: Vec<Item>,
 }
 
-/// A TCP segment with data that may start or continue a super-packet.
+/// A packet with data that may start or continue a super-packet.
 struct Candidate {
-    seq: u32,
+    /// What it is, and what may follow it.
+    is: Next,
+    follower: Next,
     header_bytes: usize,
     payload_bytes: usize,
     pushed: bool,
@@ -106,9 +120,9 @@ impl Merger {
     }
 
     /// Takes the packet at `place`; `packet` is its bytes, cut to `header.total_bytes`.
-    pub fn push(&mut self, place: Place, packet: &[u8], header: &IpHeader, policy: Policy) {
-        let flow = tcp_flow(packet, header);
-        let candidate = flow.and(candidate(packet, header, policy));
+    pub fn push(&mut self, place: Place, packet: &[u8], header: &IpHeader, policy: Policy, takes: Takes) {
+        let flow = flow(packet, header);
+        let candidate = flow.and(candidate(packet, header, policy, takes));
         if let (Some(flow), Some(candidate)) = (flow, &candidate) {
             let same_flow = self.items.iter_mut().rev().take(LOOK_BACK).find(|item| item.flow == Some(flow));
             if let Some(item) = same_flow
@@ -152,29 +166,34 @@ impl Item {
     fn new(index: u32, packet: &[u8], header: &IpHeader, flow: Option<FlowKey>, candidate: Option<Candidate>) -> Self {
         let mut merged = Merged {
             head: [0; VNET_BYTES + MAX_HEADER_BYTES],
+            tcp: header.protocol == ip::TCP,
             l4_offset: header.l4_offset,
             header_bytes: 0,
             payload_per_segment: 0,
             total_bytes: packet.len(),
             pushed: false,
         };
-        let open = candidate.map(|candidate| {
+        let next = candidate.map(|candidate| {
             merged.header_bytes = candidate.header_bytes;
             merged.payload_per_segment = candidate.payload_bytes;
             merged.head[VNET_BYTES..VNET_BYTES + candidate.header_bytes]
                 .copy_from_slice(&packet[..candidate.header_bytes]);
             merged.pushed = candidate.pushed;
-            Open { next_seq: candidate.seq.wrapping_add(candidate.payload_bytes as u32) }
+            candidate.follower
         });
-        let open = open.filter(|_| !merged.pushed);
-        Self { first: index, last: index, count: 1, flow, open, merged }
+        let next = next.filter(|_| !merged.pushed);
+        Self { first: index, last: index, count: 1, flow, next, merged }
     }
 
     pub fn is_merged(&self) -> bool {
         self.count > 1
     }
 
-    /// vnet, IP and TCP header of a merged item.
+    pub fn is_tcp(&self) -> bool {
+        self.merged.tcp
+    }
+
+    /// vnet, IP and transport header of a merged item.
     pub fn head(&self) -> &[u8] {
         &self.merged.head[..VNET_BYTES + self.merged.header_bytes]
     }
@@ -184,18 +203,13 @@ impl Item {
         self.merged.header_bytes
     }
 
-    pub fn total_bytes(&self) -> usize {
-        self.merged.total_bytes
-    }
-
     fn accepts(&self, packet: &[u8], candidate: &Candidate) -> bool {
-        let Some(open) = self.open else { return false };
         let merged = &self.merged;
-        open.next_seq == candidate.seq
+        self.next == Some(candidate.is)
             && candidate.header_bytes == merged.header_bytes
             && candidate.payload_bytes <= merged.payload_per_segment
             && merged.total_bytes + candidate.payload_bytes <= MAX_IP_BYTES
-            && self.count < MAX_PIECES
+            && self.count < if merged.tcp { MAX_PIECES } else { MAX_DATAGRAMS }
             && merged.same_headers(packet)
     }
 
@@ -205,10 +219,7 @@ impl Item {
         self.merged.total_bytes += candidate.payload_bytes;
         self.merged.pushed |= candidate.pushed;
         let ends = candidate.pushed || candidate.payload_bytes < self.merged.payload_per_segment;
-        self.open = match self.open {
-            Some(open) if !ends => Some(Open { next_seq: open.next_seq.wrapping_add(candidate.payload_bytes as u32) }),
-            _ => None,
-        };
+        self.next = (!ends).then_some(candidate.follower);
     }
 }
 
@@ -225,22 +236,22 @@ impl Merged {
             ours[..4] == theirs[..4] && ours[6..8] == theirs[6..8]
         };
         let (ours, theirs) = (&ours[self.l4_offset..], &theirs[self.l4_offset..]);
-        ip_same
-            && ours[8..13] == theirs[8..13] // acknowledgement, header length
-            && (ours[13] ^ theirs[13]) & !TCP_PSH == 0
-            && ours[14..16] == theirs[14..16] // window
-            && ours[18..] == theirs[18..] // urgent pointer, options
+        ip_same && (!self.tcp || same_tcp(ours, theirs))
     }
 
     fn finish(&mut self) {
         let v4 = self.l4_offset == 20;
         let vnet = VnetHeader {
             flags: NEEDS_CSUM,
-            gso_type: if v4 { GSO_TCP_V4 } else { GSO_TCP_V6 },
+            gso_type: match (self.tcp, v4) {
+                (true, true) => GSO_TCP_V4,
+                (true, false) => GSO_TCP_V6,
+                (false, _) => GSO_UDP_L4,
+            },
             hdr_len: self.header_bytes as u16,
             gso_size: self.payload_per_segment as u16,
             csum_start: self.l4_offset as u16,
-            csum_offset: 16,
+            csum_offset: if self.tcp { 16 } else { 6 },
         };
         self.head[..VNET_BYTES].copy_from_slice(&vnet.write());
         let headers = &mut self.head[VNET_BYTES..VNET_BYTES + self.header_bytes];
@@ -255,46 +266,86 @@ impl Merged {
             csum::add(0, &headers[8..40])
         };
         let l4 = &mut headers[self.l4_offset..];
+        let l4_bytes = self.total_bytes - self.l4_offset;
+        let (protocol, checksum_at) = if self.tcp { (ip::TCP, 16) } else { (ip::UDP, 6) };
         if self.pushed {
             l4[13] |= TCP_PSH;
         }
+        if !self.tcp {
+            l4[4..6].copy_from_slice(&(l4_bytes as u16).to_be_bytes());
+        }
         // NEEDS_CSUM: the field holds the pseudo-header's sum, and the kernel or its checks add the rest.
-        let l4_bytes = (self.total_bytes - self.l4_offset) as u64;
-        let partial = csum::fold(addresses + u64::from(ip::TCP) + l4_bytes);
-        l4[16..18].copy_from_slice(&partial.to_be_bytes());
+        let partial = csum::fold(addresses + u64::from(protocol) + l4_bytes as u64);
+        l4[checksum_at..checksum_at + 2].copy_from_slice(&partial.to_be_bytes());
     }
 }
 
-fn tcp_flow(packet: &[u8], header: &IpHeader) -> Option<FlowKey> {
-    if header.protocol != ip::TCP || header.fragment == Fragment::Later {
+fn same_tcp(ours: &[u8], theirs: &[u8]) -> bool {
+    ours[8..13] == theirs[8..13] // acknowledgement, header length
+        && (ours[13] ^ theirs[13]) & !TCP_PSH == 0
+        && ours[14..16] == theirs[14..16] // window
+        && ours[18..] == theirs[18..] // urgent pointer, options
+}
+
+fn flow(packet: &[u8], header: &IpHeader) -> Option<FlowKey> {
+    if !matches!(header.protocol, ip::TCP | ip::UDP) || header.fragment == Fragment::Later {
         return None;
     }
-    Some(FlowKey { src: header.src, dst: header.dst, ports: ip::ports(packet, header)? })
+    let ports = ip::ports(packet, header)?;
+    Some(FlowKey { protocol: header.protocol, src: header.src, dst: header.dst, ports })
 }
 
-fn candidate(packet: &[u8], header: &IpHeader, policy: Policy) -> Option<Candidate> {
+fn candidate(packet: &[u8], header: &IpHeader, policy: Policy, takes: Takes) -> Option<Candidate> {
     // IP options and extension headers are odd enough to go alone.
-    if policy == Policy::Never || header.fragment != Fragment::Whole || !matches!(header.l4_offset, 20 | 40) {
+    if header.fragment != Fragment::Whole || !matches!(header.l4_offset, 20 | 40) {
         return None;
     }
     let l4 = packet.get(header.l4_offset..)?;
-    let tcp: &[u8; 20] = l4.first_chunk()?;
-    let header_bytes = header.l4_offset + usize::from(tcp[12] >> 4) * 4;
-    let plain = tcp[13] & !TCP_PSH == TCP_ACK && tcp[12] & 0x0f == 0;
-    if !plain || header_bytes < header.l4_offset + 20 || packet.len() <= header_bytes {
-        return None;
-    }
+    let candidate = match header.protocol {
+        ip::TCP if takes.tcp => tcp_candidate(l4, header.l4_offset)?,
+        ip::UDP if takes.udp => udp_candidate(l4, header.l4_offset)?,
+        _ => return None,
+    };
     if policy == Policy::Forwarded {
-        let sum = csum::add(csum::pseudo_header(header.src, header.dst, ip::TCP, l4.len()), l4);
+        let sum = csum::add(csum::pseudo_header(header.src, header.dst, header.protocol, l4.len()), l4);
         if csum::fold(sum) != 0xffff {
             return None;
         }
     }
+    Some(candidate)
+}
+
+fn tcp_candidate(l4: &[u8], l4_offset: usize) -> Option<Candidate> {
+    let tcp: &[u8; 20] = l4.first_chunk()?;
+    let header_bytes = usize::from(tcp[12] >> 4) * 4;
+    let plain = tcp[13] & !TCP_PSH == TCP_ACK && tcp[12] & 0x0f == 0;
+    if !plain || header_bytes < 20 || l4.len() <= header_bytes {
+        return None;
+    }
+    let payload_bytes = l4.len() - header_bytes;
+    let seq = u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]);
     Some(Candidate {
-        seq: u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]),
-        header_bytes,
-        payload_bytes: packet.len() - header_bytes,
+        is: Next::Seq(seq),
+        follower: Next::Seq(seq.wrapping_add(payload_bytes as u32)),
+        header_bytes: l4_offset + header_bytes,
+        payload_bytes,
         pushed: tcp[13] & TCP_PSH != 0,
+    })
+}
+
+fn udp_candidate(l4: &[u8], l4_offset: usize) -> Option<Candidate> {
+    let udp: &[u8; 8] = l4.first_chunk()?;
+    let whole = usize::from(u16::from_be_bytes([udp[4], udp[5]])) == l4.len();
+    // Without a checksum there must be none afterwards either, which a super-packet cannot say.
+    if !whole || udp[6..8] == [0, 0] || l4.len() == 8 {
+        return None;
+    }
+    Some(Candidate {
+        is: Next::Datagram,
+        follower: Next::Datagram,
+        header_bytes: l4_offset + 8,
+        payload_bytes: l4.len() - 8,
+        pushed: false,
     })
 }
 
@@ -305,12 +356,18 @@ mod tests {
     use crate::packet::split::tests::{assert_checksums, split_all, super_packet};
     use proptest::prelude::*;
 
+    const ALL: Takes = Takes { tcp: true, udp: true };
+
     fn merge(packets: &[Vec<u8>], policy: Policy) -> Merger {
+        merge_for(packets, policy, ALL)
+    }
+
+    fn merge_for(packets: &[Vec<u8>], policy: Policy, takes: Takes) -> Merger {
         let mut merger = Merger::default();
         for (index, packet) in packets.iter().enumerate() {
             let header = ip::parse(packet).expect("well-formed");
             let place = Place { buffer: index as u32, offset: 0, len: packet.len() as u32 };
-            merger.push(place, packet, &header, policy);
+            merger.push(place, packet, &header, policy, takes);
         }
         merger.finish();
         merger
@@ -383,7 +440,25 @@ mod tests {
         }
         let packets = [segment(0, 0x10, &[1; 100]), base];
         assert_eq!(merge(&packets, Policy::Local).items().len(), 1);
-        assert_eq!(merge(&packets, Policy::Never).items().len(), 2);
+        assert_eq!(merge_for(&packets, Policy::Local, Takes { tcp: false, udp: true }).items().len(), 2);
+    }
+
+    #[test]
+    fn joins_equal_datagrams_and_ends_at_a_shorter_one() {
+        let datagram = |len| udp("100.64.0.1", "100.64.0.2", (80, 5000), &vec![5; len]);
+        let packets = [100, 100, 40, 40, 50].map(datagram);
+        let merger = merge(&packets, Policy::Local);
+        assert_eq!(merger.items().iter().map(|item| item.count).collect::<Vec<_>>(), [3, 1, 1]);
+        assert_eq!(merge_for(&packets, Policy::Local, Takes { tcp: true, udp: false }).items().len(), 5);
+    }
+
+    #[test]
+    fn leaves_datagrams_alone_that_have_no_checksum_or_no_payload() {
+        let mut unsummed = udp("100.64.0.1", "100.64.0.2", (80, 5000), &[5; 100]);
+        unsummed[26..28].fill(0);
+        assert_eq!(merge(&[unsummed.clone(), unsummed], Policy::Local).items().len(), 2);
+        let empty = udp("100.64.0.1", "100.64.0.2", (80, 5000), &[]);
+        assert_eq!(merge(&[empty.clone(), empty], Policy::Local).items().len(), 2);
     }
 
     #[test]
@@ -426,15 +501,19 @@ mod tests {
         #[test]
         fn merging_undoes_splitting(
             v6 in any::<bool>(),
+            tcp in any::<bool>(),
             gso_size in 1u16..1400,
             payload in proptest::collection::vec(any::<u8>(), 1..8000),
         ) {
-            let (vnet, mut packet) = super_packet(v6, true, gso_size, &payload);
-            let at = usize::from(vnet.csum_start) + 13;
-            packet[at] = 0x18; // ACK and PSH: the flags a merger takes
+            let (vnet, mut packet) = super_packet(v6, tcp, gso_size, &payload);
+            if tcp {
+                let at = usize::from(vnet.csum_start) + 13;
+                packet[at] = 0x18; // ACK and PSH: the flags a merger takes
+            }
             let parts = split_all(&vnet, &mut packet);
             let merger = merge(&parts, Policy::Forwarded);
-            prop_assert_eq!(merger.items().len(), parts.len().div_ceil(MAX_PIECES));
+            let most = if tcp { MAX_PIECES } else { MAX_DATAGRAMS };
+            prop_assert_eq!(merger.items().len(), parts.len().div_ceil(most));
             let mut again = Vec::new();
             for (vnet, mut packet) in gather(&merger, &parts) {
                 if vnet.gso_size == 0 {

@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::packet::merge::{Item, Merger, Place};
+use crate::packet::merge::{Item, Merger, Place, Takes};
 use crate::packet::vnet::VNET_BYTES;
 
 /// vnet header and the largest IP packet.
@@ -49,8 +49,9 @@ pub struct Tun {
     file: File,
     name: String,
     mtu: u16,
-    /// Cleared when the kernel refuses a merged packet (Linux 6.6.44 and its like).
-    merges: AtomicBool,
+    /// Cleared when the kernel refuses such a merged packet (Linux 6.6.44 and its like).
+    takes_tcp: AtomicBool,
+    takes_udp: AtomicBool,
 }
 
 impl Tun {
@@ -91,13 +92,15 @@ impl Tun {
         }
         let tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
         // USO is known since Linux 6.2. Without any offload plain packets still work, so no answer is a failure.
-        let offloads = [tcp | TUN_F_USO4 | TUN_F_USO6, tcp, 0];
         // SAFETY: the argument is a number.
-        let taken =
-            offloads.iter().find(|flags| unsafe { libc::ioctl(file.as_raw_fd(), TUNSETOFFLOAD as _, **flags) } == 0);
-        let merges = AtomicBool::new(taken.is_some_and(|flags| *flags != 0));
+        let offload = |flags: libc::c_ulong| unsafe { libc::ioctl(file.as_raw_fd(), TUNSETOFFLOAD as _, flags) == 0 };
+        let takes_udp = offload(tcp | TUN_F_USO4 | TUN_F_USO6);
+        let takes_tcp = takes_udp || offload(tcp);
+        if !takes_tcp {
+            offload(0);
+        }
         set_nonblocking(&file).map_err(OpenError::Failed)?;
-        Ok(Self { file, name, mtu, merges })
+        Ok(Self { file, name, mtu, takes_tcp: AtomicBool::new(takes_tcp), takes_udp: AtomicBool::new(takes_udp) })
     }
 
     /// An ioctl on the link itself, through any socket.
@@ -122,8 +125,8 @@ impl Tun {
         self.file.as_raw_fd()
     }
 
-    pub fn merges(&self) -> bool {
-        self.merges.load(Ordering::Relaxed)
+    pub fn takes(&self) -> Takes {
+        Takes { tcp: self.takes_tcp.load(Ordering::Relaxed), udp: self.takes_udp.load(Ordering::Relaxed) }
     }
 
     /// One packet with its vnet header; None when none waits.
@@ -147,7 +150,8 @@ impl Tun {
             let payloads = merger.places(item).map(|place| bytes(place).get(headers..).unwrap_or_default());
             match self.write(item.head(), payloads) {
                 Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-                    self.merges.store(false, Ordering::Relaxed);
+                    let takes = if item.is_tcp() { &self.takes_tcp } else { &self.takes_udp };
+                    takes.store(false, Ordering::Relaxed);
                 }
                 other => return other,
             }

@@ -26,7 +26,7 @@ test('a ping from 100.64.0.1 to 100.64.0.2 has this form', () => {
     destination: Uint8Array.of(100, 64, 0, 2),
     message: { kind: 'ping', data: new Uint8Array(8) },
   })
-  assert.equal(toHex(ping), '4500001d000000004063b1fb64400001644000027000' + '00000000000000')
+  assert.equal(toHex(ping), '4500001d000000004063b1fb6440000164400002700000000000000000')
 })
 
 test('no bytes whatever fail but with a wire code', () => {

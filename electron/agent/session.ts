@@ -60,6 +60,8 @@ export class Session {
   #mesh: Mesh | undefined
   #profile: Profile
   #netmap: Netmap | undefined
+  /** The newest netmap that the machine already looks like: what is shown. */
+  #applied: Netmap | undefined
   #netInfo: WireNetInfo | undefined
   #endpoints: readonly KnownEndpoint[] = []
   #nodeKey: NodePublic | undefined
@@ -236,6 +238,7 @@ export class Session {
       if (this.#abort.signal.aborted || this.#netmap !== netmap) return
       try {
         await this.#mesh?.apply(netmap)
+        this.#applied = netmap
         this.#forgetGonePeers(netmap)
         this.#publish()
       } catch (error) {
@@ -329,7 +332,7 @@ export class Session {
 
   #publishNow(): void {
     const { store, clock } = this.#options
-    const netmap = this.#netmap
+    const netmap = this.#applied
     const problem = this.#controlProblem
     const base = { controlConnected: this.#isControlConnected, controlHeardAt: this.#controlHeardAt }
     if (!netmap) {

@@ -2,6 +2,9 @@
 //!
 //! electron/dataplane/native-dataplane.ts is the other half and the only caller. Errors carry `code`, a code of its interface.
 
+#[cfg(not(target_os = "linux"))]
+compile_error!("the data plane exists for Linux only so far");
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -151,6 +151,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct Records {
     /// Most important first: that is also the order of reading.
     queues: [Queue; 3],
+    /// Something was pushed since the last wake-up.
+    pushed: AtomicBool,
     /// JavaScript wants to be woken by the next record.
     armed: AtomicBool,
     wake: Box<dyn Fn() + Send + Sync>,
@@ -158,7 +160,12 @@ pub struct Records {
 
 impl Records {
     pub fn new(wake: Box<dyn Fn() + Send + Sync>) -> Self {
-        Self { queues: [EVENT_BYTES, MESSAGE_BYTES, BULK_BYTES].map(Queue::new), armed: AtomicBool::new(true), wake }
+        Self {
+            queues: [EVENT_BYTES, MESSAGE_BYTES, BULK_BYTES].map(Queue::new),
+            pushed: AtomicBool::new(false),
+            armed: AtomicBool::new(true),
+            wake,
+        }
     }
 
     /// Queues without waking: for producers that push many and then call `notify`.
@@ -168,13 +175,17 @@ impl Records {
             Kind::DerpOut => 2,
             _ => 0,
         };
-        if !self.queues[queue].push(record) {
+        if self.queues[queue].push(record) {
+            self.pushed.store(true, Ordering::SeqCst);
+        } else {
             add(&totals.ring_dropped, 1);
         }
     }
 
+    /// Cheap when nothing was pushed. While JavaScript is not armed it reads, and finds what is new when it arms again.
     pub fn notify(&self) {
-        if self.armed.load(Ordering::SeqCst) && !self.is_empty() && self.armed.swap(false, Ordering::SeqCst) {
+        if self.pushed.load(Ordering::SeqCst) && self.armed.swap(false, Ordering::SeqCst) {
+            self.pushed.store(false, Ordering::SeqCst);
             (self.wake)();
         }
     }

@@ -165,6 +165,8 @@ impl Tx {
         let Some((legs, session)) = ready else {
             if to.staged.is_empty() {
                 self.waiting.push(id);
+                // A failure before this packet says nothing about it.
+                to.peer.discard_staged.store(false, Ordering::Relaxed);
             }
             for index in 0..segments.count() {
                 let mut packet = vec![0; segments.len(index)];

@@ -99,7 +99,7 @@ impl Tun {
         if !takes_tcp {
             offload(0);
         }
-        set_nonblocking(&file).map_err(OpenError::Failed)?;
+        set_flags(&file).map_err(OpenError::Failed)?;
         Ok(Self { file, name, mtu, takes_tcp: AtomicBool::new(takes_tcp), takes_udp: AtomicBool::new(takes_udp) })
     }
 
@@ -238,11 +238,64 @@ fn interface_request(
     })
 }
 
-fn set_nonblocking(file: &File) -> io::Result<()> {
-    // SAFETY: the descriptor is open; both calls take and give numbers only.
+/// Also for a passed descriptor, which a child of this process must not inherit.
+fn set_flags(file: &File) -> io::Result<()> {
+    let fd = file.as_raw_fd();
+    // SAFETY: the descriptor is open; the calls take and give numbers only.
     let result = unsafe {
-        let flags = libc::fcntl(file.as_raw_fd(), libc::F_GETFL);
-        libc::fcntl(file.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK)
+        let flags = libc::fcntl(fd, libc::F_GETFL);
+        libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) | libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC)
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::IntoRawFd;
+
+    /// Runs `test` in a network namespace of its own, on a thread that ends with it.
+    fn in_namespace(test: impl FnOnce() + Send + 'static) {
+        let thread = std::thread::spawn(|| {
+            // SAFETY: takes a flag; it changes the namespace of this thread alone.
+            if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
+                eprintln!("skipped: a network namespace needs root");
+            } else {
+                test();
+            }
+        });
+        thread.join().expect("the test passes");
+    }
+
+    fn by_name(name: &str) -> Result<Tun, OpenError> {
+        Tun::open(&TunSpec::Name { name: name.to_owned(), mtu: 1280 })
+    }
+
+    #[test]
+    fn a_passed_descriptor_is_the_same_device() {
+        in_namespace(|| {
+            let tun = by_name("pw7").expect("opens");
+            assert_eq!((tun.name(), tun.mtu()), ("pw7", 1280));
+            let fd = tun.file.try_clone().expect("clones").into_raw_fd();
+            let passed = Tun::open(&TunSpec::Fd { fd, mtu: 1420 }).expect("takes it");
+            assert_eq!((passed.name(), passed.mtu()), ("pw7", 1420));
+            assert_eq!(passed.read(&mut [0; 100]).expect("reads"), None);
+        });
+    }
+
+    #[test]
+    fn a_name_in_use_and_one_that_is_no_name_are_told_apart() {
+        in_namespace(|| {
+            let _first = by_name("pw7").expect("opens");
+            assert!(matches!(by_name("pw7"), Err(OpenError::Busy(_))));
+            assert!(matches!(by_name("lo"), Err(OpenError::Busy(_))));
+            assert!(matches!(by_name("a-name-that-is-too-long"), Err(OpenError::Failed(_))));
+        });
+    }
+
+    #[test]
+    fn what_is_no_tun_is_refused() {
+        let fd = File::open("/dev/null").expect("opens").into_raw_fd();
+        assert!(Tun::open(&TunSpec::Fd { fd, mtu: 1280 }).is_err());
+    }
 }

@@ -4,6 +4,7 @@
 import { lookup } from 'node:dns/promises'
 import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os'
 import type { Clock } from '../base/clock.ts'
+import { ipToBytes } from '../base/endpoint.ts'
 import { CodedError, messageOf } from '../base/errors.ts'
 import { Lifetime } from '../base/lifetime.ts'
 import type { Logger } from '../base/log.ts'
@@ -139,7 +140,8 @@ export class Mesh {
     const before = this.#netmap
     this.#netmap = netmap
     const peers = livePeers(netmap, this.#options.clock.wallNow())
-    this.#learnKeys(peers, before ? [...before.peers.values()] : [])
+    const cutOff = this.#forgetSessions(restartedPeers(peers, before ? [...before.peers.values()] : []))
+    this.#learnKeys(peers)
     if (before?.derpMap !== netmap.derpMap) {
       this.#regions = poolDerpMap(netmap.derpMap)
       this.#derp.setMap(this.#regions)
@@ -148,6 +150,7 @@ export class Mesh {
     // The data plane first: it has to know a peer before its path is set.
     this.#dataplane.setPeers(dataplanePeers(peers, this.#ids))
     this.#paths.setPeers(pathPeers(peers, this.#ids))
+    for (const peer of peers) if (cutOff.has(peer.key.text)) this.#greet(peer, netmap.self)
     this.#dataplane.setFilter(filterRules(netmap), localPrefixes(netmap))
     if (!this.#started) {
       this.#started = true
@@ -158,8 +161,26 @@ export class Mesh {
     await this.#options.hostNetwork.set(hostConfig(netmap, peers, tun, FIREWALL_MARK))
   }
 
-  #learnKeys(peers: readonly Node[], before: readonly Node[]): void {
-    for (const key of restartedPeers(peers, before)) this.#ids.renew(key)
+  /** Returns which of these peers had a session. */
+  #forgetSessions(keys: readonly string[]): ReadonlySet<string> {
+    if (keys.length === 0) return new Set()
+    const counters = this.counters()
+    for (const key of keys) this.#ids.renew(key)
+    return new Set(keys.filter((key) => (counters.get(key)?.lastHandshakeAt ?? 0) > 0))
+  }
+
+  /**
+   * A packet in the tunnel, which makes a session at once. The peer that started anew may have made one with us before we heard of
+   * it: that one is forgotten here too, and the peer would go on using it until WireGuard gives up after 15 s.
+   */
+  #greet(peer: Node, self: Node): void {
+    const [source, destination] = [self, peer].map(({ addresses }) => ipToBytes(addresses[0]?.split('/')[0] ?? ''))
+    if (source === undefined || source.length !== destination?.length) return
+    const message = { kind: 'disco-key', key: this.discoKey.public.bytes } as const
+    this.#dataplane.sendTunnel(this.#ids.of(peer.key.text), writeTsmp({ source, destination, message }))
+  }
+
+  #learnKeys(peers: readonly Node[]): void {
     this.#keys.clear()
     for (const peer of peers) this.#keys.set(this.#ids.of(peer.key.text), peer.key)
     this.#ids.keepOnly(new Set(peers.map((peer) => peer.key.text)))

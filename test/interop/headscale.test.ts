@@ -1,11 +1,24 @@
 // A stock server with clients of others and our own in one tailnet.
 
+import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createLab } from '../lab/lab.ts'
+import { addressOf, systemPingUntil } from '../lab/mesh-node.ts'
 import { runOrSkip } from '../lab/netns.ts'
+import { until } from '../lab/process.ts'
 import { startDerper } from '../stock/derper.ts'
 import { startHeadscale } from '../stock/headscale.ts'
-import { joinMixed, MIXED_LAB, mixedUnavailable, nobodyComplains, talksInEveryWay } from './mixed-tailnet.ts'
+import {
+  agentGoesDownAndUp,
+  agentStartsAnew,
+  BACK_MS,
+  joinMixed,
+  MIXED_LAB,
+  mixedUnavailable,
+  nobodyComplains,
+  stockStartsAnew,
+  talksInEveryWay,
+} from './mixed-tailnet.ts'
 
 const options = runOrSkip(mixedUnavailable('headscale'), 600_000)
 
@@ -19,4 +32,19 @@ test('our agents and stock clients under a stock server reach each other, direct
 
   await t.test('every pair talks', () => talksInEveryWay(lab, tailnet))
   await t.test('nobody complains', () => nobodyComplains(tailnet.all))
+  await t.test('an agent that goes down and up again keeps its addresses', () => agentGoesDownAndUp(tailnet))
+  await t.test('an agent that is started anew comes back by itself', () => agentStartsAnew(lab, tailnet))
+  await t.test('a stock client that is started anew is reached again', () => stockStartsAnew(lab, tailnet))
+
+  await t.test('a restart of the server leaves traffic alone, and our agent hears from it again', async () => {
+    const [agent] = tailnet.ours
+    const [stock] = tailnet.stock
+    const address = await addressOf(stock)
+    await systemPingUntil(agent, address, BACK_MS)
+    await headscale.stop()
+    assert.ok(await agent.machine.ns.canPing(address, 3), 'a direct path needs no server')
+    await until(async () => (await agent.health()).length > 0, { timeoutMs: BACK_MS, what: 'a warning' })
+    await startHeadscale(lab, lab.coord, { derpMap: derper.derpMap })
+    await until(async () => (await agent.health()).length === 0, { timeoutMs: 60_000, what: 'the warning to go' })
+  })
 })

@@ -4,8 +4,9 @@
 import assert from 'node:assert/strict'
 import type { Lab, LabOptions } from '../lab/lab.ts'
 import { labUnavailable } from '../lab/netns.ts'
-import { everyPairTalks, pingUntil, type MeshNode } from '../lab/mesh-node.ts'
+import { addressOf, everyPairTalks, pingUntil, systemPingUntil, type MeshNode } from '../lab/mesh-node.ts'
 import { peerwayUnavailable, startAgent, type PeerwayAgent } from '../lab/peerway.ts'
+import { until } from '../lab/process.ts'
 import { transfer } from '../lab/transfer.ts'
 import { stockUnavailable, type StockName } from '../stock/binaries.ts'
 import { startTailscaled, type Tailscaled } from '../stock/tailscaled.ts'
@@ -24,6 +25,9 @@ const FALLBACK_MS = 30_000
 
 /** Upgrades are tried at intervals of up to a minute by some clients. */
 const RETURN_MS = 90_000
+
+/** From started anew to answering: the others hear of the new disco key within about a second. */
+export const BACK_MS = 10_000
 
 export function mixedUnavailable(...more: readonly StockName[]): string | undefined {
   return labUnavailable() ?? peerwayUnavailable() ?? stockUnavailable('tailscale-new', 'tailscale-old', ...more)
@@ -75,4 +79,48 @@ export async function talksInEveryWay(lab: Lab, tailnet: MixedTailnet): Promise<
 /** Nobody complains: in this lab stock clients of a stock server do not either. */
 export async function nobodyComplains(nodes: readonly MeshNode[]): Promise<void> {
   for (const node of nodes) assert.deepEqual(await node.health(), [], `${node.hostname} complains`)
+}
+
+/** The same addresses after going down and up, and everyone reaches them. */
+export async function agentGoesDownAndUp(tailnet: MixedTailnet): Promise<void> {
+  const [agent, other] = tailnet.ours
+  const before = await other.addresses()
+  for (const node of tailnet.all) if (node !== other) await systemPingUntil(node, before[0] ?? '', BACK_MS)
+  const down = await other.cli('down')
+  assert.equal(down.status, 0, down.stderr)
+  await until(async () => (await agent.peer('ours-b'))?.Online === false, {
+    timeoutMs: 2 * BACK_MS,
+    what: 'the others to see it offline',
+  })
+  const up = await other.cli('up', '--timeout', '60s')
+  assert.equal(up.status, 0, up.stderr)
+  assert.deepEqual(await other.addresses(), before)
+  for (const node of tailnet.all) if (node !== other) await systemPingUntil(node, before[0] ?? '', BACK_MS)
+}
+
+/** Our second agent in a new process comes back by itself. Ends with the new process gone: callers go on without it. */
+export async function agentStartsAnew(lab: Lab, tailnet: MixedTailnet): Promise<void> {
+  const [, other] = tailnet.ours
+  const before = await other.addresses()
+  await other.stop()
+  const again = await startAgent(lab, other.machine, { hostname: other.hostname })
+  await again.untilState('Running', BACK_MS)
+  // It speaks first, maybe before the others have heard that it is a new process.
+  for (const node of tailnet.all) if (node !== other) await systemPingUntil(again, await addressOf(node), BACK_MS)
+  for (const node of tailnet.all) if (node !== other) await systemPingUntil(node, before[0] ?? '', BACK_MS)
+  assert.deepEqual(await again.addresses(), before)
+  await again.stop()
+}
+
+/** Each stock client in a new process is reached again, directly. */
+export async function stockStartsAnew(lab: Lab, tailnet: MixedTailnet): Promise<void> {
+  const [agent] = tailnet.ours
+  for (const stock of tailnet.stock) {
+    const address = await addressOf(stock)
+    await systemPingUntil(agent, address, BACK_MS)
+    await stock.stop()
+    const again = await startTailscaled(lab, stock.machine, { version: stock.version, hostname: stock.hostname })
+    await systemPingUntil(agent, address, 2 * BACK_MS)
+    await pingUntil(agent, again, 'direct', 2 * BACK_MS)
+  }
 }

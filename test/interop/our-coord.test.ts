@@ -5,15 +5,21 @@ import { test } from 'node:test'
 import { createLab } from '../lab/lab.ts'
 import { addressOf, pingUntil, systemPingUntil } from '../lab/mesh-node.ts'
 import { runOrSkip } from '../lab/netns.ts'
-import { startAgent, startCoord } from '../lab/peerway.ts'
+import { startCoord } from '../lab/peerway.ts'
 import { until } from '../lab/process.ts'
-import { startTailscaled } from '../stock/tailscaled.ts'
-import { joinMixed, MIXED_LAB, mixedUnavailable, nobodyComplains, talksInEveryWay } from './mixed-tailnet.ts'
+import {
+  agentGoesDownAndUp,
+  agentStartsAnew,
+  BACK_MS,
+  joinMixed,
+  MIXED_LAB,
+  mixedUnavailable,
+  nobodyComplains,
+  stockStartsAnew,
+  talksInEveryWay,
+} from './mixed-tailnet.ts'
 
 const options = runOrSkip(mixedUnavailable(), 600_000)
-
-/** From started anew to answering: the others hear of the new disco key within a second. */
-const BACK_MS = 10_000
 
 test('stock clients and our agents under our server reach each other, direct and over DERP', options, async (t) => {
   const lab = await createLab(MIXED_LAB)
@@ -22,8 +28,8 @@ test('stock clients and our agents under our server reach each other, direct and
   await coord.createUser('anna')
   const authKey = await coord.createAuthKey('anna', { reusable: true })
   const tailnet = await joinMixed(lab, { loginServer: coord.url, authKey })
-  const [stockNew, stockOld] = tailnet.stock
-  const [agent, other] = tailnet.ours
+  const [stockNew] = tailnet.stock
+  const [agent] = tailnet.ours
 
   await t.test('every pair talks', () => talksInEveryWay(lab, tailnet))
   await t.test('nobody complains', () => nobodyComplains(tailnet.all))
@@ -36,42 +42,9 @@ test('stock clients and our agents under our server reach each other, direct and
     }
   })
 
-  await t.test('an agent that goes down and up again keeps its addresses', async () => {
-    const before = await other.addresses()
-    const down = await other.cli('down')
-    assert.equal(down.status, 0, down.stderr)
-    const [address = ''] = before
-    await until(async () => (await agent.peer('ours-b'))?.Online === false, {
-      timeoutMs: BACK_MS,
-      what: 'the others to see it offline',
-    })
-    const up = await other.cli('up', '--timeout', '60s')
-    assert.equal(up.status, 0, up.stderr)
-    assert.deepEqual(await other.addresses(), before)
-    for (const node of [agent, stockNew, stockOld]) await systemPingUntil(node, address, BACK_MS)
-  })
-
-  await t.test('an agent that is started anew comes back by itself', async () => {
-    const before = await other.addresses()
-    await other.stop()
-    const again = await startAgent(lab, other.machine, { hostname: 'ours-b' })
-    const [address = ''] = before
-    for (const node of [agent, stockNew, stockOld]) await systemPingUntil(node, address, BACK_MS)
-    assert.deepEqual(await again.addresses(), before)
-    await systemPingUntil(again, await addressOf(agent), BACK_MS)
-    await again.stop()
-  })
-
-  await t.test('a stock client that is started anew is reached again', async () => {
-    for (const stock of tailnet.stock) {
-      const address = await addressOf(stock)
-      await systemPingUntil(agent, address, BACK_MS)
-      await stock.stop()
-      const again = await startTailscaled(lab, stock.machine, { version: stock.version, hostname: stock.hostname })
-      await systemPingUntil(agent, address, 2 * BACK_MS)
-      await pingUntil(agent, again, 'direct', 2 * BACK_MS)
-    }
-  })
+  await t.test('an agent that goes down and up again keeps its addresses', () => agentGoesDownAndUp(tailnet))
+  await t.test('an agent that is started anew comes back by itself', () => agentStartsAnew(lab, tailnet))
+  await t.test('a stock client that is started anew is reached again', () => stockStartsAnew(lab, tailnet))
 
   await t.test('a restart of the server leaves traffic alone, and the clients find it again', async () => {
     const address = await addressOf(stockNew)

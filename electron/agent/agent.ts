@@ -120,6 +120,7 @@ export class Agent {
     return this.#inTurn(async () => {
       await this.#lifetime.end()
       await this.#stop()
+      await this.#file.close()
     })
   }
 

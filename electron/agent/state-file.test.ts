@@ -47,12 +47,23 @@ test('addresses that never led to a login do not pile up', () => {
 test('the machine key stays the same over restarts, in a file only its owner can read', () =>
   inFolder(async (folder) => {
     const first = await StateFile.open(folder)
+    await first.close()
     const second = await StateFile.open(folder)
     assert.equal(second.state.machineKey.public.text, first.state.machineKey.public.text)
     assert.equal((await stat(first.path)).mode & 0o777, 0o600)
-    await first.update((state) => withProfile(state, profile('a')))
-    assert.equal((await StateFile.open(folder)).state.profiles.length, 1)
+    await second.update((state) => withProfile(state, profile('a')))
+    await second.close()
+    const third = await StateFile.open(folder)
+    assert.equal(third.state.profiles.length, 1)
+    await third.close()
     assert.deepEqual(await readdir(folder), ['agent.json'])
+  }))
+
+test('two agents never share a folder', () =>
+  inFolder(async (folder) => {
+    const first = await StateFile.open(folder)
+    await assert.rejects(StateFile.open(folder), (error) => isCoded(error, 'agent/state-in-use'))
+    await first.close()
   }))
 
 test('a damaged file is refused and left as it is, never replaced by a new identity', () =>

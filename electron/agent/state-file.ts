@@ -2,11 +2,12 @@
 // One JSON file, replaced atomically, mode 0600. A file that cannot be read is never overwritten: a new identity over a
 // damaged one would lose the machine's place in its tailnet.
 
-import { chmod } from 'node:fs/promises'
+import { chmod, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readTextIfThere, writeFileAtomic } from '../base/atomic-file.ts'
 import { fromHex, toHex } from '../base/bytes.ts'
 import { CodedError, codeOf, messageOf } from '../base/errors.ts'
+import { FolderLock } from '../base/folder-lock.ts'
 import { MachinePrivate, NodePrivate, NodePublic } from '../crypto/keys.ts'
 
 /** One login at one server. */
@@ -143,17 +144,32 @@ function damaged(path: string, why: string): CodedError {
 
 export class StateFile {
   readonly path: string
+  readonly #lock: FolderLock | 'unlocked'
   #state: AgentState
   #writing: Promise<void> = Promise.resolve()
 
-  private constructor(path: string, state: AgentState) {
+  private constructor(path: string, state: AgentState, lock: FolderLock | 'unlocked') {
     this.path = path
     this.#state = state
+    this.#lock = lock
   }
 
-  /** Reads the file, or makes a first state and writes it, so that the machine key never changes after its first use. */
+  /**
+   * Reads the file, or makes a first state and writes it, so that the machine key never changes after its first use. The
+   * folder is held until `close`: two agents with one identity would throw each other out of the network.
+   */
   static async open(folder: string): Promise<StateFile> {
     const path = join(folder, 'agent.json')
+    const lock = await takeFolder(folder)
+    try {
+      return await StateFile.#read(path, lock)
+    } catch (error) {
+      if (lock !== 'unlocked') await lock.release()
+      throw error
+    }
+  }
+
+  static async #read(path: string, lock: FolderLock | 'unlocked'): Promise<StateFile> {
     let content: string | undefined
     try {
       content = await readTextIfThere(path)
@@ -165,13 +181,19 @@ export class StateFile {
       )
     }
     if (content !== undefined) {
-      const file = new StateFile(path, decodeState(content, path))
+      const file = new StateFile(path, decodeState(content, path), lock)
       await chmod(path, 0o600).catch(() => {})
       return file
     }
-    const file = new StateFile(path, newState())
+    const file = new StateFile(path, newState(), lock)
     await file.#write(file.#state)
     return file
+  }
+
+  /** Lets go of the folder once everything is written. */
+  async close(): Promise<void> {
+    await this.#writing
+    if (this.#lock !== 'unlocked') await this.#lock.release()
   }
 
   get state(): AgentState {
@@ -198,4 +220,24 @@ export class StateFile {
       )
     }
   }
+}
+
+async function takeFolder(folder: string): Promise<FolderLock | 'unlocked'> {
+  let lock: FolderLock | 'unlocked' | undefined
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    lock = await FolderLock.take(folder)
+  } catch (error) {
+    throw new CodedError(
+      'agent/state-unwritable',
+      `The state folder ${folder} cannot be used (${codeOf(error) ?? 'error'}). Check its owner and rights, or choose another with --state.`,
+      { cause: error },
+    )
+  }
+  if (!lock)
+    throw new CodedError(
+      'agent/state-in-use',
+      `Another agent uses the state folder ${folder}. Use that one, stop it, or choose another with --state.`,
+    )
+  return lock
 }

@@ -1,5 +1,5 @@
-// Our own endpoints: what peers and control are told. Addresses of this machine with our UDP port, and what STUN servers
-// saw. Reference: tailscale wgengine/magicsock/magicsock.go, determineEndpoints; net/netmon/state.go, LocalAddresses.
+// Our own endpoints: what peers and control are told. A port that the router maps to us, what STUN servers saw, and the
+// addresses of this machine with our UDP port. Reference: tailscale wgengine/magicsock/magicsock.go, determineEndpoints; net/netmon/state.go, LocalAddresses.
 
 import type { NetworkInterfaceInfo } from 'node:os'
 import {
@@ -16,7 +16,7 @@ import {
   type IpAddress,
 } from '../base/endpoint.ts'
 
-/** As on the wire, in MapRequest.EndpointTypes; port mappings and configured endpoints have their numbers kept free. */
+/** As on the wire, in MapRequest.EndpointTypes; configured endpoints have their number kept free. */
 export const ENDPOINT_TYPE = { local: 1, stun: 2, portmap: 3, stunWithLocalPort: 4, configured: 5 } as const
 export type EndpointType = (typeof ENDPOINT_TYPE)[keyof typeof ENDPOINT_TYPE]
 
@@ -118,11 +118,11 @@ export class OwnEndpoints {
     this.#freshAtMs = undefined
   }
 
-  list(nowMs: number, local: readonly IpAddress[], ports: Ports): readonly OwnEndpoint[] {
+  list(nowMs: number, local: readonly IpAddress[], ports: Ports, portMapped?: Endpoint): readonly OwnEndpoint[] {
     this.#forget(nowMs)
     const list = new Map<Endpoint, EndpointType>()
-    for (const endpoint of this.#current) if (this.#stun.has(endpoint)) list.set(endpoint, ENDPOINT_TYPE.stun)
-    for (const endpoint of [...this.#stun.keys()].reverse())
+    if (portMapped !== undefined) list.set(portMapped, ENDPOINT_TYPE.portmap)
+    for (const endpoint of [...this.#current.filter((one) => this.#stun.has(one)), ...[...this.#stun.keys()].reverse()])
       if (!list.has(endpoint)) list.set(endpoint, ENDPOINT_TYPE.stun)
     for (const address of local) {
       const port = isV6(address) ? ports.v6 : ports.v4

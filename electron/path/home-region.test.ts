@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { DerpMap } from './derp-map.ts'
 import { chooseHome } from './home-region.ts'
-import type { NetcheckReport } from './report.ts'
+import { NO_PORT_MAPPING, type NetcheckReport } from './report.ts'
 
 const report = (latencies: Readonly<Record<number, number>>, startedAtMs = 100_000): NetcheckReport => ({
   startedAtMs,
@@ -19,6 +19,7 @@ const report = (latencies: Readonly<Record<number, number>>, startedAtMs = 100_0
   regionV6LatencyMs: new Map(),
   observed: new Map(),
   preferredDerp: undefined,
+  portMapping: NO_PORT_MAPPING,
 })
 const node = { name: 'a', hostName: 'derp.example.org' }
 const map: DerpMap = { regions: [1, 2, 3].map((id) => ({ id, nodes: [node] })) }

@@ -33,7 +33,7 @@ export interface NetcheckIo {
 }
 
 /** What a check found, still without the choice of a home. */
-export type Findings = Omit<NetcheckReport, 'preferredDerp'>
+export type Findings = Omit<NetcheckReport, 'preferredDerp' | 'portMapping'>
 
 interface Probe {
   readonly sentAtMs: number

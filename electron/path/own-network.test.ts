@@ -251,3 +251,36 @@ test('fresh endpoints are offered as they are, old ones after one question', asy
   assert.ok(done, 'half a second at most')
   world.own.close()
 })
+
+test('a port mapping is offered before all else, told to control, and taken back when it is gone', async () => {
+  const world = new World({ [ONE]: { oneWayMs: 5, seenPort: 7 } })
+  const none = { endpoint: undefined, upnp: false, pmp: true, pcp: false }
+  world.own.setPortMapping(none)
+  world.start(mapOf(ONE))
+  assert.equal(world.endpoints.length, 0, 'nothing is told before the first check')
+  await world.clock.advanceAsync(1_000, 5)
+  world.own.setPortMapping({ ...none, endpoint: '198.51.100.5:41641' })
+  assert.deepEqual(world.own.endpoints[0], { endpoint: '198.51.100.5:41641', type: 3 })
+  assert.equal(world.own.report?.portMapping.endpoint, '198.51.100.5:41641')
+  world.own.check({ full: true })
+  await world.clock.advanceAsync(1_000, 5)
+  assert.equal(world.own.endpoints[0]?.type, 3, 'a later check keeps it')
+  world.own.setPortMapping({ ...none, pmp: false })
+  assert.deepEqual(
+    world.infos.map(({ HavePortMap, UPnP, PMP, PCP }) => ({ HavePortMap, UPnP, PMP, PCP })),
+    [
+      { HavePortMap: false, UPnP: false, PMP: true, PCP: false },
+      { HavePortMap: true, UPnP: false, PMP: true, PCP: false },
+      { HavePortMap: false, UPnP: false, PMP: false, PCP: false },
+    ],
+  )
+  assert.deepEqual(
+    world.endpoints.map((list) => list.map(({ type }) => type)),
+    [
+      [2, 1],
+      [3, 2, 1],
+      [2, 1],
+    ],
+  )
+  world.own.close()
+})

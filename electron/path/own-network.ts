@@ -16,7 +16,15 @@ import {
 import { chooseHome, HISTORY_MS } from './home-region.ts'
 import { Netcheck, type Findings, type NetcheckIo } from './netcheck.ts'
 import { measurable, type PlanInput } from './probe-plan.ts'
-import { basicallyEqual, netInfo, publicEndpoints, type NetcheckReport, type NetInfo } from './report.ts'
+import {
+  basicallyEqual,
+  netInfo,
+  NO_PORT_MAPPING,
+  publicEndpoints,
+  type NetcheckReport,
+  type NetInfo,
+  type PortMapping,
+} from './report.ts'
 
 /** Below 30 s, so that routers keep the mapping of our socket while there is traffic. */
 const RECHECK_MS = { least: 20_000, most: 26_000 }
@@ -63,6 +71,7 @@ export class OwnNetwork {
   #endpoints: readonly OwnEndpoint[] = []
   #history: readonly NetcheckReport[] = []
   #info: NetInfo | undefined
+  #portMapping = NO_PORT_MAPPING
   #state: 'new' | 'running' | 'closed' = 'new'
   #checking = false
   /** Asked for during a check, to be done after it. */
@@ -124,6 +133,18 @@ export class OwnNetwork {
   /** The machine is on another network: nothing that was seen from the old one holds. */
   forget(): void {
     this.#seen.clear()
+  }
+
+  /** What the router was found to offer, or gave, or took back. */
+  setPortMapping(mapping: PortMapping): void {
+    this.#portMapping = mapping
+    // Before the first check is done there is nothing to amend, and it takes this in when it is.
+    const [latest, ...older] = this.#history
+    if (this.#state !== 'running' || !latest) return
+    const report = { ...latest, portMapping: mapping }
+    this.#history = [report, ...older]
+    this.#publish()
+    this.#tell(report)
   }
 
   /** Looks now; when a check is running, again after it. */
@@ -204,7 +225,7 @@ export class OwnNetwork {
     const before = this.#home
     const chosen = chooseHome({
       map: this.#map,
-      report: { ...findings, preferredDerp: before },
+      report: { ...findings, preferredDerp: before, portMapping: this.#portMapping },
       history: this.#history,
       current: before,
       nowMs,
@@ -213,16 +234,20 @@ export class OwnNetwork {
     const home = chosen ?? this.#homeWithoutMeasurement()
     const mayMove = before === undefined || (io.controlConnected?.() ?? true)
     if (mayMove) this.#home = home
-    const report: NetcheckReport = { ...findings, preferredDerp: this.#home }
+    const report: NetcheckReport = { ...findings, preferredDerp: this.#home, portMapping: this.#portMapping }
     this.#history = [report, ...this.#history]
     if (this.#home !== undefined && this.#home !== before) {
       log.info('home DERP region', { region: this.#home, before })
       events.onHomeRegion(this.#home)
     }
+    this.#tell(report)
+  }
+
+  #tell(report: NetcheckReport): void {
     const info = netInfo(report)
     if (this.#info && basicallyEqual(this.#info, info)) return
     this.#info = info
-    events.onNetInfo(report, info)
+    this.#options.events.onNetInfo(report, info)
   }
 
   /** Reachable somewhere is better than nowhere: the home so far, else any region, the same one as long as we run. */
@@ -234,7 +259,7 @@ export class OwnNetwork {
 
   #publish(): void {
     const { clock, io, events } = this.#options
-    const next = this.#seen.list(clock.now(), this.#localAddresses(), io.ports())
+    const next = this.#seen.list(clock.now(), this.#localAddresses(), io.ports(), this.#portMapping.endpoint)
     const changed = !sameEndpoints(this.#endpoints, next)
     this.#endpoints = next
     if (changed) events.onEndpoints(next)

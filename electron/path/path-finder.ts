@@ -25,7 +25,7 @@ import {
 } from './peer-path.ts'
 import { PeerTable, type DiscoName } from './peer-table.ts'
 import { PingTable, type SentBy, type SentPing } from './ping-table.ts'
-import type { NetcheckReport } from './report.ts'
+import type { NetcheckReport, PortMapping } from './report.ts'
 
 /** Errors that mean this destination cannot be sent to now, as against a packet lost. */
 const DEAD_END: ReadonlySet<string> = new Set([
@@ -122,6 +122,10 @@ export class PathFinder {
 
   setDerpMap(map: DerpMap): void {
     this.#own.setDerpMap(map)
+  }
+
+  setPortMapping(mapping: PortMapping): void {
+    this.#own.setPortMapping(mapping)
   }
 
   /** The whole list of peers, whenever the netmap changed. */

@@ -21,7 +21,19 @@ export interface NetcheckReport {
   /** Our endpoints as STUN servers saw them, with how many saw each; in order of arrival. */
   readonly observed: ReadonlyMap<Endpoint, number>
   readonly preferredDerp: number | undefined
+  readonly portMapping: PortMapping
 }
+
+/** What the router offers in the way of port mapping, and what it gave us. Undefined members: nobody has asked. */
+export interface PortMapping {
+  /** Where the mapping leads to us from. */
+  readonly endpoint: Endpoint | undefined
+  readonly upnp: boolean | undefined
+  readonly pmp: boolean | undefined
+  readonly pcp: boolean | undefined
+}
+
+export const NO_PORT_MAPPING: PortMapping = { endpoint: undefined, upnp: undefined, pmp: undefined, pcp: undefined }
 
 /** The public endpoints worth offering: the first of each family, and others that more than one answer named. */
 export function publicEndpoints(observed: ReadonlyMap<Endpoint, number>): readonly Endpoint[] {
@@ -55,13 +67,17 @@ export function netInfo(report: NetcheckReport): NetInfo {
   }
   add('v4', report.regionV4LatencyMs)
   add('v6', report.regionV6LatencyMs)
+  const { endpoint, upnp, pmp, pcp } = report.portMapping
   return {
     PreferredDERP: report.preferredDerp ?? 0,
     WorkingUDP: report.udp,
     WorkingIPv6: report.ipv6,
     OSHasIPv6: report.osHasIpv6,
     ...(report.mappingVariesByDestIp === undefined ? {} : { MappingVariesByDestIP: report.mappingVariesByDestIp }),
-    HavePortMap: false,
+    HavePortMap: endpoint !== undefined,
+    ...(upnp === undefined ? {} : { UPnP: upnp }),
+    ...(pmp === undefined ? {} : { PMP: pmp }),
+    ...(pcp === undefined ? {} : { PCP: pcp }),
     DERPLatency: latency,
   }
 }

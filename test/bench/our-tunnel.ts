@@ -1,7 +1,7 @@
 // One end of our tunnel for the benchmark: opens the data plane, sets the one peer and a direct path to it, and stays.
 // Addresses are the parent's. The configuration, with its keys, comes through the environment, not the command line.
 
-import type { Dataplane, DataplaneOptions } from '../../electron/dataplane/dataplane.ts'
+import { openDataplane } from '../../electron/dataplane/native-dataplane.ts'
 
 /** What subjects.ts hands over. Keys in hex, addresses without a prefix length. */
 interface Config {
@@ -20,13 +20,7 @@ const EVERY_PORT = { firstPort: 0, lastPort: 65_535 }
 
 const config = JSON.parse(process.env['PEERWAY_BENCH_TUNNEL'] ?? '{}') as Config
 
-// A name and not a literal: this file compiles where the addon's side is not there.
-const place = new URL('../../electron/dataplane/native-dataplane.ts', import.meta.url).href
-const { openDataplane } = (await import(place)) as {
-  readonly openDataplane: (options: DataplaneOptions) => Dataplane | Promise<Dataplane>
-}
-
-const dataplane = await openDataplane({
+const dataplane = openDataplane({
   privateKey: Buffer.from(config.privateKey, 'hex'),
   tun: { kind: 'name', name: config.tun, mtuBytes: config.mtuBytes },
   udpPort: config.udpPort,

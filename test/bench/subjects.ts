@@ -25,7 +25,6 @@ const LINK_B = '10.99.0.2'
 const UDP_PORT = 51_820
 const TUNNEL_MTU_BYTES = 1_280
 const ADDON = fileURLToPath(new URL('../../native/peerway.node', import.meta.url))
-const OUR_DATAPLANE = fileURLToPath(new URL('../../electron/dataplane/native-dataplane.ts', import.meta.url))
 const DRIVER = fileURLToPath(new URL('our-tunnel.ts', import.meta.url))
 
 async function pair(nets: Namespaces, name: string): Promise<{ a: Namespace; b: Namespace }> {
@@ -120,7 +119,6 @@ const tailscaled: Subject = {
 }
 
 function oursUnavailable(): string | undefined {
-  if (!existsSync(OUR_DATAPLANE)) return 'electron/dataplane/native-dataplane.ts is not there'
   return existsSync(ADDON) ? undefined : 'the addon is not built (npm run build)'
 }
 

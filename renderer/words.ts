@@ -133,6 +133,7 @@ export const words = {
     machine: 'Calls itself',
     measure: 'Measure now',
     measuring: 'Measuring…',
+    answered: (latency: string, how: string) => `Answered in ${latency}, ${how}`,
     gone: 'This machine left the network',
     goneText: 'It was removed, or you can no longer see it.',
     healthy: (reason: string, since: string) => `${reason} Since ${since}.`,

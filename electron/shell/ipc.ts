@@ -4,7 +4,7 @@ import { ipcMain, type IpcMainInvokeEvent } from 'electron'
 import type { Logger } from '../base/log.ts'
 import { channels } from '../contract/bridge.ts'
 import { answer, type Reply, type WindowHandlers, windowCalls } from '../contract/calls.ts'
-import { isOwnPage } from './app-protocol.ts'
+import { isOwnPage } from './app-files.ts'
 
 /** Answers calls of our own page's top frame; all others are refused, whatever they ask. */
 export function answerWindows(handlers: WindowHandlers, log: Logger): void {

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { app, clipboard, Menu, nativeTheme, shell } from 'electron'
+import { app, clipboard, globalShortcut, Menu, nativeTheme, shell } from 'electron'
 import { CodedError, messageOf } from '../base/errors.ts'
 import { stderrLogger } from '../base/log.ts'
 import { channels } from '../contract/bridge.ts'
@@ -19,6 +19,8 @@ import type { TrayAction } from './tray-model.ts'
 import { type Desktop, windowHandlers } from './window-handlers.ts'
 import { AppWindow, lockSession } from './window.ts'
 
+/** Opens the window from anywhere, where the desktop grants it. */
+const OPEN_KEY = 'Control+Alt+P'
 /** Started by the system at login: stay in the tray. */
 const STARTS_HIDDEN = process.argv.includes('--hidden')
 
@@ -101,6 +103,7 @@ async function run(): Promise<void> {
   // The owner may have set up a sign-in in the browser meanwhile.
   window.onFocus(() => void backend.own.refresh().catch(() => {}))
 
+  if (!globalShortcut.register(OPEN_KEY, () => window.show())) log.info('no shortcut', { key: OPEN_KEY })
   // Some panels show icons of the older kind without saying so: the icon is made in any case, the note only where nobody offered.
   tray = openTray(act)
   hasTray = tray !== undefined && (await hasTrayHost())

@@ -2,7 +2,7 @@
 
 import { fileURLToPath } from 'node:url'
 import { BrowserWindow, nativeTheme, screen, session } from 'electron'
-import { PAGE_URL } from './app-protocol.ts'
+import { PAGE_URL } from './app-files.ts'
 import type { Bounds, SettingsFile } from './settings.ts'
 
 const SIZE = { width: 380, height: 640 }

@@ -1,5 +1,6 @@
 import { MonitorOff } from 'lucide-react'
 import { useState } from 'react'
+import type { PingReply, Reply } from '../../electron/contract/calls.ts'
 import type { AgentSnapshot, NodeId, PeerView } from '../../electron/contract/snapshot.ts'
 import { useNow } from '../hooks/use-now.ts'
 import { osName, subtitleOf } from '../model/machines.ts'
@@ -68,7 +69,7 @@ function PathSection({ agent, peer }: PathSectionProps) {
           {words.peer.viaEndpoint} <span className="selectable">{peer.path.via}</span>
         </p>
       )}
-      {!peer.expired && peer.online !== false && <Measure peer={peer} />}
+      {!peer.expired && peer.online !== false && <Measure peer={peer} regions={agent.derpRegions} />}
     </section>
   )
 }
@@ -89,29 +90,38 @@ function asSentence(text: string): string {
   return /[.!?]$/.test(capital) ? capital : `${capital}.`
 }
 
-/** Sends one ping: it wakes an idle path and says what the round trip is now. */
-function Measure({ peer }: { readonly peer: PeerView }) {
-  const { ping, toast } = useActions()
+/** Sends one ping and says by which way, and how fast, it was answered. */
+function Measure({ peer, regions }: { readonly peer: PeerView; readonly regions: AgentSnapshot['derpRegions'] }) {
+  const { ping, say } = useActions()
   const [isBusy, setBusy] = useState(false)
-  const [failure, setFailure] = useState<{ code: string; message: string }>()
+  const [reply, setReply] = useState<Reply<PingReply>>()
   async function measure(): Promise<void> {
     setBusy(true)
-    setFailure(undefined)
-    const reply = await ping(peer.addresses[0] ?? peer.dnsName)
+    const next = await ping(peer.addresses[0] ?? peer.dnsName)
+    setReply(next)
     setBusy(false)
-    if (reply.ok) toast(`${peer.name}: ${pathTexts.ms(reply.value.latencyMs)}`)
-    else setFailure(reply)
+    if (next.ok) say(answerText(next.value, regions))
   }
   return (
     <div className="gap-3">
-      {failure && <Note kind="warn" {...splitMessage(failure.message)} code={failure.code} />}
-      <div className={failure ? 'buttons gap-2' : 'buttons'}>
+      {reply?.ok === false && <Note kind="warn" {...splitMessage(reply.message)} code={reply.code} />}
+      <div className={reply?.ok === false ? 'measure gap-2' : 'measure'}>
         <button type="button" className="button" disabled={isBusy} onClick={() => void measure()}>
           {isBusy ? words.peer.measuring : words.peer.measure}
         </button>
+        {reply?.ok === true && !isBusy && <span className="small dim num">{answerText(reply.value, regions)}</span>}
       </div>
     </div>
   )
+}
+
+function answerText({ kind, via, latencyMs }: PingReply, regions: AgentSnapshot['derpRegions']): string {
+  const how = {
+    direct: pathTexts.sentence.direct,
+    'peer-relay': pathTexts.sentence.relay(via),
+    derp: pathTexts.sentence.derp(regionName(via, regions)),
+  }[kind]
+  return words.peer.answered(pathTexts.ms(latencyMs), how)
 }
 
 function Fact({

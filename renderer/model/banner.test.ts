@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { connected, NOW_MS, noOwn, ownRunning, shell } from '../../test/e2e/fixtures/samples.ts'
+import { type BannerFacts, bannersOf } from './banner.ts'
+
+const facts: BannerFacts = {
+  agent: connected,
+  own: noOwn,
+  shell,
+  failure: undefined,
+  serverAwayLong: false,
+  nowMs: NOW_MS,
+}
+const say = (change: Partial<BannerFacts>): string[] =>
+  bannersOf({ ...facts, ...change }).map(({ kind, title, action }) => [kind, title, action].filter(Boolean).join(' | '))
+
+test('nothing is said while nothing is wrong', () => {
+  assert.deepEqual(say({}), [])
+})
+
+test('the worst comes first', () => {
+  const agent = {
+    ...connected,
+    self: connected.self && { ...connected.self, keyExpiresAt: NOW_MS + 2 * 24 * 3_600_000 },
+    warnings: [{ code: 'derp/unreachable', message: 'The DERP server fra cannot be reached. Try later.' }],
+  }
+  const failure = { code: 'agent/x', message: 'It failed. Do something.' }
+  assert.deepEqual(say({ agent, failure, own: { ...ownRunning, ownerCanSignIn: false } }), [
+    'bad | It failed | dismiss-failure',
+    'warn | Your key ends on Friday | sign-in',
+    'warn | The DERP server fra cannot be reached',
+    'info | Choose how you sign in | set-up-sign-in',
+  ])
+})
+
+test('a server that is away for a moment is not worth a word', () => {
+  const warnings = [{ code: 'control/unreachable', message: 'The server does not answer.' }]
+  const agent = { ...connected, controlConnected: false, warnings }
+  assert.deepEqual(say({ agent }), [])
+  assert.deepEqual(say({ agent, serverAwayLong: true }), ['warn | The server does not answer'])
+})
+
+test('what ended is bad and offers the next step; what goes on trying is a warning', () => {
+  const problem = { code: 'os/no-rights', message: 'No rights. Start as root.' }
+  assert.deepEqual(say({ agent: { ...connected, state: 'stopped', problem } }), ['bad | No rights | retry'])
+  assert.deepEqual(say({ agent: { ...connected, state: 'needs-login', problem } }), ['bad | No rights | sign-in'])
+  assert.deepEqual(say({ agent: { ...connected, state: 'starting', problem } }), ['warn | No rights'])
+})

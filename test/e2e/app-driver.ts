@@ -1,0 +1,104 @@
+// The app as a person has it: started as `npm start` starts it, looked at through its window.
+
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { _electron, type ElectronApplication, type Locator, type Page } from 'playwright-core'
+import { resolveElectron } from '../../build/electron-runtime.mjs'
+import { sandboxArgs } from '../../build/electron-verify.mjs'
+import { until } from '../lab/process.ts'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+
+export interface AppPlaces {
+  readonly stateDir: string
+  readonly tunName: string
+  readonly artefacts: string
+}
+
+export class App {
+  readonly electron: ElectronApplication
+  readonly page: Page
+  readonly #places: AppPlaces
+
+  private constructor(electron: ElectronApplication, page: Page, places: AppPlaces) {
+    this.electron = electron
+    this.page = page
+    this.#places = places
+  }
+
+  static async start(places: AppPlaces, args: readonly string[] = []): Promise<App> {
+    const { NODE_OPTIONS: _, ELECTRON_RUN_AS_NODE: __, ...env } = process.env
+    const electron = await _electron.launch({
+      executablePath: resolveElectron()?.executable ?? 'electron',
+      args: [...sandboxArgs(), ROOT, ...args],
+      env: {
+        ...(env as Record<string, string>),
+        PEERWAY_STATE_DIR: places.stateDir,
+        PEERWAY_SOCKET: join(places.stateDir, 'agent.sock'),
+        PEERWAY_TUN: places.tunName,
+        PEERWAY_LOG: 'info',
+      },
+      timeout: 60_000,
+    })
+    const output = (chunk: Buffer): void => void process.stderr.write(`  app: ${chunk.toString()}`)
+    electron.process().stderr?.on('data', output)
+    const page = await electron.firstWindow()
+    page.setDefaultTimeout(30_000)
+    await page.waitForLoadState('domcontentloaded')
+    return new App(electron, page, places)
+  }
+
+  get socket(): string {
+    return join(this.#places.stateDir, 'agent.sock')
+  }
+
+  button(name: string | RegExp): Locator {
+    return this.page.getByRole('button', { name })
+  }
+
+  get plate(): Locator {
+    return this.page.getByRole('switch')
+  }
+
+  row(name: string | RegExp): Locator {
+    return this.page.getByRole('row', { name })
+  }
+
+  clipboard(): Promise<string> {
+    return this.electron.evaluate(({ clipboard }) => clipboard.readText())
+  }
+
+  /** From now on pages are not opened in a browser but kept for `openedPage`. */
+  async catchBrowser(): Promise<void> {
+    await this.electron.evaluate(({ shell }) => {
+      const opened: string[] = []
+      Object.assign(globalThis, { opened })
+      shell.openExternal = (url) => {
+        opened.push(url)
+        return Promise.resolve()
+      }
+    })
+  }
+
+  /** The page that was opened last, once it is such a page. */
+  async openedPage(pattern: RegExp): Promise<string> {
+    const opened = (): Promise<string | undefined> =>
+      this.electron.evaluate(() => (globalThis as unknown as { opened: string[] }).opened.at(-1))
+    return until(
+      async () => {
+        const url = await opened()
+        return url !== undefined && pattern.test(url) ? url : undefined
+      },
+      { what: `a page ${pattern} in the browser`, timeoutMs: 10_000 },
+    )
+  }
+
+  async picture(name: string): Promise<void> {
+    await this.page.screenshot({ path: join(this.#places.artefacts, `${name}.png`) })
+  }
+
+  /** As a quit from the menu; the process has ended after it. */
+  async quit(): Promise<void> {
+    await this.electron.close()
+  }
+}

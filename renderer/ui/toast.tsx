@@ -14,7 +14,7 @@ export function ToastPlace() {
     return () => clearTimeout(timer)
   }, [toast, endToast])
   return (
-    <div className="toast-place">
+    <div className="toast-place" aria-hidden>
       {toast && (
         <div key={toast.number} className="toast">
           <Icon of={Check} />

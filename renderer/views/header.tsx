@@ -63,7 +63,7 @@ interface MainMenuProps {
 function MainMenu({ network, onClose, onSignOut }: MainMenuProps) {
   const { open, setTheme, quit } = useActions()
   const theme = useUi((ui) => ui.shell?.theme ?? 'system')
-  const canSignOut = useUi(({ agent }) => agent?.tailnet !== undefined && agent.state !== 'needs-login')
+  const canSignOut = useUi(({ agent }) => agent?.state === 'running' || agent?.state === 'stopped')
   const choose = (act: () => void) => () => {
     onClose()
     act()

@@ -9,7 +9,7 @@ export function JoinProgress({ host, onCancel }: { readonly host: string; readon
   const agent = useUi((ui) => ui.agent)
   const text = words.join
   const cancel = (
-    <button type="button" className="button quiet" onClick={onCancel}>
+    <button type="button" className="button" onClick={onCancel}>
       {words.cancel}
     </button>
   )

@@ -38,6 +38,8 @@ export class App {
         PEERWAY_TUN: places.tunName,
         PEERWAY_LOG: 'info',
       },
+      // Else the driver plays a light system, whatever the app chooses.
+      colorScheme: null,
       timeout: 60_000,
     })
     const output = (chunk: Buffer): void => void process.stderr.write(`  app: ${chunk.toString()}`)

@@ -170,6 +170,14 @@ step('off means off, and on again brings the same machine back', async () => {
   await app.picture('7-on-again')
 })
 
+step('the theme follows the choice at once, and the next start remembers it', async () => {
+  await app.button('Menu').click()
+  await app.page.getByRole('menuitemradio', { name: 'Dark' }).click()
+  const isDark = (): Promise<boolean> => app.page.evaluate(() => matchMedia('(prefers-color-scheme: dark)').matches)
+  await until(isDark, { what: 'the dark theme', timeoutMs: 5_000 })
+  await app.picture('8-dark')
+})
+
 step('the command line talks to the app', async () => {
   const status = await tryRun([process.execPath, CLI, '--socket', app.socket, 'status'])
   assert.equal(status.status, 0, status.stderr)
@@ -192,6 +200,7 @@ step('the next start goes on where this one stopped', async () => {
   app = await App.start(places)
   await app.page.getByText('1 of 1 online').waitFor({ timeout: 60_000 })
   await until(() => Promise.resolve(canPing('100.64.0.2')), { what: 'an answer after the restart', timeoutMs: 30_000 })
+  assert.ok(await app.page.evaluate(() => matchMedia('(prefers-color-scheme: dark)').matches))
 })
 
 step('wrong servers and wrong keys are told in words, and what was typed stays', async () => {
@@ -210,7 +219,7 @@ step('wrong servers and wrong keys are told in words, and what was typed stays',
     await other.button('Details').click()
     await other.page.getByText('agent/key-refused').waitFor()
     assert.equal(await address.inputValue(), 'http://192.168.77.1:8480')
-    await other.picture('8-wrong-key')
+    await other.picture('9-wrong-key')
 
     await other.catchBrowser()
     await other.button('Sign in with the browser instead').click()
@@ -218,7 +227,7 @@ step('wrong servers and wrong keys are told in words, and what was typed stays',
     await other.page.getByText('Finish in your browser').waitFor()
     const url = await other.openedPage(/^http:\/\/192\.168\.77\.1:8480\/login\//)
     assert.equal((await fetch(url)).status, 200)
-    await other.picture('9-login')
+    await other.picture('10-login')
     await other.button('Cancel').click()
     await address.fill('http://192.168.77.99:8480')
     await other.button('Sign in with the browser').click()
@@ -226,7 +235,7 @@ step('wrong servers and wrong keys are told in words, and what was typed stays',
       .getByText(/does not answer|cannot be reached|No server/)
       .first()
       .waitFor({ timeout: 30_000 })
-    await other.picture('10-no-server')
+    await other.picture('11-no-server')
   } finally {
     await other.quit()
   }

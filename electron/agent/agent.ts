@@ -61,10 +61,21 @@ export class Agent {
   /** Reads the state and goes on where the last run stopped. Throws 'agent/state-…' when the state cannot be used. */
   static async open(options: AgentOptions): Promise<Agent> {
     const agent = new Agent(options, await StateFile.open(options.stateDir))
+    await agent.#sweep()
     const profile = currentProfile(agent.#file.state)
     if (profile?.nodeKey && agent.#file.state.wantRunning) agent.#start(profile, {})
     else agent.#rest()
     return agent
+  }
+
+  /** A run that was killed left rules behind, and this one may end before it gets to setting its own. */
+  async #sweep(): Promise<void> {
+    try {
+      await this.#options.openHostNetwork().close()
+    } catch (error) {
+      // A system whose network cannot be set up is told when it is to be.
+      this.#options.log.debug('nothing swept', { error })
+    }
   }
 
   snapshot(): AgentSnapshot {

@@ -1,15 +1,27 @@
 import { CodedError } from '../base/errors.ts'
 import type { HostConfig, HostNetwork, HostNetworkErrorCode } from './host-network.ts'
-import { commandsFor, type Family, readAddresses, readRoutes, ruleCommands, TABLE, undoCommands } from './ip-route2.ts'
+import {
+  commandsFor,
+  deleteRules,
+  type Family,
+  flushRoutes,
+  isEmptyTable,
+  readAddresses,
+  readRoutes,
+  ruleCommands,
+  TABLE,
+} from './ip-route2.ts'
 import { type Ran, run as systemRun, type Run } from './run.ts'
 
 /**
- * Addresses, routes and rules through iproute2. Nothing of ours outlives the TUN device but the two rules per family and
- * the (then empty) table; those are removed on close, and before the first `set` in case an earlier run crashed.
+ * Addresses, routes and rules through iproute2. Nothing of ours outlives the TUN device but the two rules per family;
+ * those are removed on close, and before the first `set` in case an earlier run crashed.
  */
 export class LinuxHostNetwork implements HostNetwork {
   readonly #run: Run
   #swept = false
+  /** The TUN that routes of ours lead to. */
+  #device: string | undefined
   #closed = false
   /** Changes run one after the other. */
   #queue: Promise<void> = Promise.resolve()
@@ -25,6 +37,7 @@ export class LinuxHostNetwork implements HostNetwork {
         await this.#undo()
         this.#swept = true
       }
+      this.#device = want.tunName
       const link = await this.#ip(['-j', 'addr', 'show', 'dev', want.tunName])
       const state = readAddresses(link.stdout)
       if (link.status !== 0 || !state) throw explain(`ip addr show dev ${want.tunName}`, link)
@@ -59,9 +72,14 @@ export class LinuxHostNetwork implements HostNetwork {
     return v6.status === 0 ? ['-4', '-6'] : ['-4']
   }
 
+  /** A table that still has routes belongs to another agent in this network, whose rules these are too. */
   async #undo(): Promise<void> {
-    for (const family of await this.#families())
-      for (const command of undoCommands) await this.#ip([family, ...command.split(' ')])
+    for (const family of await this.#families()) {
+      if (this.#device !== undefined) await this.#ip([family, ...flushRoutes(this.#device).split(' ')])
+      const left = await this.#ip(['-j', family, 'route', 'show', 'table', String(TABLE)])
+      if (left.status === 0 && !isEmptyTable(left.stdout)) continue
+      for (const command of deleteRules) await this.#ip([family, ...command.split(' ')])
+    }
   }
 
   async #batch(family: Family, commands: readonly string[]): Promise<void> {

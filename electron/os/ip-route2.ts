@@ -108,9 +108,14 @@ export function ruleCommands(mark: number, presentRulesJson: string): string[] {
 
 const hexMark = (mark: number): string => `0x${mark.toString(16)}/0xff0000`
 
-/** Undoing; each may fail because it is not there, which is as good as done. */
-export const undoCommands: readonly string[] = [
+/** Undoing our routes; may fail because there are none, which is as good as done. */
+export const flushRoutes = (device: string): string => `route flush table ${TABLE} dev ${device}`
+
+/** Undoing the rules; each may fail because it is not there. */
+export const deleteRules: readonly string[] = [
   `rule del priority ${PRIORITY_TUNNEL}`,
   `rule del priority ${PRIORITY_SKIP_MARKED}`,
-  `route flush table ${TABLE}`,
 ]
+
+/** Whether `ip -j route show table N` lists no route at all. */
+export const isEmptyTable = (json: string): boolean => parseArray(json).length === 0

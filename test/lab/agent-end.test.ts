@@ -93,6 +93,19 @@ test('an agent leaves nothing behind', options, async (t) => {
     assert.deepEqual(await networkOf(machine), before)
   })
 
+  await t.test('beside a second agent, whose rules it leaves alone', async () => {
+    agent = await startAgent(lab, machine, { hostname: 'agent' })
+    await agent.untilState('Running', 20_000)
+    const running = await networkOf(machine)
+    const second = await startAgent(lab, machine, { hostname: 'second', tun: 'second0', port: 41_642 })
+    await second.up({ loginServer: coord.url, authKey: await coord.createAuthKey('anna') })
+    await second.stop()
+    const left = await networkOf(machine)
+    for (const name of ['links', 'addresses', 'rules4', 'rules6', 'ports']) assert.equal(left[name], running[name])
+    await agent.stop()
+    assert.deepEqual(await networkOf(machine), before)
+  })
+
   await t.test('after it was killed, and ran again without reaching its server', async () => {
     agent = await startAgent(lab, machine, { hostname: 'agent' })
     await agent.untilState('Running', 20_000)

@@ -28,6 +28,8 @@ export interface AgentOptions {
   /** UDP port; 41641 when left out. */
   readonly port?: number
   readonly env?: Readonly<Record<string, string>>
+  /** `TUN` when left out. */
+  readonly tun?: string
   /** What the agent is started through: ["setpriv", …]. */
   readonly through?: readonly string[]
 }
@@ -166,7 +168,16 @@ export const TUN = 'peerway0'
 /** Starts the program without waiting for it to be ready: it may be meant to fail. */
 export function launchAgent(place: Place, machine: Machine, options: AgentOptions): LabProcess {
   const { state, socket } = agentPlace(place, options.hostname)
-  const where = ['--state', state, '--socket', socket, '--tun', TUN, '--port', String(options.port ?? 41_641)]
+  const where = [
+    '--state',
+    state,
+    '--socket',
+    socket,
+    '--tun',
+    options.tun ?? TUN,
+    '--port',
+    String(options.port ?? 41_641),
+  ]
   return machine.ns.start([...(options.through ?? []), ...program('agent', ...where)], {
     name: options.hostname,
     env: { HOME: state, ...options.env },

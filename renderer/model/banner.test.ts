@@ -46,3 +46,13 @@ test('what ended is bad and offers the next step; what goes on trying is a warni
   assert.deepEqual(say({ agent: { ...connected, state: 'needs-login', problem } }), ['bad | No rights | sign-in'])
   assert.deepEqual(say({ agent: { ...connected, state: 'starting', problem } }), ['warn | No rights'])
 })
+
+test('an own network that did not come up is told before what follows from it', () => {
+  const problem = { code: 'coord/listen-failed', message: 'Port 8480 is in use. Stop the other program.' }
+  const away = { code: 'control/unreachable', message: 'No server answers at 127.0.0.1:8480. It is off.' }
+  const agent = { ...connected, state: 'starting' as const, problem: away }
+  assert.deepEqual(say({ own: { ...ownRunning, state: 'failed', problem }, agent }), [
+    'bad | Port 8480 is in use | retry-own',
+    'warn | No server answers at 127.0.0.1:8480',
+  ])
+})

@@ -6,7 +6,14 @@ import { splitMessage, words } from '../words.ts'
 import { EXPIRY_NOTICE_MS } from './plate.ts'
 import { untilText } from './time.ts'
 
-export type BannerAction = 'sign-in' | 'open-login' | 'retry' | 'dismiss-failure' | 'set-up-sign-in' | 'dismiss-no-tray'
+export type BannerAction =
+  | 'sign-in'
+  | 'open-login'
+  | 'retry'
+  | 'retry-own'
+  | 'dismiss-failure'
+  | 'set-up-sign-in'
+  | 'dismiss-no-tray'
 
 export interface Banner {
   readonly kind: 'bad' | 'warn' | 'info'
@@ -34,8 +41,10 @@ export function bannersOf(facts: BannerFacts): readonly Banner[] {
   return found.filter(({ title }) => !seen.has(title) && seen.add(title))
 }
 
-function* troubles({ agent, failure }: BannerFacts): Iterable<Banner> {
+function* troubles({ agent, own, failure }: BannerFacts): Iterable<Banner> {
   if (failure) yield fromProblem('bad', failure, 'dismiss-failure')
+  // Without its own server this computer has nobody to ask.
+  if (own?.state === 'failed' && own.problem) yield fromProblem('bad', own.problem, 'retry-own')
   const { problem } = agent
   if (!problem) return
   const needsLogin = agent.state === 'needs-login'

@@ -43,11 +43,12 @@ function BannerNote({ banner, others }: { readonly banner: Banner; readonly othe
 }
 
 function ActionButton({ action }: { readonly action: BannerAction | undefined }) {
-  const { signIn, openLogin, connect, setUpSignIn } = useActions()
+  const { signIn, openLogin, connect, startOwn, setUpSignIn } = useActions()
   const acts: Partial<Record<BannerAction, [string, () => Promise<unknown>]>> = {
     'sign-in': [words.banner.signIn, signIn],
     'open-login': [words.join.openAgain, openLogin],
     retry: [words.tryAgain, connect],
+    'retry-own': [words.tryAgain, startOwn],
     'set-up-sign-in': [words.signInSetup.button, setUpSignIn],
   }
   const act = action && acts[action]

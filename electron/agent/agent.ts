@@ -8,7 +8,14 @@ import { Lifetime, Listeners } from '../base/lifetime.ts'
 import type { Logger } from '../base/log.ts'
 import { VERSION } from '../base/version.ts'
 import type { AgentHandlers, PingArgument, PingReply, UpArgument } from '../contract/calls.ts'
-import type { AgentEvent, AgentSnapshot, PeerTraffic, PeerView, TrafficView } from '../contract/snapshot.ts'
+import type {
+  AgentEvent,
+  AgentSnapshot,
+  PeerTraffic,
+  PeerView,
+  TailnetView,
+  TrafficView,
+} from '../contract/snapshot.ts'
 import type { Dataplane, DataplaneOptions } from '../dataplane/dataplane.ts'
 import type { HostFacts } from '../os/host.ts'
 import type { HostNetwork } from '../os/host-network.ts'
@@ -152,6 +159,7 @@ export class Agent {
       lockSeed: known?.lockSeed ?? randomBytes(32),
       hostname: wish.hostname ?? known?.hostname,
       loginName: known?.loginName,
+      tailnetName: known?.tailnetName,
     }
     const running = this.#store.now.state === 'running' && before?.id === profile.id && wish.forceReauth !== true
     if (running && profile.hostname === before.hostname && wish.authKey === undefined) return
@@ -182,7 +190,13 @@ export class Agent {
     }
     await this.#stop()
     await this.#file.update((state) => ({
-      ...withProfile(state, { ...profile, nodeKey: undefined, oldNodeKey: undefined, loginName: undefined }),
+      ...withProfile(state, {
+        ...profile,
+        nodeKey: undefined,
+        oldNodeKey: undefined,
+        loginName: undefined,
+        tailnetName: undefined,
+      }),
       wantRunning: false,
     }))
     this.#rest()
@@ -205,7 +219,7 @@ export class Agent {
       loginUrl: undefined,
       problem: undefined,
       warnings: [],
-      tailnet: undefined,
+      tailnet: rememberedTailnet(profile),
       self: undefined,
       peers: {},
       controlHeardAt: undefined,
@@ -268,7 +282,8 @@ export class Agent {
 
   /** Off: by wish, or because nobody has logged in yet. */
   #rest(): void {
-    const loggedIn = currentProfile(this.#file.state)?.nodeKey !== undefined
+    const profile = currentProfile(this.#file.state)
+    const loggedIn = profile?.nodeKey !== undefined
     this.#store.update((now) => ({
       state: loggedIn ? 'stopped' : 'needs-login',
       waitingFor: undefined,
@@ -276,7 +291,8 @@ export class Agent {
       problem: undefined,
       warnings: [],
       controlConnected: false,
-      ...(loggedIn ? {} : { tailnet: undefined, self: undefined, peers: {} }),
+      tailnet: loggedIn ? (now.tailnet ?? rememberedTailnet(profile)) : undefined,
+      self: loggedIn ? now.self : undefined,
       peers: loggedIn ? withoutPaths(now.peers) : {},
     }))
   }
@@ -307,6 +323,12 @@ export class Agent {
     this.#queue = next.catch(() => {})
     return next
   }
+}
+
+/** The tailnet of an earlier login, until the server says it anew. */
+function rememberedTailnet({ nodeKey, tailnetName, loginName, serverUrl }: Profile): TailnetView | undefined {
+  if (!nodeKey || tailnetName === undefined) return undefined
+  return { name: tailnetName, serverUrl, account: loginName ?? '', accountName: loginName ?? '' }
 }
 
 function withoutPaths(peers: Readonly<Record<string, PeerView>>): Record<string, PeerView> {

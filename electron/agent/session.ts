@@ -5,7 +5,7 @@ import { CodedError } from '../base/errors.ts'
 import type { Listeners } from '../base/lifetime.ts'
 import type { Logger } from '../base/log.ts'
 import { VERSION } from '../base/version.ts'
-import type { AgentEvent, PathView, Problem } from '../contract/snapshot.ts'
+import type { AgentEvent, PathView, Problem, TailnetView } from '../contract/snapshot.ts'
 import { ControlClient, type PollStatus } from '../control/control-client.ts'
 import type { KnownEndpoint, NodeState } from '../control/map-stream.ts'
 import type { Netmap } from '../control/netmap.ts'
@@ -347,6 +347,7 @@ export class Session {
       paths: this.#paths,
       nowWallMs: clock.wallNow(),
     })
+    this.#rememberTailnet(views.tailnet)
     const isAuthorized = netmap.self.machineAuthorized
     store.update(() => ({
       ...base,
@@ -357,6 +358,12 @@ export class Session {
       problem: undefined,
       warnings: this.#warnings(netmap, problem),
     }))
+  }
+
+  #rememberTailnet({ name, account }: TailnetView): void {
+    if (name === this.#profile.tailnetName && account === this.#profile.loginName) return
+    this.#profile = { ...this.#profile, tailnetName: name, loginName: account }
+    this.#options.saveProfile(this.#profile).catch((error: unknown) => this.#log.warn('profile not saved', { error }))
   }
 
   #warnings(netmap: Netmap, controlProblem: Problem | undefined): Problem[] {

@@ -16,6 +16,7 @@ const profile = (id: string): Profile => ({
   lockSeed: new Uint8Array(32).fill(7),
   hostname: 'desk',
   loginName: undefined,
+  tailnetName: 'Lindenhof',
 })
 
 const inFolder = async (work: (folder: string) => Promise<void>): Promise<void> => {

@@ -22,6 +22,8 @@ export interface Profile {
   readonly lockSeed: Uint8Array
   readonly hostname: string | undefined
   readonly loginName: string | undefined
+  /** The tailnet's name for people, as the server last said it. */
+  readonly tailnetName: string | undefined
 }
 
 export interface AgentState {
@@ -65,6 +67,7 @@ export function encodeState(state: AgentState): string {
       lockSeed: toHex(profile.lockSeed),
       hostname: profile.hostname ?? null,
       loginName: profile.loginName ?? null,
+      tailnetName: profile.tailnetName ?? null,
     })),
   }
   return `${JSON.stringify(document, undefined, 2)}\n`
@@ -119,6 +122,7 @@ function decodeProfile(value: unknown): Profile {
     lockSeed,
     hostname: optionalText(entry, 'hostname'),
     loginName: optionalText(entry, 'loginName'),
+    tailnetName: optionalText(entry, 'tailnetName'),
   }
 }
 

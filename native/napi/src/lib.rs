@@ -5,6 +5,8 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("the data plane exists for Linux only so far");
 
+mod relay;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

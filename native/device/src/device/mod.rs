@@ -1,18 +1,18 @@
 //! The data plane of one node: a TUN, two UDP sockets, two threads, and the commands of the caller.
 
-mod clock;
-mod counters;
-mod errno;
+pub(crate) mod clock;
+pub(crate) mod counters;
+pub(crate) mod errno;
 mod filter;
 mod flows;
 mod inbound;
 mod path;
 mod peer_side;
 mod peers;
-mod poller;
+pub(crate) mod poller;
 mod prefix;
 mod published;
-mod records;
+pub(crate) mod records;
 mod routes;
 mod rx;
 mod shared;
@@ -262,16 +262,16 @@ fn wait_until_unused(sockets: &Arc<Sockets>) {
     }
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
-fn failed(source: io::Error) -> DeviceError {
+pub(crate) fn failed(source: io::Error) -> DeviceError {
     DeviceError { code: "dataplane/failed", source }
 }
 
-fn bind_error(source: io::Error) -> DeviceError {
+pub(crate) fn bind_error(source: io::Error) -> DeviceError {
     let code = match source.raw_os_error() {
         Some(libc::EADDRINUSE) => "dataplane/port-in-use",
         Some(libc::EPERM | libc::EACCES) => "dataplane/no-rights",

@@ -10,9 +10,9 @@ use super::quirks::quirks;
 use super::socket::{Sockets, UdpSocket};
 
 /// Linux UDP_MAX_SEGMENTS before 6.9.
-const MAX_SEGMENTS: usize = 64;
+pub const MAX_SEGMENTS: usize = 64;
 /// IPv4's limit, the lower one.
-const MAX_TRAIN_BYTES: usize = 65_507;
+pub const MAX_TRAIN_BYTES: usize = 65_507;
 /// Room for a few trains: whoever fills it sends before adding more.
 const ARENA_BYTES: usize = 4 * 65_536;
 const MAX_TRAINS: usize = 64;
@@ -167,7 +167,7 @@ fn send_trains<'t>(
 
 /// Messages of one sendmmsg call.
 #[derive(Default)]
-struct Batch<'a> {
+pub struct Batch<'a> {
     entries: Vec<Entry<'a>>,
 }
 
@@ -190,7 +190,21 @@ impl<'a> Batch<'a> {
         self.entries.push(Entry { to, name: to.into(), bytes, segment });
     }
 
-    fn send(&self, socket: &UdpSocket, failed: &mut impl FnMut(SocketAddr, io::Error)) {
+    /// Packets of `stride` bytes, the last perhaps shorter; at most `MAX_SEGMENTS` and `MAX_TRAIN_BYTES`.
+    pub fn push_train(&mut self, socket: &UdpSocket, to: SocketAddr, bytes: &'a [u8], stride: usize) {
+        let corrupts = quirks().equal_tail_corrupts && bytes.len().is_multiple_of(stride);
+        if bytes.len() <= stride {
+            self.push(to, bytes, None);
+        } else if socket.gso() && !corrupts {
+            self.push(to, bytes, Some(stride));
+        } else {
+            for packet in bytes.chunks(stride) {
+                self.push(to, packet, None);
+            }
+        }
+    }
+
+    pub fn send(&self, socket: &UdpSocket, failed: &mut impl FnMut(SocketAddr, io::Error)) {
         let mut next = 0;
         let mut waited = false;
         while let Some(rest) = self.entries.get(next..)

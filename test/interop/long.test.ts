@@ -52,7 +52,7 @@ test('minutes of traffic and of silence between ours and stock clients', options
     }
     for (const result of [await out.finish(), await into.finish()]) {
       t.diagnostic(`${result.bytes} bytes in ${result.seconds.toFixed(0)} s, longest gap ${result.longestGapMs} ms`)
-      assert.ok(result.longestGapMs < 1_000, `a gap of ${result.longestGapMs} ms`)
+      assert.ok(result.longestGapMs < 2_000, `a gap of ${result.longestGapMs} ms`)
     }
     // The first, one at 120 s and one at 240 s; either side may have made one more at the start.
     for (const [name, seen] of Object.entries(handshakes))

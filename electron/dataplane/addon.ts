@@ -10,6 +10,26 @@ import { CodedError, messageOf } from '../base/errors.ts'
 /** What native/napi/src/lib.rs exports. */
 export interface Addon {
   readonly NativeDataplane: { open(options: AddonOpenOptions, wake: () => void): AddonDataplane }
+  readonly NativeRelay: { open(options: AddonRelayOptions, wake: () => void): AddonRelay }
+}
+
+export interface AddonRelayOptions {
+  readonly udpPort: number
+  readonly firewallMark: number
+  readonly originMs: number
+}
+
+export interface AddonRelay {
+  ports(): { v4: number; v6?: number }
+  bind(vni: number, first: string | undefined, second: string | undefined): void
+  unbind(vni: number): void
+  send(to: string, bytes: Uint8Array, vni: number | undefined, control: boolean): string | null
+  setRate(bytesPerSecond: number): void
+  drain(into: Uint8Array): number
+  arm(): boolean
+  sessions(): { vni: number; sides: { lastSeenMs: number; packets: number; bytes: number }[] }[]
+  totals(): { name: string; count: number }[]
+  close(): void
 }
 
 export interface AddonOpenOptions {

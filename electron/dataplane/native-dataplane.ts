@@ -126,7 +126,7 @@ class NativeDataplane implements Dataplane {
 }
 
 /** Read in this order, times of records can seem late by a microsecond but never early, so no round trip is negative. */
-function clockOrigin(): number {
+export function clockOrigin(): number {
   const monotonicMs = Number(process.hrtime.bigint()) / 1e6
   return monotonicMs - performance.now()
 }

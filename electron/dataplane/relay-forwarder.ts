@@ -3,7 +3,7 @@
 
 /** What comes up from the relay's sockets. `bytes` are only valid during the call. */
 export type RelayRecord =
-  /** A Geneve packet with the control bit, or for a VNI that is not bound: header stripped, rate-limited per source. */
+  /** A Geneve packet with the control bit, of a VNI that `bind` was called for: header stripped, rate-limited per source. */
   | { readonly kind: 'control'; readonly from: string; readonly vni: number; readonly bytes: Uint8Array }
   /** An answer to a STUN question that was sent from these sockets. */
   | { readonly kind: 'stun'; readonly from: string; readonly bytes: Uint8Array }
@@ -26,7 +26,7 @@ export interface RelayForwarder {
   readonly ports: { readonly v4: number; readonly v6: number | undefined }
   /**
    * Forwards data packets of `vni` between the two endpoints from now on; called again it moves a side that roamed. An
-   * endpoint that is undefined is a side not bound yet: nothing is forwarded then.
+   * endpoint that is undefined is a side not bound yet: nothing is forwarded then, but control packets come up.
    */
   bind(vni: number, sides: readonly [string | undefined, string | undefined]): void
   unbind(vni: number): void

@@ -1,0 +1,118 @@
+// The relay's forwarding loop in Rust, dressed as `RelayForwarder`.
+
+import { CodedError, codeOf, messageOf } from '../base/errors.ts'
+import { type AddonRelay, loadAddon } from './addon.ts'
+import { clockOrigin } from './native-dataplane.ts'
+import { readRecords } from './records.ts'
+import type { RelayForwarder, RelayForwarderOptions, RelayRecord, RelaySessionCounters } from './relay-forwarder.ts'
+
+/** Larger than any record: what comes up is small. */
+const BATCH_BYTES = 64 * 1024
+/** Batches read before other events of the loop get their turn. */
+const BATCHES_PER_TURN = 4
+
+export type RelayForwarderErrorCode =
+  /** Another program has the port. The person picks another. */
+  | 'relay/port-in-use'
+  /** Anything else; the cause says what. */
+  | 'relay/failed'
+
+/** Opens the sockets and starts the forwarding thread. Throws a CodedError with a `RelayForwarderErrorCode`. */
+export function openRelayForwarder(options: RelayForwarderOptions): RelayForwarder {
+  return new NativeRelayForwarder(options)
+}
+
+class NativeRelayForwarder implements RelayForwarder {
+  readonly #addon: AddonRelay
+  readonly #batch = new Uint8Array(BATCH_BYTES)
+  #listener: ((records: readonly RelayRecord[]) => void) | undefined
+  #closed = false
+
+  constructor({ udpPort, firewallMark }: RelayForwarderOptions) {
+    try {
+      const { NativeRelay } = loadAddon()
+      this.#addon = NativeRelay.open({ udpPort, firewallMark, originMs: clockOrigin() }, () => this.#drain())
+    } catch (cause) {
+      throw explained(cause, udpPort)
+    }
+  }
+
+  get ports(): { readonly v4: number; readonly v6: number | undefined } {
+    const { v4, v6 } = this.#addon.ports()
+    return { v4, v6 }
+  }
+
+  bind(vni: number, [first, second]: readonly [string | undefined, string | undefined]): void {
+    this.#addon.bind(vni, first, second)
+  }
+
+  unbind(vni: number): void {
+    this.#addon.unbind(vni)
+  }
+
+  send(endpoint: string, bytes: Uint8Array, geneve?: { vni: number; control: boolean }): string | undefined {
+    return this.#addon.send(endpoint, bytes, geneve?.vni, geneve?.control ?? false) ?? undefined
+  }
+
+  setRate(bytesPerSecond: number): void {
+    this.#addon.setRate(bytesPerSecond)
+  }
+
+  onRecords(listener: (records: readonly RelayRecord[]) => void): void {
+    this.#listener = listener
+    // What came before anyone listened is still in the queue.
+    this.#drain()
+  }
+
+  counters(): {
+    readonly sessions: readonly RelaySessionCounters[]
+    readonly totals: Readonly<Record<string, number>>
+  } {
+    const totals = Object.fromEntries(this.#addon.totals().map(({ name, count }) => [name, count]))
+    return { sessions: this.#addon.sessions(), totals }
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#addon.close()
+  }
+
+  #drain(): void {
+    if (this.#closed || !this.#listener) return
+    for (let batch = 0; batch < BATCHES_PER_TURN; batch++) {
+      const bytes = this.#addon.drain(this.#batch)
+      if (bytes > 0) this.#listener(relayRecords(this.#batch.subarray(0, bytes)))
+      else if (!this.#addon.arm()) return
+      if (this.#closed) return
+    }
+    setImmediate(() => this.#drain())
+  }
+}
+
+/** The queue is the data plane's, with three of its kinds. */
+export function relayRecords(batch: Uint8Array): RelayRecord[] {
+  return readRecords(batch).flatMap((record): RelayRecord[] => {
+    switch (record.kind) {
+      case 'geneve-control':
+        return [{ kind: 'control', from: record.from, vni: record.vni ?? 0, bytes: record.bytes }]
+      case 'stun':
+        return [{ kind: 'stun', from: record.from, bytes: record.bytes }]
+      case 'fatal':
+        return [{ kind: 'fatal', message: record.message }]
+      default:
+        return []
+    }
+  })
+}
+
+function explained(cause: unknown, udpPort: number): CodedError {
+  if (codeOf(cause) === 'dataplane/no-addon' && cause instanceof CodedError) return cause
+  const detail = messageOf(cause)
+  if (codeOf(cause) === 'dataplane/port-in-use')
+    return new CodedError<RelayForwarderErrorCode>(
+      'relay/port-in-use',
+      `UDP port ${udpPort} is taken (${detail}), so this machine cannot relay there. Choose another port; 0 lets the system pick one.`,
+      { cause },
+    )
+  return new CodedError<RelayForwarderErrorCode>('relay/failed', `Relaying does not work here: ${detail}.`, { cause })
+}

@@ -1,0 +1,289 @@
+// A running peer relay: its sockets, the sessions on them, and the addresses it can be reached at.
+
+import { type Clock } from '../base/clock.ts'
+import type { Endpoint, IpAddress } from '../base/endpoint.ts'
+import type { Logger } from '../base/log.ts'
+import type { DiscoPublic, NodePublic } from '../crypto/keys.ts'
+import type { AllocateRequest } from '../wire/disco/allocate-request.ts'
+import type { DiscoMessage } from '../wire/disco/message.ts'
+import { type Mapping, RelayAddresses } from './relay-addresses.ts'
+import {
+  BIND_LIFETIME_MS,
+  type RefusalReason,
+  type RelayEffect,
+  type RelayLimits,
+  RelayServer,
+  type RelaySession,
+  STEADY_LIFETIME_MS,
+} from './relay-server.ts'
+
+/** The forwarding loop, as this part sees it. */
+export interface RelaySockets {
+  readonly ports: { readonly v4: number; readonly v6: number | undefined }
+  bind(vni: number, sides: readonly [Endpoint | undefined, Endpoint | undefined]): void
+  unbind(vni: number): void
+  send(endpoint: Endpoint, bytes: Uint8Array, geneve?: { vni: number; control: boolean }): string | undefined
+  setRate(bytesPerSecond: number): void
+  onRecords(
+    listener: (
+      records: readonly (
+        | { readonly kind: 'control'; readonly from: Endpoint; readonly vni: number; readonly bytes: Uint8Array }
+        | { readonly kind: 'stun'; readonly from: Endpoint; readonly bytes: Uint8Array }
+        | { readonly kind: 'fatal'; readonly message: string }
+      )[],
+    ) => void,
+  ): void
+  counters(): {
+    readonly sessions: readonly { readonly vni: number; readonly sides: readonly SideCounters[] }[]
+    readonly totals: Readonly<Record<string, number>>
+  }
+  close(): void
+}
+
+export interface SideCounters {
+  readonly lastSeenMs: number
+  readonly packets: number
+  readonly bytes: number
+}
+
+/** How often sessions are looked through, and rates taken. */
+const TICK_MS = 2_000
+/** Again after an opening packet, while the client has not bound. */
+const OPENING_REPEATS_MS = [400, 1_200, 3_000]
+/** Openings of one session are not started again before this. */
+const OPENING_AGAIN_MS = 5_000
+const MOST_OPENED = 12
+/** Receivers drop it: too short for any of the protocols. It only makes our router expect the client. */
+const OPENING = Uint8Array.of(0)
+
+export interface RelayServiceOptions {
+  readonly sockets: RelaySockets
+  readonly clock: Clock
+  readonly log: Logger
+  readonly random?: () => number
+  readonly staticEndpoints: readonly Endpoint[]
+  /** 0 for no limit. */
+  readonly bytesPerSecond: number
+  readonly localAddresses: () => readonly IpAddress[]
+  readonly stunServers: () => Promise<readonly Endpoint[]>
+  readonly extraEndpoints: () => readonly Endpoint[]
+  /** Known endpoints of a client, where our router should let it in from. */
+  readonly endpointsOf: (client: DiscoPublic) => readonly Endpoint[]
+  readonly onEndpoints: (endpoints: readonly Endpoint[]) => void
+  readonly onFatal: (message: string) => void
+  readonly limits?: RelayLimits
+}
+
+export interface RelaySideStatus extends SideCounters {
+  readonly client: DiscoPublic
+  readonly endpoint: Endpoint | undefined
+  readonly bytesPerSecond: number
+}
+
+export interface RelaySessionStatus {
+  readonly vni: number
+  readonly sinceMs: number
+  readonly sides: readonly RelaySideStatus[]
+}
+
+export interface RelayServiceStatus {
+  readonly ports: { readonly v4: number; readonly v6: number | undefined }
+  readonly endpoints: readonly Endpoint[]
+  readonly mapping: Mapping
+  readonly sessions: readonly RelaySessionStatus[]
+  readonly totals: Readonly<Record<string, number>>
+}
+
+export class RelayService {
+  readonly #options: RelayServiceOptions
+  readonly #server: RelayServer
+  readonly #addresses: RelayAddresses
+  readonly #openings = new Map<number, { readonly atMs: number; cancel: () => void }>()
+  readonly #rates = new Map<number, { readonly bytes: readonly number[]; readonly perSecond: readonly number[] }>()
+  #ratesAtMs: number
+  #cancelTick = (): void => {}
+  #closed = false
+
+  constructor(options: RelayServiceOptions) {
+    this.#options = options
+    const { clock, sockets } = options
+    this.#ratesAtMs = clock.now()
+    this.#server = new RelayServer({ nowMs: clock.now(), ...(options.limits ? { limits: options.limits } : {}) })
+    this.#addresses = new RelayAddresses({
+      clock,
+      random: options.random ?? Math.random,
+      ports: sockets.ports,
+      staticEndpoints: options.staticEndpoints,
+      send: (endpoint, bytes) => void sockets.send(endpoint, bytes),
+      localAddresses: options.localAddresses,
+      stunServers: options.stunServers,
+      extraEndpoints: options.extraEndpoints,
+      onChange: () => options.onEndpoints(this.#addresses.list),
+    })
+    sockets.setRate(options.bytesPerSecond)
+    sockets.onRecords((records) => {
+      for (const record of records) {
+        if (record.kind === 'control')
+          this.#do(this.#server.handleControl(record.from, record.vni, record.bytes, clock.now()))
+        else if (record.kind === 'stun') this.#addresses.handleStun(record.from, record.bytes)
+        else options.onFatal(record.message)
+      }
+    })
+    this.#addresses.start()
+    this.#tick()
+  }
+
+  get discoKey(): DiscoPublic {
+    return this.#server.discoKey
+  }
+
+  get endpoints(): readonly Endpoint[] {
+    return this.#addresses.list
+  }
+
+  get mapping(): Mapping {
+    return this.#addresses.mapping
+  }
+
+  /** The response to a permitted requester, whose disco key is proven; or why there is none. */
+  allocate(
+    requester: NodePublic,
+    requesterDisco: DiscoPublic,
+    request: AllocateRequest,
+  ): Extract<DiscoMessage, { kind: 'allocateResponse' }> | { readonly refused: RefusalReason | 'no-address' } {
+    const endpoints = this.#addresses.list
+    if (endpoints.length === 0) return { refused: 'no-address' }
+    const { clock, sockets } = this.#options
+    const made = this.#server.allocate(requester, requesterDisco, request.clientDisco, clock.now())
+    if ('refused' in made) return made
+    const { session, isNew } = made
+    // From now on control packets of this VNI come up.
+    if (isNew) sockets.bind(session.vni, [undefined, undefined])
+    this.#openFor(session)
+    return {
+      kind: 'allocateResponse',
+      generation: request.generation,
+      relay: {
+        serverDisco: this.#server.discoKey,
+        clientDisco: [session.sides[0].client, session.sides[1].client],
+        lamportId: session.lamportId,
+        vni: session.vni,
+        bindLifetimeNs: BigInt(BIND_LIFETIME_MS) * 1_000_000n,
+        steadyStateLifetimeNs: BigInt(STEADY_LIFETIME_MS) * 1_000_000n,
+        endpoints,
+      },
+    }
+  }
+
+  /** Sessions that only others asked for end. */
+  retain(isPermitted: (requester: string) => boolean): void {
+    this.#forget(this.#server.retain(isPermitted))
+  }
+
+  setRate(bytesPerSecond: number): void {
+    this.#options.sockets.setRate(bytesPerSecond)
+  }
+
+  linkChanged(): void {
+    this.#addresses.linkChanged()
+  }
+
+  /** Something about `extraEndpoints` or `localAddresses` may have changed. */
+  refreshAddresses(): void {
+    this.#addresses.refresh()
+  }
+
+  status(): RelayServiceStatus {
+    const { sockets } = this.#options
+    const { sessions, totals } = sockets.counters()
+    const counted = new Map(sessions.map((session) => [session.vni, session.sides]))
+    const nothing = { lastSeenMs: 0, packets: 0, bytes: 0 }
+    return {
+      ports: sockets.ports,
+      endpoints: this.#addresses.list,
+      mapping: this.#addresses.mapping,
+      sessions: this.#server.sessions.map(({ vni, sides, allocatedAtMs }) => ({
+        vni,
+        sinceMs: allocatedAtMs,
+        sides: sides.map((side, index) => ({
+          ...side,
+          ...(counted.get(vni)?.[index] ?? nothing),
+          bytesPerSecond: this.#rates.get(vni)?.perSecond[index] ?? 0,
+        })),
+      })),
+      totals: { ...totals, ...Object.fromEntries([...this.#server.refusals].map(([why, n]) => [`refused.${why}`, n])) },
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#cancelTick()
+    for (const { cancel } of this.#openings.values()) cancel()
+    this.#addresses.close()
+    this.#options.sockets.close()
+  }
+
+  #do(effects: readonly RelayEffect[]): void {
+    const { sockets } = this.#options
+    for (const effect of effects) {
+      if (effect.type === 'send') sockets.send(effect.endpoint, effect.bytes, { vni: effect.vni, control: true })
+      else {
+        const [first, second] = effect.session.sides
+        sockets.bind(effect.session.vni, [first.endpoint, second.endpoint])
+      }
+    }
+  }
+
+  /**
+   * Our router may let in only whom we have written to. Both clients' addresses are written to before they learn of the
+   * session, so that their binds get through; a client whose router picks a new port per destination cannot be met so.
+   */
+  #openFor(session: RelaySession): void {
+    const { clock, sockets, endpointsOf } = this.#options
+    const before = this.#openings.get(session.vni)
+    if (before && clock.now() - before.atMs < OPENING_AGAIN_MS) return
+    before?.cancel()
+    const opening = { atMs: clock.now(), cancel: (): void => {} }
+    this.#openings.set(session.vni, opening)
+    const write = (repeat: number): void => {
+      const now = this.#server.session(session.vni)
+      if (!now) return
+      for (const { client, endpoint } of now.sides)
+        if (endpoint === undefined)
+          for (const to of endpointsOf(client).slice(0, MOST_OPENED)) sockets.send(to, OPENING)
+      const waitMs = OPENING_REPEATS_MS[repeat]
+      if (waitMs !== undefined) opening.cancel = clock.after(waitMs, () => write(repeat + 1))
+    }
+    write(0)
+  }
+
+  #tick(): void {
+    if (this.#closed) return
+    const { clock, sockets } = this.#options
+    const counters = sockets.counters().sessions
+    const seen = new Map(counters.map(({ vni, sides }) => [vni, sides.map(({ lastSeenMs }) => lastSeenMs)]))
+    this.#forget(this.#server.collect(clock.now(), (vni) => seen.get(vni) ?? []))
+    const seconds = Math.max((clock.now() - this.#ratesAtMs) / 1000, 0.001)
+    this.#ratesAtMs = clock.now()
+    for (const { vni, sides } of counters) {
+      const before = this.#rates.get(vni)
+      const bytes = sides.map((side) => side.bytes)
+      const perSecond = bytes.map((count, index) => Math.round((count - (before?.bytes[index] ?? count)) / seconds))
+      this.#rates.set(vni, { bytes, perSecond })
+    }
+    const known = new Set(counters.map(({ vni }) => vni))
+    for (const vni of this.#rates.keys()) if (!known.has(vni)) this.#rates.delete(vni)
+    this.#addresses.refresh()
+    this.#cancelTick = clock.after(TICK_MS, () => this.#tick())
+  }
+
+  #forget(sessions: readonly RelaySession[]): void {
+    for (const { vni } of sessions) {
+      this.#options.sockets.unbind(vni)
+      this.#openings.get(vni)?.cancel()
+      this.#openings.delete(vni)
+      this.#rates.delete(vni)
+    }
+  }
+}

@@ -21,6 +21,7 @@ export interface Candidate {
   readonly echoedAtMs: number | undefined
   /** Round trip of the last pong from there. */
   readonly latencyMs: number | undefined
+  readonly answeredAtMs: number | undefined
 }
 
 export type Candidates = ReadonlyMap<Endpoint, Candidate>
@@ -32,6 +33,7 @@ const NEW: Candidate = {
   pingedAtMs: undefined,
   echoedAtMs: undefined,
   latencyMs: undefined,
+  answeredAtMs: undefined,
 }
 
 /**

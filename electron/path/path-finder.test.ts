@@ -5,7 +5,7 @@ import { DiscoPrivate, NodePrivate } from '../crypto/keys.ts'
 import { discoSender, openDisco, sealDisco } from '../wire/disco/envelope.ts'
 import type { DiscoMessage } from '../wire/disco/message.ts'
 import { isCoded } from '../base/errors.ts'
-import { PING_BURST, PINGS_PER_SECOND } from './peer-path.ts'
+import { PING_BURST, PINGS_PER_SECOND } from './peer-state.ts'
 import { SimHost, SimNat, SimNetwork, type NatKind } from './simulated-network.ts'
 
 interface Pair {
@@ -187,8 +187,12 @@ test('pings go over DERP while there is no direct path, and directly when there 
   const result = await direct
   assert.equal(result.via.kind, 'direct')
   assert.equal(result.latencyMs, 20)
-  const lost = world.a.finder.ping(2, { timeoutMs: 2_000 })
   world.a.udpBlocked = true
+  const detour = world.a.finder.ping(2, { timeoutMs: 2_000 })
+  await world.net.run(2_000)
+  assert.equal((await detour).via.kind, 'derp', 'missing answers lead to DERP within the time of the ping')
+  world.net.lose = () => true
+  const lost = world.a.finder.ping(2, { timeoutMs: 2_000 })
   const outcome = assert.rejects(lost, (error) => isCoded(error, 'path/no-answer'))
   await world.net.run(3_000)
   await outcome

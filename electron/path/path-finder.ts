@@ -2,30 +2,28 @@
 // and keeps its timer. Owns no socket: packets come in by the handle… methods and leave through PathIo.
 
 import type { Endpoint } from '../base/endpoint.ts'
+import { SharedBox } from '../crypto/box.ts'
 import type { NodePublic } from '../crypto/keys.ts'
-import { WireError } from '../wire/codec.ts'
-import { discoSender, openDisco, sealDisco } from '../wire/disco/envelope.ts'
+import type { AllocateResponse } from '../wire/disco/allocate-response.ts'
+import { sealDisco } from '../wire/disco/envelope.ts'
 import type { DiscoMessage } from '../wire/disco/message.ts'
 import { MAX_CALLED_ENDPOINTS } from './candidates.ts'
+import { DiscoInbox, type Arrival } from './disco-inbox.ts'
 import type { DerpMap } from './derp-map.ts'
 import type { OwnEndpoint } from './endpoints.ts'
 import { OwnNetwork } from './own-network.ts'
-import { PathError, type PathFinderOptions, type PathPeer, type PingResult, type PingVia } from './path-io.ts'
+import { PathError, type PathFinderOptions, type PathPeer, type PingResult } from './path-io.ts'
+import { PathHistory, type PathChange } from './path-history.ts'
+import { AUTOMATIC, type PathPolicy } from './path-policy.ts'
 import { pathView, worthTelling, type PathView } from './path-view.ts'
-import {
-  derpRegion,
-  inSession,
-  isTrusted,
-  newPeerPath,
-  nextWakeMs,
-  step,
-  type PeerEffect,
-  type PeerInput,
-  type PeerPath,
-} from './peer-path.ts'
+import { derpRegion, inSession, isTrusted, newPeerPath, nextWakeMs, type PeerPath } from './peer-state.ts'
 import { PeerTable, type DiscoName } from './peer-table.ts'
-import { PingTable, type SentBy, type SentPing } from './ping-table.ts'
+import { PingTable, type SentBy } from './ping-table.ts'
 import type { NetcheckReport, PortMapping } from './report.ts'
+import type { PeerEffect, PeerInput } from './peer-input.ts'
+import { step } from './peer-path.ts'
+import { PingWaiters } from './ping-waiters.ts'
+import { RelayClient, type RelayServer } from './relay-client.ts'
 
 /** Errors that mean this destination cannot be sent to now, as against a packet lost. */
 const DEAD_END: ReadonlySet<string> = new Set([
@@ -36,15 +34,6 @@ const DEAD_END: ReadonlySet<string> = new Set([
   'EADDRNOTAVAIL',
   'EAFNOSUPPORT',
 ])
-/** In pongs over DERP, where an ip:port is expected: this address, with the region as port (tailscale tailcfg.DerpMagicIP). */
-const DERP_MAGIC_IP = '127.3.3.40'
-const MOST_WAITERS = 16
-
-interface Waiter {
-  readonly sinceMs: number
-  readonly end: (result: PingResult | PathError) => void
-}
-
 interface Peer {
   readonly id: number
   readonly nodeKey: NodePublic
@@ -55,15 +44,9 @@ interface Peer {
   view: PathView
   wake: { readonly atMs: number; readonly cancel: () => void } | undefined
   calling: boolean
-  readonly waiters: Set<Waiter>
-}
-
-interface Arrival {
-  readonly from: Endpoint
-  /** Set when the packet came through a peer relay. */
-  readonly vni: number | undefined
-  readonly bytes: Uint8Array
-  readonly receivedAtMs: number
+  relayCapable: boolean
+  readonly waiters: PingWaiters
+  readonly history: PathHistory
 }
 
 export class PathFinder {
@@ -71,12 +54,42 @@ export class PathFinder {
   readonly #own: OwnNetwork
   readonly #peers: PeerTable<Peer>
   readonly #pings = new PingTable()
-  readonly #counters = new Map<string, number>()
+  readonly #relays: RelayClient<Peer>
+  readonly #inbox: DiscoInbox<Peer>
+  #policies: { readonly policy: PathPolicy; readonly exceptions: ReadonlyMap<number, PathPolicy> } = {
+    policy: AUTOMATIC,
+    exceptions: new Map(),
+  }
   #closed = false
 
   constructor(options: PathFinderOptions) {
     this.#options = options
     this.#peers = new PeerTable<Peer>(options.discoKey)
+    this.#relays = new RelayClient<Peer>({
+      clock: options.clock,
+      log: options.log,
+      ourDisco: options.discoKey.public,
+      boxFor: (server) => new SharedBox(options.discoKey.secretBytes(), server.bytes),
+      sendControl: (to, vni, box, message) =>
+        void options.io.sendUdp(to, sealDisco(options.discoKey.public, box, message), { vni, control: true }),
+      sendPing: (peer, endpoint, vni) => void this.#sendPing(peer, { kind: 'relay', endpoint, vni, ping: undefined }),
+      sendOverDerp: (node, message) => this.#sendOverDerp(node, message),
+      allocateOwn: options.io.allocateOwnRelay?.bind(options.io),
+      isInUse: ({ path }, server, vni) => {
+        const { best } = path
+        if (best?.leg.kind !== 'relay' || !isTrusted(path, options.clock.now())) return false
+        return best.relay?.server === server && best.leg.vni === vni
+      },
+      onReady: (peer, ready) => this.#give(peer, { type: 'relay-ready', ...ready }),
+    })
+    this.#inbox = new DiscoInbox<Peer>(this.#peers, this.#relays, {
+      give: (peer, input) => this.#give(peer, input),
+      pong: (sender, txId, kind, receivedAtMs) => this.#pong(sender, txId, kind, receivedAtMs),
+      answerUdp: (to, message, at, vni) =>
+        void options.io.sendUdp(at, this.#seal(to, message), vni === undefined ? undefined : { vni, control: false }),
+      answerDerp: (to, message, region, node) => options.io.sendDerp(region, node, this.#seal(to, message)),
+      relayRequest: (from, fromDisco, request) => options.events.onRelayRequest?.(from, fromDisco, request),
+    })
     this.#own = new OwnNetwork({
       clock: options.clock,
       log: options.log,
@@ -101,7 +114,7 @@ export class PathFinder {
 
   /** What was refused, by reason. */
   get counters(): Readonly<Record<string, number>> {
-    return Object.fromEntries(this.#counters)
+    return this.#inbox.counters
   }
 
   /** Sizes of the tables, for tests against leaks. */
@@ -117,6 +130,7 @@ export class PathFinder {
     if (this.#closed) return
     this.#closed = true
     this.#own.close()
+    this.#relays.close()
     for (const peer of this.#peers.all()) this.#drop(peer)
   }
 
@@ -137,6 +151,44 @@ export class PathFinder {
       if (!next || !next.nodeKey.equals(peer.nodeKey)) this.#drop(peer)
     }
     for (const want of wanted.values()) this.#update(this.#peers.get(want.id) ?? this.#add(want), want)
+  }
+
+  /** The relays that we may ask, this node's own among them; each of the others must be a peer. */
+  setRelayServers(servers: readonly RelayServer[]): void {
+    this.#relays.setServers(servers)
+  }
+
+  /** The default for all peers, and what differs from it, by the peer's number. Peers not named have the default. */
+  setPolicy(policy: PathPolicy, exceptions: ReadonlyMap<number, PathPolicy> = new Map()): void {
+    this.#policies = { policy, exceptions }
+    for (const peer of this.#peers.all()) this.#give(peer, { type: 'policy', policy: this.#policyOf(peer.id) })
+  }
+
+  /** The default for all peers. */
+  get policy(): PathPolicy {
+    return this.#policies.policy
+  }
+
+  #policyOf(id: number): PathPolicy {
+    return this.#policies.exceptions.get(id) ?? this.#policies.policy
+  }
+
+  /** The changes of a peer's path in the last 24 hours, oldest first. */
+  history(id: number): readonly PathChange[] {
+    return this.#peers.get(id)?.history.list(this.#options.clock.wallNow()) ?? []
+  }
+
+  /** The answer of this node's relay to onRelayRequest. False when the node is not (any more) reachable. */
+  sendRelayResponse(to: NodePublic, response: AllocateResponse): boolean {
+    return this.#sendOverDerp(to, { kind: 'allocateResponse', ...response })
+  }
+
+  #sendOverDerp(node: NodePublic, message: DiscoMessage): boolean {
+    const peer = this.#peers.byNode(node)
+    const region = peer && derpRegion(peer.path)
+    if (!peer?.disco || region === undefined || this.#closed) return false
+    this.#options.io.sendDerp(region, node, this.#seal(peer.disco, message))
+    return true
   }
 
   view(id: number): PathView | undefined {
@@ -189,63 +241,22 @@ export class PathFinder {
   }
 
   handleStun(packet: { readonly from: Endpoint; readonly bytes: Uint8Array; readonly receivedAtMs: number }): void {
-    if (!this.#own.handleStun(packet)) this.#count('stun.unasked')
+    if (!this.#own.handleStun(packet)) this.#inbox.count('stun.unasked')
   }
 
-  /** A disco packet from the UDP socket. Authenticates first; nothing is believed of a sender that is not a peer. */
+  /** A disco packet from the UDP socket. */
   handleDisco(packet: Arrival): void {
-    const opened = this.#open(packet.bytes)
-    if (!opened) return
-    const { sender, message } = opened
-    const { from, vni, receivedAtMs } = packet
-    switch (message.kind) {
-      case 'ping': {
-        const peers = this.#claimants(sender, message.nodeKey)
-        if (peers.length === 0) return this.#count('disco.node-key')
-        const pong: DiscoMessage = { kind: 'pong', txId: message.txId, source: from }
-        this.#options.io.sendUdp(
-          from,
-          this.#seal(sender, pong),
-          vni === undefined ? undefined : { vni, control: false },
-        )
-        // A relay's endpoint is not the peer's: relay paths have their own discovery.
-        if (vni === undefined) for (const peer of peers) this.#give(peer, { type: 'heard', endpoint: from })
-        return
-      }
-      case 'pong':
-        return this.#pong(sender, message.txId, vni === undefined ? 'direct' : undefined, receivedAtMs)
-      default:
-        // CallMeMaybe and allocation only come over DERP; the relay handshake has no place here yet.
-        return this.#count(`disco.unexpected.${message.kind}`)
-    }
+    if (!this.#closed) this.#inbox.takeUdp(packet)
+  }
+
+  /** A packet of a relay itself, by the control bit of its header. */
+  handleRelayControl(packet: Arrival): void {
+    if (!this.#closed) this.#inbox.takeControl(packet)
   }
 
   /** A disco packet out of DERP. The server vouches for `fromNode`, the box for the disco key; both must be one peer. */
   handleDerpDisco(region: number, fromNode: NodePublic, bytes: Uint8Array): void {
-    const receivedAtMs = this.#options.clock.now()
-    const opened = this.#open(bytes)
-    if (!opened) return
-    const { sender, message } = opened
-    const peer = this.#peers.byNode(fromNode)
-    if (!peer || peer.disco !== sender) return this.#count('disco.derp-source')
-    this.#give(peer, { type: 'heard-derp', region })
-    switch (message.kind) {
-      case 'ping': {
-        if (message.nodeKey && !message.nodeKey.equals(fromNode)) return this.#count('disco.node-key')
-        const pong: DiscoMessage = { kind: 'pong', txId: message.txId, source: `${DERP_MAGIC_IP}:${region}` }
-        this.#options.io.sendDerp(region, fromNode, this.#seal(sender, pong))
-        return
-      }
-      case 'pong':
-        return this.#pong(sender, message.txId, 'derp', receivedAtMs)
-      case 'callMeMaybe':
-        return this.#give(peer, {
-          type: 'call-me-maybe',
-          endpoints: message.endpoints.slice(0, MAX_CALLED_ENDPOINTS),
-        })
-      default:
-        return this.#count(`disco.unexpected.${message.kind}`)
-    }
+    if (!this.#closed) this.#inbox.takeDerp(region, fromNode, bytes, this.#options.clock.now())
   }
 
   /** One ping over whatever path there is, and over all that might be when there is no sure one; the first pong counts. */
@@ -256,28 +267,13 @@ export class PathFinder {
       return Promise.reject(
         new PathError('path/no-disco', 'The machine is not online, or too old to answer this ping.'),
       )
-    if (peer.waiters.size >= MOST_WAITERS)
-      return Promise.reject(new PathError('path/busy', 'Too many pings to this machine are under way.'))
     const { clock } = this.#options
-    return new Promise((resolve, reject) => {
-      const timeout = clock.after(timeoutMs, () =>
-        waiter.end(new PathError('path/no-answer', `No answer within ${timeoutMs} ms.`)),
-      )
-      const waiter: Waiter = {
-        sinceMs: clock.now(),
-        end: (result) => {
-          timeout()
-          peer.waiters.delete(waiter)
-          if (result instanceof PathError) reject(result)
-          else resolve(result)
-        },
-      }
-      peer.waiters.add(waiter)
-      this.#own.noteActive()
-      this.#give(peer, { type: 'probe' })
-      const region = derpRegion(peer.path)
-      if (region !== undefined && !isTrusted(peer.path, clock.now())) this.#sendPing(peer, { kind: 'derp', region })
-    })
+    const waiting = peer.waiters.wait(clock, timeoutMs)
+    this.#own.noteActive()
+    this.#give(peer, { type: 'probe' })
+    const region = derpRegion(peer.path)
+    if (region !== undefined && !isTrusted(peer.path, clock.now())) this.#sendPing(peer, { kind: 'derp', region })
+    return waiting
   }
 
   #add(want: PathPeer): Peer {
@@ -293,9 +289,12 @@ export class PathFinder {
       view: pathView(path, clock.now(), clock.wallNow()),
       wake: undefined,
       calling: false,
-      waiters: new Set(),
+      relayCapable: false,
+      waiters: new PingWaiters(),
+      history: new PathHistory(),
     }
     this.#peers.add(peer)
+    this.#give(peer, { type: 'policy', policy: this.#policyOf(want.id) })
     return peer
   }
 
@@ -304,13 +303,16 @@ export class PathFinder {
     const discoChanged = peer.disco?.key.text !== want.discoKey?.text
     if (discoChanged) {
       this.#peers.setDisco(peer, want.discoKey)
+      this.#relays.forget(peer)
       this.#pings.forgetPeer(peer.id)
     }
     const sameList = sameStrings(peer.endpoints, want.endpoints)
-    if (!sameList || peer.homeRegion !== want.homeRegion) {
+    const relayCapable = want.relayCapable === true
+    if (!sameList || peer.homeRegion !== want.homeRegion || peer.relayCapable !== relayCapable) {
       peer.endpoints = want.endpoints
       peer.homeRegion = want.homeRegion
-      this.#give(peer, { type: 'netmap', endpoints: want.endpoints, home: want.homeRegion })
+      peer.relayCapable = relayCapable
+      this.#give(peer, { type: 'netmap', endpoints: want.endpoints, home: want.homeRegion, relayCapable })
     }
     if (discoChanged && hadDisco) this.#give(peer, { type: 'disco-changed' })
   }
@@ -320,10 +322,11 @@ export class PathFinder {
     peer.wake = undefined
     this.#peers.remove(peer)
     this.#pings.forgetPeer(peer.id)
+    this.#relays.forget(peer)
     const why = this.#closed
       ? new PathError('path/closed', 'Peerway is stopping.')
       : new PathError('path/no-such-peer', 'The machine left the network.')
-    for (const waiter of peer.waiters) waiter.end(why)
+    peer.waiters.fail(why)
   }
 
   #isCurrent(peer: Peer): boolean {
@@ -352,7 +355,11 @@ export class PathFinder {
       case 'changed':
         return
       case 'ping': {
-        const errno = this.#sendPing(peer, { kind: 'direct', endpoint: effect.endpoint, ping: effect.ping })
+        const { ping, endpoint, vni } = effect
+        const errno = this.#sendPing(
+          peer,
+          vni === undefined ? { kind: 'direct', endpoint, ping } : { kind: 'relay', endpoint, vni, ping },
+        )
         if (errno !== undefined && DEAD_END.has(errno)) unreachable.push(effect.endpoint)
         return
       }
@@ -361,6 +368,8 @@ export class PathFinder {
         return
       case 'call-me-maybe':
         return this.#callWhenFresh(peer)
+      case 'find-relay':
+        return this.#relays.find(peer, peer.path.policy.mode === 'only-relay' ? peer.path.policy.relay : undefined)
     }
   }
 
@@ -371,9 +380,13 @@ export class PathFinder {
     const { box } = peer.disco
     const txId = this.#pings.add({ peer: peer.id, by, sentAtMs: clock.now() })
     const bytes = sealDisco(this.#options.discoKey.public, box, { kind: 'ping', txId, nodeKey, paddingBytes: 0 })
-    if (by.kind === 'direct') return io.sendUdp(by.endpoint, bytes)
-    io.sendDerp(by.region, peer.nodeKey, bytes)
-    return undefined
+    if (by.kind === 'derp') {
+      io.sendDerp(by.region, peer.nodeKey, bytes)
+      return undefined
+    }
+    return by.kind === 'direct'
+      ? io.sendUdp(by.endpoint, bytes)
+      : io.sendUdp(by.endpoint, bytes, { vni: by.vni, control: false })
   }
 
   /** Peers that are called ping at once, and only what the call lists: so look where we are first, if that is old. */
@@ -396,52 +409,19 @@ export class PathFinder {
     this.#options.io.sendDerp(region, peer.nodeKey, bytes)
   }
 
-  #pong(sender: DiscoName<Peer>, txId: Uint8Array, kind: SentBy['kind'] | undefined, receivedAtMs: number): void {
-    const ping =
-      kind &&
-      this.#pings.take(txId, kind, (id) => {
-        const peer = this.#peers.get(id)
-        return peer !== undefined && sender.peers.has(peer)
-      })
+  #pong(sender: DiscoName<Peer>, txId: Uint8Array, kind: SentBy['kind'], receivedAtMs: number): void {
+    const ping = this.#pings.take(txId, kind, (id) => {
+      const peer = this.#peers.get(id)
+      return peer !== undefined && sender.peers.has(peer)
+    })
     const peer = ping && this.#peers.get(ping.peer)
-    if (!peer) return this.#count('disco.unasked-pong')
+    if (!peer) return this.#inbox.count('disco.unasked-pong')
     const latencyMs = Math.max(receivedAtMs - ping.sentAtMs, 0)
-    this.#give(
-      peer,
-      ping.by.kind === 'direct' ? { type: 'pong', ping: ping.by.ping, latencyMs } : { type: 'derp-pong', latencyMs },
-    )
-    this.#answerWaiters(peer, ping, latencyMs)
-  }
-
-  #answerWaiters(peer: Peer, ping: SentPing, latencyMs: number): void {
     const { by } = ping
-    const via: PingVia = by.kind === 'direct' ? { kind: 'direct', endpoint: by.endpoint } : by
-    for (const waiter of peer.waiters) if (ping.sentAtMs >= waiter.sinceMs) waiter.end({ latencyMs, via })
-  }
-
-  /** The peers that a ping can be of: one when it names a node key that has this disco key, none when it names another. */
-  #claimants(sender: DiscoName<Peer>, nodeKey: NodePublic | undefined): readonly Peer[] {
-    const all = [...sender.peers]
-    return nodeKey ? all.filter((peer) => peer.nodeKey.equals(nodeKey)) : all
-  }
-
-  #open(bytes: Uint8Array): { sender: DiscoName<Peer>; message: DiscoMessage } | undefined {
-    if (this.#closed) return undefined
-    const key = discoSender(bytes)
-    const sender = key && this.#peers.byDisco(key)
-    if (!sender) {
-      this.#count(key ? 'disco.unknown-sender' : 'disco.not-whole')
-      return undefined
-    }
-    try {
-      const message = openDisco(bytes, sender.box)
-      if (message) return { sender, message }
-      this.#count('disco.sealed-otherwise')
-    } catch (error) {
-      if (!(error instanceof WireError)) throw error
-      this.#count(error.code === 'wire/unknown' ? 'disco.unknown-message' : 'disco.malformed')
-    }
-    return undefined
+    if (by.kind === 'derp') this.#give(peer, { type: 'derp-pong', latencyMs })
+    else if (by.ping !== undefined) this.#give(peer, { type: 'pong', ping: by.ping, latencyMs })
+    else if (by.kind === 'relay') this.#relays.takePong(peer, by.endpoint, by.vni, latencyMs)
+    peer.waiters.answer(ping, latencyMs)
   }
 
   #seal(to: DiscoName<Peer>, message: DiscoMessage): Uint8Array {
@@ -463,15 +443,20 @@ export class PathFinder {
   }
 
   #viewOf(peer: Peer): PathView {
-    return pathView(peer.path, this.#options.clock.now(), peer.view.sinceWallMs)
+    const view = pathView(peer.path, this.#options.clock.now(), peer.view.sinceWallMs)
+    if (view.kind !== 'peer-relay' || view.relay !== undefined) return view
+    // The peer named the place, and only later did we learn from the relay whose it is.
+    const relay = this.#relays.nodeOf(peer.path.best?.relay?.server ?? '')
+    return relay === undefined ? view : { ...view, relay }
   }
 
   #show(peer: Peer, activityChanged: boolean): void {
     const { clock, log, events } = this.#options
     if (!this.#isCurrent(peer)) return
     const next = this.#viewOf(peer)
-    const moved =
-      next.kind !== peer.view.kind || next.endpoint !== peer.view.endpoint || next.region !== peer.view.region
+    const { kind, endpoint, vni, region } = peer.view
+    const moved = next.kind !== kind || next.endpoint !== endpoint || next.vni !== vni || next.region !== region
+    if (moved) peer.history.note(peer.view, next, clock.wallNow())
     if (!moved && !activityChanged && !worthTelling(peer.view.latencyMs, next.latencyMs)) return
     peer.view = moved ? { ...next, sinceWallMs: clock.wallNow() } : next
     if (moved)
@@ -483,10 +468,6 @@ export class PathFinder {
         reason: next.reason,
       })
     events.onPath(peer.id, peer.view)
-  }
-
-  #count(what: string): void {
-    this.#counters.set(what, (this.#counters.get(what) ?? 0) + 1)
   }
 }
 

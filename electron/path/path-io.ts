@@ -5,6 +5,8 @@ import type { Endpoint } from '../base/endpoint.ts'
 import { CodedError } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
 import type { DiscoPrivate, DiscoPublic, NodePublic } from '../crypto/keys.ts'
+import type { AllocateRequest } from '../wire/disco/allocate-request.ts'
+import type { RelayEndpoint } from '../wire/disco/relay-endpoint.ts'
 import type { PathSpec } from './leg.ts'
 import type { OwnNetworkEvents, OwnNetworkIo } from './own-network.ts'
 import type { PathView } from './path-view.ts'
@@ -16,10 +18,17 @@ export interface PathIo extends OwnNetworkIo {
   sendDerp(region: number, to: NodePublic, bytes: Uint8Array): void
   setPath(peer: number, spec: PathSpec): void
   trust(peer: number, untilMs: number): void
+  /** A place for two clients at this node's own relay; undefined when it runs none or refuses. */
+  allocateOwnRelay?(pair: readonly [DiscoPublic, DiscoPublic]): Promise<RelayEndpoint | undefined>
 }
 
 export interface PathEvents extends OwnNetworkEvents {
   onPath(peer: number, view: PathView): void
+  /**
+   * A peer asks this node's relay for a place for itself and another. Its disco key is proven and is one of the pair;
+   * whether it may ask is for the listener to decide. Answered with PathFinder.sendRelayResponse.
+   */
+  onRelayRequest?(from: NodePublic, fromDisco: DiscoPublic, request: AllocateRequest): void
 }
 
 export interface PathPeer {
@@ -30,6 +39,8 @@ export interface PathPeer {
   readonly discoKey?: DiscoPublic | undefined
   readonly endpoints: readonly Endpoint[]
   readonly homeRegion?: number | undefined
+  /** It knows peer relays: capability version 121 or above. */
+  readonly relayCapable?: boolean | undefined
 }
 
 export interface PathFinderOptions {
@@ -47,6 +58,7 @@ export interface PathFinderOptions {
 
 export type PingVia =
   | { readonly kind: 'direct'; readonly endpoint: Endpoint }
+  | { readonly kind: 'peer-relay'; readonly endpoint: Endpoint; readonly vni: number }
   | { readonly kind: 'derp'; readonly region: number }
 
 export interface PingResult {

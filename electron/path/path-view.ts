@@ -1,7 +1,7 @@
 // How a peer is reached, as shown to people and programs.
 
 import type { Endpoint } from '../base/endpoint.ts'
-import { inSession, isTrusted, shownLeg, type PeerPath } from './peer-path.ts'
+import { inSession, isTrusted, shownLeg, type PeerPath } from './peer-state.ts'
 
 export type PathKind = 'direct' | 'peer-relay' | 'derp' | 'none'
 
@@ -13,8 +13,12 @@ export type PathReason =
   | 'answered'
   /** Another direct endpoint answered and is better. */
   | 'better'
-  /** The direct path stopped answering. */
+  /** A peer relay carries packets both ways. */
+  | 'relay'
+  /** The path in use stopped answering. */
   | 'silent'
+  /** The path policy was changed, or allows no path that works. */
+  | 'policy'
   /** The system refused to send to the direct endpoint. */
   | 'unreachable'
   /** This machine's network changed, and the direct path did not survive it. */
@@ -30,7 +34,9 @@ export const REASON_TEXT: Readonly<Record<PathReason, string>> = {
   start: 'No direct path has been tried yet.',
   answered: 'A direct path answered.',
   better: 'A better direct path answered.',
-  silent: 'The direct path stopped answering.',
+  relay: 'A peer relay answered.',
+  silent: 'The path in use stopped answering.',
+  policy: 'The path policy decides; a path that it allows may not be working.',
   unreachable: 'This machine cannot send to the direct address.',
   'network-changed': 'The network of this machine changed.',
   withdrawn: 'The other machine no longer offers that address.',
@@ -42,6 +48,9 @@ export interface PathView {
   readonly kind: PathKind
   /** Of the direct path or the peer relay. */
   readonly endpoint?: Endpoint
+  /** For kind 'peer-relay': the place at the relay, and the node key's text of the relaying node where it is known. */
+  readonly vni?: number
+  readonly relay?: string
   /** The DERP region, for kind 'derp'. */
   readonly region?: number
   /** Last round trip on this path, when it was measured. */
@@ -71,6 +80,8 @@ export function pathView(path: PeerPath, nowMs: number, sinceWallMs: number): Pa
   return {
     kind: leg.kind === 'direct' ? 'direct' : 'peer-relay',
     endpoint: leg.endpoint,
+    ...(leg.kind === 'relay' ? { vni: leg.vni } : {}),
+    ...(leg.kind === 'relay' && path.best?.relay?.node !== undefined ? { relay: path.best.relay.node } : {}),
     ...(path.best ? { latencyMs: path.best.latencyMs } : {}),
     ...rest,
     trusted: isTrusted(path, nowMs),

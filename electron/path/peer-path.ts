@@ -1,165 +1,51 @@
 // The path to one peer, as a state machine without I/O: step() takes what happened and says what to do. Timers are one
 // number, nextWakeMs(). Who the peer is, keys, sealing and sockets are the driver's (path-finder.ts).
-//
-// States after paths.md §5.3: no best path (S0: data goes to DERP); a trusted direct one (S1); a trusted peer relay (S2,
-// its place is UdpLeg's 'relay'); a best path past its trust (S3: the data plane sends to it and to DERP).
 
 import type { Endpoint } from '../base/endpoint.ts'
 import { pruned, usableEndpoints, withHeard, withList, usableEndpoint } from './candidates.ts'
-import { MAX_CALLED_ENDPOINTS, MAX_CANDIDATES, type Candidate, type Candidates } from './candidates.ts'
-import { sameLeg, type Leg, type PathSpec, type UdpLeg } from './leg.ts'
+import { MAX_CALLED_ENDPOINTS, MAX_CANDIDATES, type Candidate } from './candidates.ts'
+import { sameLeg, type UdpLeg } from './leg.ts'
+import { allowsDerp, allowsDirect, allowsRelay, isPreferredRelay, type PathPolicy, samePolicy } from './path-policy.ts'
 import type { PathReason } from './path-view.ts'
+import {
+  type Best,
+  derpRegion,
+  inSession,
+  isTrusted,
+  pathSpec,
+  type PeerPath,
+  PING_BURST,
+  PING_TIMEOUT_MS,
+  PINGS_PER_SECOND,
+  type SentPing,
+  shownLeg,
+} from './peer-state.ts'
+import type { PeerEffect, PeerInput } from './peer-input.ts'
+import {
+  BENEFIT_OF_DOUBT_MS,
+  DERP_PING_MS,
+  DISCOVERY_MS,
+  ECHO_MS,
+  FLOW_HEARTBEAT_MS,
+  FLOW_MS,
+  GOOD_ENOUGH_MS,
+  HEARTBEAT_MS,
+  PATIENCE_MS,
+  PROMISING_MS,
+  RELAY_DELAY_MS,
+  RELAY_RETRY_MS,
+  RELAY_UPGRADE_MS,
+  REMEMBERED_MS,
+  SESSION_MS,
+  STALLED_MS,
+  TRUST_MS,
+  UPGRADE_MS,
+} from './peer-timing.ts'
 import { isBetter } from './score.ts'
-
-/**
- * How long a direct path is trusted after its last pong. Many home routers forget an idle UDP mapping after about 30 s
- * (RFC 4787 REQ-5 asks for 120 s and is widely ignored), so this must stay well below that. Two heartbeats and a bit.
- */
-export const TRUST_MS = 6_500
-export const HEARTBEAT_MS = 3_000
-/** Heartbeats and discovery go on this long after the last data packet. */
-export const SESSION_MS = 45_000
-export const PING_TIMEOUT_MS = 5_000
-/** Between two discovery pings to one candidate, and between two CallMeMaybe. */
-export const DISCOVERY_MS = 5_000
-/** A working direct path this slow or slower is compared with the other candidates once in UPGRADE_MS. */
-const GOOD_ENOUGH_MS = 5
-const UPGRADE_MS = 60_000
-/** How long a path whose trust ran out while nobody looked is shown as it was, once someone looks again. */
-const BENEFIT_OF_DOUBT_MS = 1_000
-/** Between two pings back to an endpoint that the peer pings us from. */
-const ECHO_MS = 1_000
-const DERP_PING_MS = 15_000
-/**
- * The most pings a peer can make us send: this many at once, then PINGS_PER_SECOND. An honest peer has some ten
- * candidates, each pinged once in five seconds; a hostile one may send CallMeMaybe as fast as DERP carries it.
- */
-export const PING_BURST = 200
-export const PINGS_PER_SECOND = 20
-
-export interface Best {
-  readonly leg: UdpLeg
-  readonly latencyMs: number
-  readonly trustedUntilMs: number
-}
-
-interface SentPing {
-  readonly endpoint: Endpoint
-  readonly atMs: number
-}
-
-export interface PeerPath {
-  readonly candidates: Candidates
-  readonly best: Best | undefined
-  /** The best path is not shown as the path any more: its trust ran out while traffic wanted it. */
-  readonly doubtful: boolean
-  readonly doubtAtMs: number | undefined
-  /** Why the best path is in doubt, when it is not for its silence. */
-  readonly suspicion: PathReason | undefined
-  readonly home: number | undefined
-  /** The region where the peer was last heard: the last resort when its home is unknown. */
-  readonly heardRegion: number | undefined
-  readonly derpLatencyMs: number | undefined
-  readonly derpPingedAtMs: number | undefined
-  /** Outstanding pings by number, oldest first. */
-  readonly pings: ReadonlyMap<number, SentPing>
-  readonly nextPing: number
-  readonly allowance: { readonly pings: number; readonly atMs: number }
-  readonly activeAtMs: number | undefined
-  /** Present only during a session. */
-  readonly heartbeatAtMs: number | undefined
-  readonly roundAtMs: number | undefined
-  readonly calledAtMs: number | undefined
-  readonly reason: PathReason
-}
-
-export type PeerInput =
-  | { readonly type: 'netmap'; readonly endpoints: readonly string[]; readonly home: number | undefined }
-  /** Data was sent to the peer, or wants to be. */
-  | { readonly type: 'active' }
-  | { readonly type: 'tick' }
-  /** An authenticated packet of the peer came from there. */
-  | { readonly type: 'heard'; readonly endpoint: Endpoint }
-  | { readonly type: 'heard-derp'; readonly region: number }
-  | { readonly type: 'pong'; readonly ping: number; readonly latencyMs: number }
-  | { readonly type: 'derp-pong'; readonly latencyMs: number }
-  | { readonly type: 'call-me-maybe'; readonly endpoints: readonly string[] }
-  /** A send failed in a way that no retry mends. */
-  | { readonly type: 'send-error'; readonly endpoint: Endpoint }
-  /** Our sockets or our network are new: what is known is worth a try, but nothing is certain. */
-  | { readonly type: 'network-changed' }
-  /** The peer has a new disco key: it restarted, or lives elsewhere. */
-  | { readonly type: 'disco-changed' }
-  /** Someone asks for a ping over whatever path there is. */
-  | { readonly type: 'probe' }
-
-export type PeerEffect =
-  | { readonly type: 'ping'; readonly ping: number; readonly endpoint: Endpoint }
-  | { readonly type: 'derp-ping'; readonly region: number }
-  | { readonly type: 'call-me-maybe'; readonly region: number }
-  | { readonly type: 'path'; readonly spec: PathSpec }
-  /** Only ever later than before. */
-  | { readonly type: 'trust'; readonly untilMs: number }
-  /** The path as shown is another one; the state's reason says why. */
-  | { readonly type: 'changed' }
 
 export interface Step {
   readonly path: PeerPath
   readonly effects: readonly PeerEffect[]
-}
-
-export function newPeerPath(nowMs: number): PeerPath {
-  return {
-    candidates: new Map(),
-    best: undefined,
-    doubtful: false,
-    doubtAtMs: undefined,
-    suspicion: undefined,
-    home: undefined,
-    heardRegion: undefined,
-    derpLatencyMs: undefined,
-    derpPingedAtMs: undefined,
-    pings: new Map(),
-    nextPing: 1,
-    allowance: { pings: PING_BURST, atMs: nowMs },
-    activeAtMs: undefined,
-    heartbeatAtMs: undefined,
-    roundAtMs: undefined,
-    calledAtMs: undefined,
-    reason: 'start',
-  }
-}
-
-export const derpRegion = (path: PeerPath): number | undefined => path.home ?? path.heardRegion
-export const isTrusted = (path: PeerPath, nowMs: number): boolean =>
-  path.best !== undefined && nowMs <= path.best.trustedUntilMs
-export const inSession = (path: PeerPath): boolean => path.heartbeatAtMs !== undefined
-
-/** The leg to show to people: one, also while the data plane uses two. */
-export function shownLeg(path: PeerPath): Leg | undefined {
-  const region = derpRegion(path)
-  if (path.best && (!path.doubtful || region === undefined)) return path.best.leg
-  return region === undefined ? undefined : { kind: 'derp', region }
-}
-
-export function pathSpec(path: PeerPath): PathSpec {
-  const region = derpRegion(path)
-  const derp: Leg | undefined = region === undefined ? undefined : { kind: 'derp', region }
-  return path.best
-    ? { leg: path.best.leg, fallback: derp, trustedUntilMs: path.best.trustedUntilMs }
-    : { leg: derp, fallback: undefined, trustedUntilMs: Infinity }
-}
-
-/** When the next 'tick' is due; undefined when nothing waits. */
-export function nextWakeMs(path: PeerPath): number | undefined {
-  const due: number[] = []
-  if (path.heartbeatAtMs !== undefined) due.push(path.heartbeatAtMs)
-  for (const { atMs } of path.pings.values()) {
-    due.push(atMs + PING_TIMEOUT_MS)
-    break
-  }
-  if (inSession(path) && path.best && !path.doubtful && path.doubtAtMs !== undefined) due.push(path.doubtAtMs)
-  return due.length === 0 ? undefined : Math.min(...due)
 }
 
 export function step(path: PeerPath, input: PeerInput, nowMs: number): Step {
@@ -185,7 +71,9 @@ class Draft {
   /** What to tell the data plane follows from comparing before and after, so that the two can never disagree. */
   finish(): Step {
     const changed = !sameLeg(shownLeg(this.#before), shownLeg(this.#path))
-    const reason = changed ? (this.#cause ?? this.#path.reason) : this.#path.reason
+    const cutOff =
+      shownLeg(this.#path) === undefined && derpRegion(this.#path) !== undefined && !allowsDerp(this.#path.policy)
+    const reason = cutOff ? 'policy' : changed ? (this.#cause ?? this.#path.reason) : this.#path.reason
     const path = reason === this.#path.reason ? this.#path : { ...this.#path, reason }
     const was = pathSpec(this.#before)
     const is = pathSpec(path)
@@ -202,7 +90,7 @@ class Draft {
   take(input: PeerInput): void {
     switch (input.type) {
       case 'netmap':
-        return this.#netmap(input.endpoints, input.home)
+        return this.#netmap(input.endpoints, input.home, input.relayCapable ?? false)
       case 'active':
         return this.#active()
       case 'tick':
@@ -227,6 +115,10 @@ class Draft {
         return this.#startOver('network-changed')
       case 'disco-changed':
         return this.#startOver(undefined)
+      case 'policy':
+        return this.#policy(input.policy)
+      case 'relay-ready':
+        return this.#relayReady(input)
       case 'probe':
         return this.#probe()
     }
@@ -236,40 +128,94 @@ class Draft {
     this.#path = { ...this.#path, ...change }
   }
 
-  #netmap(endpoints: readonly string[], home: number | undefined): void {
+  #netmap(endpoints: readonly string[], home: number | undefined, relayCapable: boolean): void {
     if (this.#path.home !== home) {
       this.#cause = home === undefined ? 'no-home' : this.#path.reason === 'start' ? 'start' : 'home-changed'
       this.#set({ home, derpLatencyMs: undefined, derpPingedAtMs: undefined })
     }
     this.#set({ candidates: withList(this.#path.candidates, 'inNetmap', usableEndpoints(endpoints, MAX_CANDIDATES)) })
     this.#prune()
-    if (inSession(this.#path) && !this.#hasTrustedDirect()) this.#round({ call: true })
+    if (relayCapable !== this.#path.relayCapable) {
+      this.#set({ relayCapable })
+      this.#wantRelay(RELAY_DELAY_MS)
+    }
+    if (inSession(this.#path) && this.#wantsDirect()) this.#round({ call: true })
   }
 
   #active(): void {
     const fresh = !inSession(this.#path)
-    this.#set({ activeAtMs: this.#now })
+    const heartbeatAtMs = Math.min(this.#path.heartbeatAtMs ?? Infinity, this.#now + FLOW_HEARTBEAT_MS)
+    this.#set({ activeAtMs: this.#now, heartbeatAtMs })
     if (fresh) {
       const doubtAtMs = Math.max((this.#path.best?.trustedUntilMs ?? 0) + 1, this.#now + BENEFIT_OF_DOUBT_MS)
-      this.#set({ heartbeatAtMs: this.#now + HEARTBEAT_MS, doubtAtMs })
+      this.#set({ doubtAtMs, relayTries: 0 })
+      this.#wantRelay(RELAY_DELAY_MS)
+      // Nobody looked at this path for a while.
+      if (!isTrusted(this.#path, this.#now)) this.#pingBest()
     }
-    if (!this.#hasTrustedDirect()) this.#round({ call: true })
+    if (this.#wantsDirect()) this.#round({ call: true })
+  }
+
+  #isFlowing(): boolean {
+    return this.#path.activeAtMs !== undefined && this.#now - this.#path.activeAtMs <= FLOW_MS
   }
 
   #tick(): void {
     this.#expirePings()
     const { best, doubtAtMs, heartbeatAtMs, activeAtMs } = this.#path
     if (heartbeatAtMs === undefined) return
+    this.#lookForAnswer()
     if (best && doubtAtMs !== undefined && doubtAtMs <= this.#now && !isTrusted(this.#path, this.#now)) this.#doubt()
+    this.#lookForRelay()
     if (heartbeatAtMs > this.#now) return
     if (activeAtMs === undefined || this.#now - activeAtMs > SESSION_MS) {
-      this.#set({ heartbeatAtMs: undefined, doubtAtMs: undefined })
+      this.#set({ heartbeatAtMs: undefined, doubtAtMs: undefined, awaited: undefined, relayDueAtMs: undefined })
       return
     }
-    this.#set({ heartbeatAtMs: this.#now + HEARTBEAT_MS })
+    this.#set({ heartbeatAtMs: this.#now + (this.#isFlowing() ? FLOW_HEARTBEAT_MS : HEARTBEAT_MS) })
     if (this.#wantsRound()) this.#round({ call: true })
     this.#pingBest()
     this.#pingDerp()
+    if (this.#path.relayDueAtMs === undefined) this.#wantRelay(0)
+  }
+
+  /** Two answers missing in a row while data flows: the path is in doubt, long before its trust runs out. */
+  #lookForAnswer(): void {
+    const { awaited, best } = this.#path
+    if (!awaited || awaited.dueAtMs > this.#now) return
+    this.#set({ awaited: undefined })
+    if (!best || !this.#isFlowing() || !isTrusted(this.#path, this.#now)) return
+    const stalled = this.#now - awaited.dueAtMs > STALLED_MS
+    if (stalled || awaited.missed === 0) return this.#pingBest(stalled ? 0 : 1)
+    this.#set({ suspicion: 'silent', best: { ...best, trustedUntilMs: this.#now - 1 }, relayTries: 0 })
+    this.#doubt()
+    this.#round({ call: true })
+    this.#wantRelay(0)
+  }
+
+  #lookForRelay(): void {
+    const { relayDueAtMs, relayTries } = this.#path
+    if (relayDueAtMs === undefined || relayDueAtMs > this.#now) return
+    this.#set({ relayDueAtMs: undefined })
+    if (!this.#wantsRelay()) return
+    const onRelay = this.#path.best?.leg.kind === 'relay' && isTrusted(this.#path, this.#now)
+    const againMs = onRelay ? RELAY_UPGRADE_MS : (RELAY_RETRY_MS[relayTries] ?? 10_000)
+    this.#set({ relayDueAtMs: this.#now + againMs, relayTries: relayTries + 1 })
+    this.#asked.push({ type: 'find-relay' })
+  }
+
+  #wantsRelay(): boolean {
+    const { policy, relayCapable, best } = this.#path
+    if (!relayCapable || policy.mode === 'only-direct') return false
+    if (!isTrusted(this.#path, this.#now)) return true
+    return policy.mode === 'automatic' ? best?.leg.kind === 'relay' : !isPreferredRelay(policy, best?.relay?.node)
+  }
+
+  #wantRelay(inMs: number): void {
+    if (!inSession(this.#path) || !this.#wantsRelay()) return
+    const onRelay = this.#path.best?.leg.kind === 'relay' && isTrusted(this.#path, this.#now)
+    const atMs = this.#now + (onRelay ? RELAY_UPGRADE_MS : Math.max(inMs, 1))
+    this.#set({ relayDueAtMs: Math.min(this.#path.relayDueAtMs ?? Infinity, atMs) })
   }
 
   #expirePings(): void {
@@ -277,7 +223,8 @@ class Draft {
     for (const [number, ping] of pings) {
       if (this.#now - ping.atMs < PING_TIMEOUT_MS) break
       pings.delete(number)
-      if (ping.endpoint === this.#path.best?.leg.endpoint && !isTrusted(this.#path, this.#now))
+      const leg = this.#path.best?.leg
+      if (leg && sameLeg(leg, legOf(ping)) && !isTrusted(this.#path, this.#now))
         this.#clearBest(this.#path.suspicion ?? 'silent')
     }
     if (pings.size !== this.#path.pings.size) this.#set({ pings })
@@ -290,7 +237,9 @@ class Draft {
 
   #wantsRound(): boolean {
     const { best, roundAtMs } = this.#path
-    if (!best || !this.#hasTrustedDirect() || roundAtMs === undefined) return true
+    if (this.#wantsDirect()) return true
+    if (best?.leg.kind !== 'direct') return false
+    if (roundAtMs === undefined) return true
     return best.latencyMs > GOOD_ENOUGH_MS && this.#now - roundAtMs >= UPGRADE_MS
   }
 
@@ -302,7 +251,7 @@ class Draft {
     // The peer's packet came through, so ours may too: at once, not at the next round. Our ping of a moment ago may well
     // have met a router that the peer's packet had not opened yet.
     const candidate = this.#path.candidates.get(usable)
-    if (!candidate || !inSession(this.#path) || this.#hasTrustedDirect()) return
+    if (!candidate || !inSession(this.#path) || !this.#wantsDirect()) return
     if (candidate.echoedAtMs !== undefined && this.#now - candidate.echoedAtMs < ECHO_MS) return
     this.#pingCandidate(usable, { ...candidate, pingedAtMs: undefined, echoedAtMs: this.#now })
   }
@@ -313,21 +262,65 @@ class Draft {
     const pings = new Map(this.#path.pings)
     pings.delete(number)
     this.#set({ pings })
+    const leg = legOf(ping)
+    const { best } = this.#path
+    // A relay is taken into use when its handshake is done; until then, and for others' pongs, that is not our affair.
+    if (leg.kind === 'relay') {
+      if (best && sameLeg(best.leg, leg)) this.#adopt('answered', { leg, latencyMs, relay: best.relay })
+      return
+    }
     const candidate = this.#path.candidates.get(ping.endpoint)
     if (!candidate) return
-    this.#set({ candidates: new Map(this.#path.candidates).set(ping.endpoint, { ...candidate, latencyMs }) })
-    const leg = { kind: 'direct', endpoint: ping.endpoint } as const
-    const now = this.#path.best
-    const trusted = isTrusted(this.#path, this.#now)
-    if (now && trusted && !sameLeg(now.leg, leg) && !isBetter({ leg, latencyMs }, now)) return
-    this.#cause = now && trusted && !this.#path.doubtful ? 'better' : 'answered'
-    const trustedUntilMs = this.#now + TRUST_MS
     this.#set({
-      best: { leg, latencyMs, trustedUntilMs },
+      candidates: new Map(this.#path.candidates).set(ping.endpoint, {
+        ...candidate,
+        latencyMs,
+        answeredAtMs: this.#now,
+      }),
+    })
+    if (!allowsDirect(this.#path.policy)) return
+    const trusted = isTrusted(this.#path, this.#now)
+    if (best && trusted && !sameLeg(best.leg, leg) && !isBetter({ leg, latencyMs }, best, this.#path.policy)) return
+    this.#adopt(best && trusted && !this.#path.doubtful ? 'better' : 'answered', { leg, latencyMs })
+  }
+
+  #relayReady({ endpoint, vni, relay, latencyMs }: Extract<PeerInput, { type: 'relay-ready' }>): void {
+    const { best, policy } = this.#path
+    if (!allowsRelay(policy, relay.node)) return
+    const next = { leg: { kind: 'relay', endpoint, vni } as const, latencyMs, relay }
+    const same = best?.leg.kind === 'relay' && best.relay?.server === relay.server
+    if (best && !same && isTrusted(this.#path, this.#now) && !isBetter(next, best, policy)) return
+    this.#adopt('relay', next)
+    this.#set({ relayTries: 0, relayDueAtMs: undefined })
+    this.#wantRelay(0)
+  }
+
+  /** A path that has just answered becomes the best one. */
+  #adopt(cause: PathReason, next: Omit<Best, 'trustedUntilMs'>): void {
+    this.#cause = cause
+    const trustedUntilMs = this.#now + TRUST_MS
+    const same = this.#path.best && sameLeg(this.#path.best.leg, next.leg)
+    this.#set({
+      best: { ...next, trustedUntilMs },
       doubtful: false,
       doubtAtMs: trustedUntilMs + 1,
       suspicion: undefined,
+      awaited: undefined,
+      ...(same ? {} : { relayTries: 0 }),
     })
+  }
+
+  #policy(policy: PathPolicy): void {
+    if (samePolicy(policy, this.#path.policy)) return
+    this.#cause = 'policy'
+    this.#set({ policy, relayTries: 0, relayDueAtMs: undefined })
+    const { best } = this.#path
+    const allowed = !best || (best.leg.kind === 'direct' ? allowsDirect(policy) : allowsRelay(policy, best.relay?.node))
+    if (!allowed) this.#clearBest('policy')
+    if (!inSession(this.#path)) return
+    this.#unthrottle()
+    this.#wantRelay(0)
+    if (this.#wantsDirect()) this.#round({ call: true })
   }
 
   #callMeMaybe(endpoints: readonly string[]): void {
@@ -346,7 +339,8 @@ class Draft {
     if (pings.size !== this.#path.pings.size) this.#set({ pings })
     if (this.#path.best?.leg.endpoint !== endpoint) return
     this.#clearBest('unreachable')
-    if (inSession(this.#path)) this.#round({ call: true })
+    this.#wantRelay(0)
+    if (inSession(this.#path) && this.#wantsDirect()) this.#round({ call: true })
   }
 
   /**
@@ -354,14 +348,18 @@ class Draft {
    * spares the detour over DERP when the path survived.
    */
   #startOver(suspicion: PathReason | undefined): void {
-    this.#set({ pings: new Map(), suspicion, calledAtMs: undefined })
+    this.#set({ pings: new Map(), suspicion, calledAtMs: undefined, awaited: undefined, relayTries: 0 })
     this.#distrust()
     this.#unthrottle()
-    if (inSession(this.#path)) this.#round({ call: true })
+    // A place at a relay belongs to the addresses and disco keys it was taken with.
+    this.#wantRelay(0)
+    if (!inSession(this.#path)) return
+    if (this.#wantsDirect()) this.#round({ call: true })
+    this.#pingBest()
   }
 
   #probe(): void {
-    if (!this.#hasTrustedDirect()) this.#unthrottle()
+    if (this.#wantsDirect()) this.#unthrottle()
     this.#active()
     this.#pingBest()
   }
@@ -380,9 +378,16 @@ class Draft {
     return this.#path.best?.leg.kind === 'direct' && isTrusted(this.#path, this.#now)
   }
 
+  /** A direct path is worth looking for. */
+  #wantsDirect(): boolean {
+    const { policy, best } = this.#path
+    if (!allowsDirect(policy) || this.#hasTrustedDirect()) return false
+    return !(isTrusted(this.#path, this.#now) && isPreferredRelay(policy, best?.relay?.node))
+  }
+
   #clearBest(cause: PathReason): void {
     this.#cause = cause
-    this.#set({ best: undefined, doubtful: false, doubtAtMs: undefined, suspicion: undefined })
+    this.#set({ best: undefined, doubtful: false, doubtAtMs: undefined, suspicion: undefined, awaited: undefined })
   }
 
   /** The best path keeps its candidate while it is trusted or has just been put in doubt; after that it goes with it. */
@@ -417,7 +422,10 @@ class Draft {
   }
 
   #pingCandidate(endpoint: Endpoint, candidate: Candidate): boolean {
-    if (candidate.pingedAtMs !== undefined && this.#now - candidate.pingedAtMs < DISCOVERY_MS) return false
+    const promising =
+      candidate.answeredAtMs !== undefined && this.#now - candidate.answeredAtMs < REMEMBERED_MS && this.#isFlowing()
+    const pauseMs = promising && this.#wantsDirect() ? PROMISING_MS : DISCOVERY_MS
+    if (candidate.pingedAtMs !== undefined && this.#now - candidate.pingedAtMs < pauseMs) return false
     const { allowance } = this.#path
     const earned = ((this.#now - allowance.atMs) / 1000) * PINGS_PER_SECOND
     const pings = Math.min(PING_BURST, allowance.pings + earned)
@@ -426,21 +434,27 @@ class Draft {
       allowance: { pings: pings - 1, atMs: this.#now },
       candidates: new Map(this.#path.candidates).set(endpoint, { ...candidate, pingedAtMs: this.#now }),
     })
-    this.#ping(endpoint)
+    this.#ping(endpoint, undefined)
     return true
   }
 
-  #pingBest(): void {
-    const { best, candidates } = this.#path
-    if (best?.leg.kind !== 'direct' || candidates.get(best.leg.endpoint)?.pingedAtMs === this.#now) return
-    this.#ping(best.leg.endpoint)
+  /** `missed`: how many pings before this one got no answer in time. */
+  #pingBest(missed = 0): void {
+    const { best, candidates, awaited } = this.#path
+    if (!best) return
+    // What was just asked is not asked again; but its answer is awaited all the same.
+    const asked = best.leg.kind === 'direct' && candidates.get(best.leg.endpoint)?.pingedAtMs === this.#now
+    if (!asked) this.#ping(best.leg.endpoint, best.leg.kind === 'relay' ? best.leg.vni : undefined)
+    if (awaited || !inSession(this.#path)) return
+    const patienceMs = Math.max(PATIENCE_MS, 3 * best.latencyMs)
+    this.#set({ awaited: { dueAtMs: this.#now + patienceMs, missed } })
   }
 
-  #ping(endpoint: Endpoint): void {
+  #ping(endpoint: Endpoint, vni: number | undefined): void {
     const number = this.#path.nextPing
-    const pings = new Map(this.#path.pings).set(number, { endpoint, atMs: this.#now })
+    const pings = new Map(this.#path.pings).set(number, { endpoint, vni, atMs: this.#now })
     this.#set({ pings, nextPing: number + 1 })
-    this.#asked.push({ type: 'ping', ping: number, endpoint })
+    this.#asked.push({ type: 'ping', ping: number, endpoint, vni })
   }
 
   /** The round trip over DERP, for show; and a peer that answers there is alive. */
@@ -453,3 +467,6 @@ class Draft {
     this.#asked.push({ type: 'derp-ping', region })
   }
 }
+
+const legOf = ({ endpoint, vni }: SentPing): UdpLeg =>
+  vni === undefined ? { kind: 'direct', endpoint } : { kind: 'relay', endpoint, vni }

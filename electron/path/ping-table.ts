@@ -4,13 +4,15 @@ import { randomBytes } from 'node:crypto'
 import { toHex } from '../base/bytes.ts'
 import type { Endpoint } from '../base/endpoint.ts'
 import { TX_ID_BYTES } from '../wire/disco/ping.ts'
-import { PING_TIMEOUT_MS } from './peer-path.ts'
+import { PING_TIMEOUT_MS } from './peer-state.ts'
 
 /** Far above what the peers' allowances add up to in practice; the oldest go first. */
 const MOST_PINGS = 20_000
 
 export type SentBy =
   | { readonly kind: 'direct'; readonly endpoint: Endpoint; readonly ping: number }
+  /** `ping` is undefined for one that belongs to the handshake with the relay. */
+  | { readonly kind: 'relay'; readonly endpoint: Endpoint; readonly vni: number; readonly ping: number | undefined }
   | { readonly kind: 'derp'; readonly region: number }
 
 export interface SentPing {

@@ -2,16 +2,20 @@
 // agree. Reference: tailscale wgengine/magicsock/endpoint.go, betterAddr.
 
 import { isLinkLocal, isLoopback, isPrivate, isV6, splitEndpoint } from '../base/endpoint.ts'
+import { AUTOMATIC, type Choice, type PathPolicy, policyPrefers } from './path-policy.ts'
 import type { UdpLeg } from './leg.ts'
 
-export interface Measured {
-  readonly leg: UdpLeg
+export interface Measured extends Choice {
   readonly latencyMs: number
 }
 
 /** True when `a` should replace `b`. Both are working paths; that one is trusted and the other not is the caller's affair. */
-export function isBetter(a: Measured, b: Measured): boolean {
+export function isBetter(a: Measured, b: Measured, policy: PathPolicy = AUTOMATIC): boolean {
+  const byPolicy = policyPrefers(policy, a, b)
+  if (byPolicy !== undefined) return byPolicy
   if (a.leg.kind !== b.leg.kind) return a.leg.kind === 'direct'
+  // Where a relay stands says little of the way through it; only its speed counts, and a move costs something.
+  if (a.leg.kind === 'relay') return b.latencyMs - a.latencyMs >= 2 && a.latencyMs < 0.85 * b.latencyMs
   const aPoints = speedPoints(a.latencyMs, b.latencyMs) + placePoints(a.leg)
   const bPoints = speedPoints(b.latencyMs, a.latencyMs) + placePoints(b.leg)
   // One point is noise: without this, two equal paths would change places at every sample.

@@ -6,7 +6,12 @@ import { VirtualClock } from '../base/clock.ts'
 import { isPrivate, joinEndpoint, splitEndpoint, type Endpoint } from '../base/endpoint.ts'
 import { silentLogger } from '../base/log.ts'
 import { DiscoPrivate, NodePrivate, type NodePublic } from '../crypto/keys.ts'
-import { looksLikeDisco } from '../wire/disco/envelope.ts'
+import { SharedBox } from '../crypto/box.ts'
+import { concat } from '../base/bytes.ts'
+import { discoSender, looksLikeDisco, openDisco } from '../wire/disco/envelope.ts'
+import type { DiscoKind } from '../wire/disco/message.ts'
+import { GENEVE_BYTES, geneveHeader, readGeneve } from '../wire/geneve/header.ts'
+import { SimRelay } from './simulated-relay.ts'
 import { looksLikeStun } from '../wire/stun/attributes.ts'
 import { readStunRequest } from '../wire/stun/request.ts'
 import { stunResponse } from '../wire/stun/response.ts'
@@ -64,10 +69,24 @@ export class SimNat {
   }
 }
 
+export interface Packet {
+  readonly over: 'udp' | 'derp'
+  readonly from: Endpoint | undefined
+  readonly to: Endpoint | undefined
+  readonly kind: DiscoKind | undefined
+  /** Inside a relay's header. */
+  readonly relayed: boolean
+}
+
 export class SimNetwork {
   readonly clock = new VirtualClock()
   readonly hosts: SimHost[] = []
   readonly stunServers: string[] = []
+  readonly relays: SimRelay[] = []
+  /** True loses the packet. */
+  lose: (packet: Packet) => boolean = () => false
+  /** Extra milliseconds to an endpoint. */
+  slow: (to: Endpoint) => number = () => 0
   /** The DERP map: one region for each STUN server. */
   get derpMap(): DerpMap {
     return {
@@ -85,13 +104,19 @@ export class SimNetwork {
     const target = splitEndpoint(to)?.address ?? ''
     const outside = host.nat && !isPrivate(target) ? host.nat.out(from, to) : from
     const packet = bytes.slice()
-    this.clock.after(UDP_MS, () => this.#arrive(host.nat, outside, to, packet))
+    this.clock.after(UDP_MS + this.slow(to), () => this.#arrive(host.nat, outside, to, packet))
     return undefined
   }
 
   #arrive(fromNat: SimNat | undefined, from: Endpoint, to: Endpoint, bytes: Uint8Array): void {
     const target = splitEndpoint(to)
-    if (!target) return
+    if (!target || this.#isLost('udp', from, to, bytes)) return
+    const relay = this.relays.find(({ endpoint }) => endpoint === to)
+    const header = readGeneve(bytes)
+    if (relay) {
+      if (header) relay.receive(from, header, bytes.subarray(GENEVE_BYTES))
+      return
+    }
     if (this.stunServers.includes(target.address)) return this.#answerStun(from, to, bytes)
     for (const host of this.hosts) {
       let inside: Endpoint | undefined
@@ -113,8 +138,54 @@ export class SimNetwork {
     })
   }
 
+  #isLost(over: Packet['over'], from: Endpoint | undefined, to: Endpoint | undefined, bytes: Uint8Array): boolean {
+    const header = over === 'udp' ? readGeneve(bytes) : undefined
+    const kindOf = (): DiscoKind | undefined => this.#kindOf(header ? bytes.subarray(GENEVE_BYTES) : bytes)
+    return this.lose({
+      over,
+      from,
+      to,
+      // Opening boxes is slow, and most tests do not ask.
+      get kind() {
+        return kindOf()
+      },
+      relayed: header !== undefined,
+    })
+  }
+
+  readonly #boxes = new Map<string, SharedBox>()
+
+  /** With the keys of all who are there. */
+  #kindOf(bytes: Uint8Array): DiscoKind | undefined {
+    const sender = discoSender(bytes)
+    if (!sender) return undefined
+    for (const { discoKey } of [...this.hosts, ...this.relays]) {
+      const name = `${discoKey.public.text} ${sender.text}`
+      const box = this.#boxes.get(name) ?? new SharedBox(discoKey.secretBytes(), sender.bytes)
+      this.#boxes.set(name, box)
+      const message = openDisco(bytes, box)
+      if (message) return message.kind
+    }
+    return undefined
+  }
+
+  /** A relay on `host`, at a public address of its own. */
+  addRelay(host: SimHost, endpoint: Endpoint): SimRelay {
+    const relay = new SimRelay(endpoint, {
+      now: () => this.clock.now(),
+      send: (from, to, header, bytes) => {
+        const packet = concat(geneveHeader(header), bytes)
+        this.clock.after(UDP_MS, () => this.#arrive(undefined, from, to, packet))
+      },
+    })
+    this.relays.push(relay)
+    host.relay = relay
+    return relay
+  }
+
   derp(from: SimHost, region: number, to: NodePublic, bytes: Uint8Array): void {
     const packet = bytes.slice()
+    if (this.#isLost('derp', undefined, undefined, bytes)) return
     this.clock.after(DERP_MS, () => {
       for (const host of this.hosts)
         if (host.nodeKey.text === to.text) host.finder.handleDerpDisco(region, from.nodeKey, packet)
@@ -149,8 +220,12 @@ export class SimNetwork {
           discoKey: other.discoKey.public,
           endpoints: other.endpoints.map(({ endpoint }) => endpoint),
           homeRegion: other.home,
+          relayCapable: true,
         }))
       host.finder.setPeers(host.known)
+      host.finder.setRelayServers(
+        this.hosts.flatMap((other) => (other.relay ? [{ nodeKey: other.nodeKey, isSelf: other === host }] : [])),
+      )
     }
   }
 
@@ -170,6 +245,8 @@ export class SimHost {
   errno: string | undefined
   discoKey = DiscoPrivate.generate()
   finder: PathFinder
+  /** The relay that this node runs. */
+  relay: SimRelay | undefined
   known: readonly PathPeer[] = []
   endpoints: readonly OwnEndpoint[] = []
   home: number | undefined
@@ -192,11 +269,12 @@ export class SimHost {
 
   get io(): PathIo {
     return {
-      sendUdp: (to, bytes) => {
+      sendUdp: (to, bytes, geneve) => {
         if (this.errno !== undefined) return this.errno
         this.udpSent.push({ to, bytes })
-        return this.net.send(this, to, bytes)
+        return this.net.send(this, to, geneve ? concat(geneveHeader({ ...geneve, protocol: 'disco' }), bytes) : bytes)
       },
+      allocateOwnRelay: (pair) => Promise.resolve(this.relay?.allocate(pair)),
       sendDerp: (region, to, bytes) => {
         this.derpSent.push({ to, bytes })
         this.net.derp(this, region, to, bytes)
@@ -233,6 +311,10 @@ export class SimHost {
         onNetInfo: (_, info) => void (this.netInfo = info),
         onHomeRegion: (region) => void (this.home = region),
         onPath: (peer, view) => void this.views.push({ peer, view }),
+        onRelayRequest: (from, _, { clientDisco, generation }) => {
+          const relay = this.relay?.allocate(clientDisco)
+          if (relay) finder.sendRelayResponse(from, { generation, relay })
+        },
       },
     })
     finder.setDerpMap(this.net.derpMap)
@@ -242,6 +324,13 @@ export class SimHost {
 
   receive(from: Endpoint, bytes: Uint8Array): void {
     const receivedAtMs = this.net.clock.now()
+    const header = readGeneve(bytes)
+    if (header) {
+      const packet = { from, vni: header.vni, bytes: bytes.subarray(GENEVE_BYTES), receivedAtMs }
+      if (header.control) this.finder.handleRelayControl(packet)
+      else this.finder.handleDisco(packet)
+      return
+    }
     if (looksLikeStun(bytes) && bytes[1] === 1) this.finder.handleStun({ from, bytes, receivedAtMs })
     else if (looksLikeDisco(bytes)) this.finder.handleDisco({ from, vni: undefined, bytes, receivedAtMs })
   }

@@ -12,7 +12,7 @@ import { filesUnder } from './stamp.mjs'
 /** Any part of electron/ may import these; they import nothing of ours. */
 const GROUND = ['base', 'contract']
 const CODECS = ['wire', 'crypto', ...GROUND]
-const PARTS = ['control', 'path', 'derp', 'relay', 'os', 'dataplane']
+const PARTS = ['control', 'path', 'portmap', 'derp', 'relay', 'os', 'dataplane']
 
 /** Folder -> the other folders that it may import. @type {Readonly<Record<string, readonly string[]>>} */
 export const ALLOWED = {
@@ -22,6 +22,7 @@ export const ALLOWED = {
   wire: ['crypto', ...GROUND],
   control: CODECS,
   path: CODECS,
+  portmap: CODECS,
   derp: CODECS,
   relay: CODECS,
   os: CODECS,

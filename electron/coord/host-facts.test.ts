@@ -64,6 +64,16 @@ test('a report that says nothing new is the same value', () => {
   assert.equal(updatedReport(once, request({ ...members, Hostinfo: undefined })), once)
 })
 
+test('what a node found out about its network is kept for its peers, without the latencies', () => {
+  const NetInfo = { WorkingUDP: true, MappingVariesByDestIP: true, HavePortMap: true, DERPLatency: { '900-v4': 0.02 } }
+  const known = updatedReport(NO_REPORT, request({ Hostinfo: { Hostname: 'pc', NetInfo } }))
+  const network = { mappingVariesByDestIp: true, workingUdp: true, workingIpv6: undefined, havePortMap: true }
+  assert.deepEqual(known.hostinfo.network, network)
+  const later = { ...NetInfo, DERPLatency: { '900-v4': 0.04 } }
+  assert.equal(updatedReport(known, request({ Hostinfo: { Hostname: 'pc', NetInfo: later } })), known)
+  assert.deepEqual(updatedReport(known, request({ Hostinfo: { Hostname: 'pc 2' } })).hostinfo.network, network)
+})
+
 test('a home region that is no region changes nothing', () => {
   const known = { ...NO_REPORT, homeDerp: 900 }
   for (const region of [0, -1])

@@ -1,9 +1,9 @@
 // What is kept of a node's account of itself: bounded, because anyone with a node can send it, and every peer gets it.
 
 import { canonicalEndpoint, isLinkLocal, splitEndpoint, type Endpoint } from '../base/endpoint.ts'
-import type { Hostinfo } from '../wire/tailcfg/hostinfo.ts'
+import type { Hostinfo, NetInfo } from '../wire/tailcfg/hostinfo.ts'
 import type { MapRequest } from '../wire/tailcfg/map-request.ts'
-import { NO_HOST_FACTS, type HostFacts, type NodeReport } from './model.ts'
+import { NO_HOST_FACTS, type HostFacts, type NetworkFacts, type NodeReport } from './model.ts'
 
 const MOST_ENDPOINTS = 64
 const MOST_SERVICES = 64
@@ -27,7 +27,17 @@ export function hostFacts(hostinfo: Hostinfo | undefined): HostFacts {
     routableIps: hostinfo.routableIps.slice(0, MOST_ROUTES),
     peerRelay: hostinfo.peerRelay,
     shieldsUp: hostinfo.shieldsUp,
+    network: networkFacts(hostinfo.netInfo),
   }
+}
+
+/** Without the latencies: they change with each look, and would make each peer hear of it. */
+function networkFacts(info: NetInfo | undefined): NetworkFacts | undefined {
+  if (!info) return undefined
+  const { mappingVariesByDestIp, workingUdp, workingIpv6, havePortMap } = info
+  if (!havePortMap && [mappingVariesByDestIp, workingUdp, workingIpv6].every((one) => one === undefined))
+    return undefined
+  return { mappingVariesByDestIp, workingUdp, workingIpv6, havePortMap }
 }
 
 /** Names and versions are shown in windows and terminals: no control or direction-changing characters, and not long. */
@@ -57,12 +67,16 @@ export function updatedReport(before: NodeReport, request: MapRequest): NodeRepo
     ...before,
     discoKey: request.discoKey ?? before.discoKey,
     endpoints: usableEndpoints(request.endpoints),
-    hostinfo: hostinfo ? hostFacts(hostinfo) : before.hostinfo,
+    hostinfo: hostinfo ? keepingNetwork(hostFacts(hostinfo), before.hostinfo) : before.hostinfo,
     homeDerp: homeDerpOf(hostinfo?.netInfo?.preferredDerp) ?? before.homeDerp,
     capVersion: request.version,
   }
   return JSON.stringify(after) === JSON.stringify(before) ? before : after
 }
+
+/** Clients do not repeat what they told of their network (control.md §11.4, 18). */
+const keepingNetwork = (now: HostFacts, before: HostFacts): HostFacts =>
+  now.network ? now : { ...now, network: before.network }
 
 function homeDerpOf(region: number | undefined): number | undefined {
   return region !== undefined && region > 0 && Number.isSafeInteger(region) ? region : undefined

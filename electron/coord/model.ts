@@ -68,6 +68,16 @@ export interface HostFacts {
   readonly routableIps: readonly string[]
   readonly peerRelay: boolean
   readonly shieldsUp: boolean
+  /** Undefined until the node has told. */
+  readonly network: NetworkFacts | undefined
+}
+
+/** What its network does to UDP: peers need it to say why a pair has no direct path. */
+export interface NetworkFacts {
+  readonly mappingVariesByDestIp: boolean | undefined
+  readonly workingUdp: boolean | undefined
+  readonly workingIpv6: boolean | undefined
+  readonly havePortMap: boolean
 }
 
 export interface HostService {
@@ -86,6 +96,7 @@ export const NO_HOST_FACTS: HostFacts = {
   routableIps: [],
   peerRelay: false,
   shieldsUp: false,
+  network: undefined,
 }
 
 export const NO_REPORT: NodeReport = {

@@ -62,8 +62,8 @@ export function viewNode(node: Node, isOnline: boolean, domain: string, nowMs: n
 }
 
 function viewHost(host: HostFacts): HostinfoInput {
-  const { os, hostname, services, sshHostKeys, shieldsUp, peerRelay } = host
-  return { os, hostname, services, sshHostKeys, shieldsUp, peerRelay }
+  const { os, hostname, services, sshHostKeys, shieldsUp, peerRelay, network } = host
+  return { os, hostname, services, sshHostKeys, shieldsUp, peerRelay, ...(network && { netInfo: network }) }
 }
 
 /** The node itself is told of its machine key and capabilities too. */

@@ -3,7 +3,16 @@
 import { codeOf, messageOf } from '../../base/errors.ts'
 import { DiscoPublic, MachinePublic, NodePublic } from '../../crypto/keys.ts'
 import { CoordError } from '../errors.ts'
-import { NO_HOST_FACTS, ROLES, type AuthKey, type HostFacts, type HostService, type Node, type User } from '../model.ts'
+import {
+  NO_HOST_FACTS,
+  ROLES,
+  type AuthKey,
+  type HostFacts,
+  type HostService,
+  type NetworkFacts,
+  type Node,
+  type User,
+} from '../model.ts'
 import type { AuditEntry } from './store.ts'
 import type { SqlRow } from './sqlite-database.ts'
 
@@ -126,6 +135,20 @@ function hostFactsOf(value: unknown): HostFacts {
     routableIps: listOf('routableIps'),
     peerRelay: from.peerRelay === true,
     shieldsUp: from.shieldsUp === true,
+    network: networkFactsOf(from.network),
+  }
+}
+
+function networkFactsOf(value: unknown): NetworkFacts | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const from: Partial<Record<keyof NetworkFacts, unknown>> = value
+  const bool = (name: keyof NetworkFacts): boolean | undefined =>
+    typeof from[name] === 'boolean' ? from[name] : undefined
+  return {
+    mappingVariesByDestIp: bool('mappingVariesByDestIp'),
+    workingUdp: bool('workingUdp'),
+    workingIpv6: bool('workingIpv6'),
+    havePortMap: from.havePortMap === true,
   }
 }
 

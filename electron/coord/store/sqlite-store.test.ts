@@ -53,6 +53,7 @@ const report: NodeReport = {
     services: [{ proto: 'peerapi4', port: 39161, description: '' }],
     routableIps: ['10.0.0.0/8'],
     peerRelay: true,
+    network: { mappingVariesByDestIp: false, workingUdp: true, workingIpv6: undefined, havePortMap: true },
   },
   homeDerp: 900,
   capVersion: 133,

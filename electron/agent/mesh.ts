@@ -14,11 +14,15 @@ import type { Dataplane, DataplaneOptions, DataplaneRecord, PeerCounters } from 
 import { type DerpMap, regionsOf } from '../derp/derp-map.ts'
 import { DerpPool, type DerpRegionStatus } from '../derp/derp-pool.ts'
 import { measureHttpsLatency } from '../derp/https-latency.ts'
+import { defaultGateway } from '../os/gateway.ts'
 import type { HostNetwork } from '../os/host-network.ts'
 import type { OwnEndpoint } from '../path/endpoints.ts'
 import { PathFinder } from '../path/path-finder.ts'
 import type { PathView } from '../path/path-view.ts'
-import type { NetInfo } from '../path/report.ts'
+import type { NetcheckReport, NetInfo } from '../path/report.ts'
+import { PortMapper } from '../portmap/port-mapper.ts'
+import type { PortmapIo, PortmapView } from '../portmap/portmap-io.ts'
+import { systemPortmapIo } from '../portmap/system-io.ts'
 import type { Node } from '../wire/tailcfg/node.ts'
 import { readTsmp, writeTsmp } from '../wire/tsmp/message.ts'
 import {
@@ -39,6 +43,11 @@ export const MTU_BYTES = 1280
 /** The mark that keeps our own packets out of the tunnel's routes. */
 const FIREWALL_MARK = 0x80000
 const TRAFFIC_MS = 5_000
+/** A network check this young is shown as it is; while there is traffic none is older. */
+const FRESH_CHECK_MS = 30_000
+/** Longer than any check takes. */
+const CHECK_WITHIN_MS = 7_000
+const LOOK_MS = 50
 
 export interface MeshOptions {
   readonly nodeKey: NodePrivate
@@ -49,6 +58,8 @@ export interface MeshOptions {
   readonly openDataplane: (options: DataplaneOptions) => Dataplane
   readonly hostNetwork: HostNetwork
   readonly listener: MeshListener
+  /** How the home router is asked for a mapping; the system's sockets when left out. */
+  readonly portmapIo?: PortmapIo
 }
 
 export interface MeshListener {
@@ -73,6 +84,7 @@ export class Mesh {
   readonly #dataplane: Dataplane
   readonly #derp: DerpPool
   readonly #paths: PathFinder
+  readonly #portMapper: PortMapper
   #netmap: Netmap | undefined
   #regions: DerpMap = {}
   #started = false
@@ -130,6 +142,13 @@ export class Mesh {
       },
     })
     this.#lifetime.defer(() => this.#paths.close())
+    this.#portMapper = new PortMapper({
+      clock: options.clock,
+      log: options.log.scoped('portmap'),
+      io: options.portmapIo ?? systemPortmapIo(defaultGateway),
+      onChange: ({ endpoint, upnp, pmp, pcp }) => this.#paths.setPortMapping({ endpoint, upnp, pmp, pcp }),
+    })
+    this.#lifetime.defer(() => this.#portMapper.close())
     this.#dataplane.onRecords((records) => {
       for (const record of records) this.#take(record)
     })
@@ -155,6 +174,7 @@ export class Mesh {
     if (!this.#started) {
       this.#started = true
       this.#paths.start()
+      this.#portMapper.setLocalPort(this.#dataplane.ports.v4)
       this.#noteTraffic()
     }
     const tun = { name: this.tunName, mtuBytes: MTU_BYTES }
@@ -273,6 +293,22 @@ export class Mesh {
     return this.#paths.ping(this.#ids.of(nodeKey), { timeoutMs })
   }
 
+  get portMapping(): PortmapView {
+    return this.#portMapper.view
+  }
+
+  /** The last network check, after a new one when it is old. Undefined when none comes to an end. */
+  async netcheck(): Promise<NetcheckReport | undefined> {
+    const { clock } = this.#options
+    const askedAtMs = clock.now()
+    const isFresh = (report: NetcheckReport | undefined): boolean =>
+      report !== undefined && askedAtMs - report.startedAtMs < FRESH_CHECK_MS
+    if (!isFresh(this.#paths.report)) this.#paths.linkChanged({ rebound: false })
+    while (!isFresh(this.#paths.report) && clock.now() - askedAtMs < CHECK_WITHIN_MS && !this.#lifetime.ended)
+      await new Promise<void>((resolve) => void clock.after(LOOK_MS, resolve))
+    return this.#paths.report
+  }
+
   get endpoints(): readonly OwnEndpoint[] {
     return this.#paths.endpoints
   }
@@ -299,6 +335,7 @@ export class Mesh {
   linkChanged(): void {
     // Our sockets are bound to no address, so they live on; what was known through them does not.
     this.#paths.linkChanged({ rebound: true })
+    this.#portMapper.networkChanged()
     this.#derp.linkChanged()
   }
 

@@ -214,7 +214,7 @@ impl Pair {
             self.send(from, &packet);
             let got = self.nodes[1 - from].got.last().expect("a packet");
             assert_eq!(got[..packet.len()], packet[..]);
-            assert!(got[packet.len()..].iter().all(|byte| *byte == 0) && got.len() % 16 == 0);
+            assert!(got[packet.len()..].iter().all(|byte| *byte == 0) && got.len().is_multiple_of(16));
         }
     }
 }

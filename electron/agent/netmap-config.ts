@@ -10,6 +10,7 @@ import type { PathPeer } from '../path/path-io.ts'
 import { type DerpMap, derpMap as derpMapShape } from '../wire/tailcfg/derp-map.ts'
 import type { FilterRule as WireFilterRule } from '../wire/tailcfg/filter-rule.ts'
 import type { Node } from '../wire/tailcfg/node.ts'
+import { RELAY_CAPABILITY_VERSION } from './peer-caps.ts'
 import type { PeerIds } from './peer-ids.ts'
 
 /**
@@ -67,6 +68,7 @@ export function pathPeers(peers: readonly Node[], ids: PeerIds): PathPeer[] {
     discoKey: peer.discoKey,
     endpoints: peer.endpoints,
     homeRegion: peer.homeDerp === 0 ? undefined : peer.homeDerp,
+    relayCapable: peer.cap >= RELAY_CAPABILITY_VERSION,
   }))
 }
 

@@ -6,11 +6,17 @@ import type { PathView as FinderView } from '../path/path-view.ts'
 /** A search for a direct path is worth the word "looking" only this long; after that it goes on quietly. */
 const LOOKING_MS = 10_000
 
-export function contractPath(view: FinderView, regionCode: (region: number) => string, nowWallMs: number): PathView {
+/** `nameOf` gives the name of the node with that node key. */
+export function contractPath(
+  view: FinderView,
+  regionCode: (region: number) => string,
+  nowWallMs: number,
+  nameOf: (nodeKey: string) => string | undefined = () => undefined,
+): PathView {
   return {
     kind: view.kind,
     lan: view.kind === 'direct' && view.endpoint !== undefined && isOnLink(view.endpoint, ownNetworks()),
-    via: view.kind === 'derp' ? (view.region === undefined ? undefined : regionCode(view.region)) : view.endpoint,
+    via: viaOf(view, regionCode, nameOf),
     latencyMs: view.latencyMs,
     looking: view.active && view.kind !== 'direct' && nowWallMs - view.sinceWallMs < LOOKING_MS,
     idle: !view.active,
@@ -18,6 +24,16 @@ export function contractPath(view: FinderView, regionCode: (region: number) => s
     reason: view.reason,
     reasonText: view.reasonText,
   }
+}
+
+function viaOf(
+  { kind, region, relay, endpoint }: FinderView,
+  regionCode: (region: number) => string,
+  nameOf: (nodeKey: string) => string | undefined,
+): string | undefined {
+  if (kind === 'derp') return region === undefined ? undefined : regionCode(region)
+  // A relay that only the other side may ask need not be among the machines that we know.
+  return (relay === undefined ? undefined : nameOf(relay)) ?? endpoint
 }
 
 /** The CIDRs of this machine's interfaces. */

@@ -4,7 +4,6 @@
 import { ipToBytes, parsePrefix, prefixContains } from '../base/endpoint.ts'
 import type { Netmap } from '../control/netmap.ts'
 import type { Node } from '../wire/tailcfg/node.ts'
-import { addressesOf } from './netmap-views.ts'
 
 /** The peer may ask this node's relay for places. */
 export const CAP_RELAY = 'tailscale.com/cap/relay'
@@ -38,7 +37,7 @@ export function relayServers(netmap: Netmap, peers: readonly Node[]): Node[] {
   )
 }
 
-const bytesOf = (node: Node): Uint8Array[] => addressesOf(node).flatMap((address) => ipToBytes(address) ?? [])
+const bytesOf = (node: Node): Uint8Array[] => node.addresses.flatMap((prefix) => parsePrefix(prefix)?.bytes ?? [])
 
 /** `source` as in FilterRule.srcIps: IP, CIDR, "a-b", "*" or "cap:". */
 function covers(source: string, addresses: readonly Uint8Array[], node: Node): boolean {

@@ -164,10 +164,10 @@ test('rebinding moves our port and the peer follows', options, async (t) => {
   }
 })
 
-const long = runOrSkip(
-  unavailable ?? (process.env['PEERWAY_LONG'] ? undefined : 'takes five minutes: PEERWAY_LONG=1'),
-  400_000,
-)
+// Not a matter of what the machine can do, so it is skipped under CI as well.
+const long = process.env['PEERWAY_LONG']
+  ? runOrSkip(unavailable, 400_000)
+  : { skip: 'takes five minutes: PEERWAY_LONG=1' }
 
 test('keys are renewed under traffic without a lost packet', long, async (t) => {
   const { ours, theirs, ourKeys } = await setUp(t)

@@ -8,6 +8,7 @@ import { Lifetime, Listeners } from '../base/lifetime.ts'
 import type { Logger } from '../base/log.ts'
 import { VERSION } from '../base/version.ts'
 import type { AgentHandlers, PingArgument, PingReply, UpArgument } from '../contract/calls.ts'
+import type { NetcheckView } from '../contract/netcheck-view.ts'
 import type {
   AgentEvent,
   AgentSnapshot,
@@ -19,6 +20,7 @@ import type {
 import type { Dataplane, DataplaneOptions } from '../dataplane/dataplane.ts'
 import type { HostFacts } from '../os/host.ts'
 import type { HostNetwork } from '../os/host-network.ts'
+import { netcheckView } from './netcheck-words.ts'
 import { Session } from './session.ts'
 import { SnapshotStore } from './snapshot-store.ts'
 import { type AgentState, currentProfile, type Profile, StateFile, withProfile } from './state-file.ts'
@@ -58,6 +60,7 @@ export class Agent {
     'agent.down': () => this.#inTurn(() => this.#down()),
     'agent.logout': () => this.#inTurn(() => this.#logout()),
     'agent.ping': (question) => this.#ping(question),
+    'agent.netcheck': () => this.#netcheck(),
   }
 
   private constructor(options: AgentOptions, file: StateFile) {
@@ -316,6 +319,16 @@ export class Agent {
       kind: via.kind,
       via: via.kind === 'derp' ? (this.#store.now.derpRegions[via.region]?.code ?? String(via.region)) : via.endpoint,
     }
+  }
+
+  async #netcheck(): Promise<NetcheckView> {
+    const facts = await this.#session?.netcheck()
+    if (!facts)
+      throw new CodedError(
+        'agent/not-running',
+        'Peerway is not connected, so nothing was measured yet. Connect: peerway up',
+      )
+    return netcheckView({ ...facts, regions: this.#store.now.derpRegions, clock: this.#options.clock })
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

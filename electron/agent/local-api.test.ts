@@ -22,6 +22,7 @@ function sourceOf(store: SnapshotStore, handlers: Partial<AgentHandlers> = {}): 
       'agent.down': done,
       'agent.logout': done,
       'agent.ping': () => Promise.reject(new CodedError('agent/unknown-node', 'There is no such machine.')),
+      'agent.netcheck': () => Promise.reject(new CodedError('agent/not-running', 'Not connected.')),
       ...handlers,
     },
     snapshot: () => store.now,

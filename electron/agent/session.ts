@@ -20,6 +20,7 @@ import { readMessage } from '../wire/tailcfg/schema.ts'
 import { lockPublicText, logIn } from './login.ts'
 import { Mesh } from './mesh.ts'
 import { isExpired } from './netmap-config.ts'
+import type { NetcheckFacts } from './netcheck-words.ts'
 import { netmapViews, nodeIdOf } from './netmap-views.ts'
 import { contractPath } from './path-words.ts'
 import type { SnapshotStore } from './snapshot-store.ts'
@@ -379,6 +380,13 @@ export class Session {
   ping(nodeKey: string, timeoutMs: number): ReturnType<PathFinder['ping']> {
     if (!this.#mesh) throw new CodedError('agent/not-running', 'Peerway is not connected. Connect first: peerway up')
     return this.#mesh.ping(nodeKey, timeoutMs)
+  }
+
+  /** Undefined before the first check is done. */
+  async netcheck(): Promise<Pick<NetcheckFacts, 'report' | 'portMapping' | 'endpoints'> | undefined> {
+    const mesh = this.#mesh
+    const report = await mesh?.netcheck()
+    return mesh && report && { report, portMapping: mesh.portMapping, endpoints: mesh.endpoints }
   }
 
   counters(): ReadonlyMap<string, PeerCounters> {

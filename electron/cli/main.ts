@@ -3,12 +3,13 @@
 import { isCoded, messageOf } from '../base/errors.ts'
 import { agent } from './agent.ts'
 import { type Command, commandHelp, DONE, FAILED, parseCommand, UsageError, WRONG_USAGE } from './command.ts'
+import { netcheck } from './netcheck.ts'
 import { ping } from './ping.ts'
 import { ip, status } from './status.ts'
 import { down, logout, up } from './up.ts'
 import { version } from './version.ts'
 
-const commands: readonly Command[] = [agent, up, down, logout, status, ip, ping, version]
+const commands: readonly Command[] = [agent, up, down, logout, status, ip, ping, netcheck, version]
 
 /** Verbs with verbs of their own; loaded only when used, so that `status` stays quick. */
 const families: Readonly<Record<string, { summary: string; run(args: readonly string[]): Promise<number> }>> = {

@@ -2,6 +2,7 @@
 // preload and clients are derived from these values; no channel name is typed twice.
 
 import { type Check, nothing, oneOf, optional, shape, text, whole, yesNo } from './check.ts'
+import type { NetcheckView } from './netcheck-view.ts'
 import type { AgentSnapshot, TrafficView } from './snapshot.ts'
 
 export interface Call<Arg, Result> {
@@ -54,6 +55,8 @@ export const agentCalls = {
   /** Forgets this login: the node key is expired at the server and dropped here. */
   'agent.logout': call<void, void>(nothing),
   'agent.ping': call<PingArgument, PingReply>(shape({ target: text(253), timeoutMs: whole(1, 60_000) })),
+  /** Of the last half minute; an older one is made anew first, which takes up to some seconds. */
+  'agent.netcheck': call<void, NetcheckView>(nothing),
 }
 
 /** The network that this computer hosts itself. */

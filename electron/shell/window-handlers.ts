@@ -29,6 +29,7 @@ export function windowHandlers(backend: Backend, desktop: Desktop): WindowHandle
     'agent.down': () => asked((agent) => agent['agent.down']()),
     'agent.logout': () => asked((agent) => agent['agent.logout']()),
     'agent.ping': (question) => asked((agent) => agent['agent.ping'](question)),
+    'agent.netcheck': () => asked((agent) => agent['agent.netcheck']()),
     'own.status': () => Promise.resolve(backend.own.view),
     'own.start': ({ name }) => backend.startOwn(name),
     'own.invite': () => backend.own.invite(),

@@ -1,0 +1,117 @@
+// Why a peer is not reached directly. Pure: facts in, one cause out, the first that the facts prove. What lies nearest to the
+// person goes first: a machine that is off needs no word about routers. A wrong cause sends people the wrong way, so every rule asks for
+// proof, and `unknown` is an answer.
+
+import type { DoctorCause, DoctorView } from '../../contract/doctor.ts'
+import type { OwnFacts, PeerFacts } from './facts.ts'
+import { isBehindTwo, mayShareLan, ownRouter, peerRouter, shareFamily, sharePublicAddress } from './reach.ts'
+import { doctorWords } from './words.ts'
+
+/** Reconnecting takes a moment; longer than this, the server is away. */
+const DERP_AWAY_MS = 10_000
+/** A direct path is found within two seconds, or with lost packets after a second round, five seconds later. */
+const TRIED_MS = 15_000
+/** WireGuard answers data within ten seconds, if only with an empty packet. */
+const SILENT_MS = 15_000
+/** Heard as lately as this, a peer is not off, whatever the server still says. */
+const HEARD_MS = 30_000
+
+/** Causes that a peer relay would get around. */
+const RELAY_HELPS: ReadonlySet<DoctorCause> = new Set(['both-hard', 'hard-here', 'hard-there', 'double-nat'])
+
+/** Undefined for a peer that is reached directly. */
+export function diagnose(own: OwnFacts, peer: PeerFacts): DoctorView | undefined {
+  const found = causeOf(own, peer)
+  if (found === undefined) return undefined
+  const cause = RELAY_HELPS.has(found) && peer.failingRelay && peer.pathKind !== 'peer-relay' ? 'relay-fails' : found
+  return { cause, ...doctorWords(cause, own, peer) }
+}
+
+function causeOf(own: OwnFacts, peer: PeerFacts): DoctorCause | undefined {
+  if (own.problemCode === 'dataplane/port-in-use') return 'udp-port-in-use'
+  if (peer.expired) return 'peer-key-expired'
+  if (peer.largePacketsLost === true) return 'mtu-black-hole'
+  if (peer.pathKind === 'direct') return undefined
+  return ownTrouble(own) ?? peerTrouble(peer) ?? udpTrouble(own, peer) ?? wayTrouble(own, peer) ?? untold(peer)
+}
+
+/** This machine cannot talk to anybody. */
+function ownTrouble({
+  controlConnected,
+  derp,
+  network,
+  captivePortal,
+  clockOffsetMs,
+}: OwnFacts): DoctorCause | undefined {
+  if (captivePortal === true) return 'captive-portal'
+  if (!derp || derp.connected || derp.awayMs < DERP_AWAY_MS) return undefined
+  if (!controlConnected) return network?.udp === false ? 'offline-here' : undefined
+  if (derp.badCertificateDate) return Math.abs(clockOffsetMs) >= DAY_MS ? 'clock-off' : undefined
+  return 'derp-unreachable'
+}
+const DAY_MS = 24 * 3_600_000
+
+/** The peer cannot be talked to, by whatever way. */
+function peerTrouble(peer: PeerFacts): DoctorCause | undefined {
+  const heard = peer.heardAgoMs !== undefined && peer.heardAgoMs < HEARD_MS
+  if (peer.online === false && !heard) return 'peer-offline'
+  if (peer.accessDenied) return 'access-denied'
+  if (peer.directForbidden) return 'path-rule'
+  if (peer.homeRegion === undefined) return 'peer-no-home'
+  const isSilent = peer.unansweredMs !== undefined && peer.unansweredMs >= SILENT_MS
+  return isSilent && peer.homeRegionConnected === true ? 'peer-asleep' : undefined
+}
+
+/** One end has no UDP at all, or no address that the other could use. */
+function udpTrouble(own: OwnFacts, peer: PeerFacts): DoctorCause | undefined {
+  const { network } = own
+  if (!network || !own.hasStunServer) return undefined
+  const there = peer.network?.workingUdp
+  if (!network.udp) {
+    // Two machines in one network do not need what the world answers.
+    if (mayShareLan(own, peer) && there !== true) return 'unknown'
+    if (there !== true && !own.somePeerHasUdp) return 'stun-unanswered'
+    return own.vpnInterface === undefined ? 'udp-blocked-here' : 'vpn-default-route'
+  }
+  if (there === false) return 'udp-blocked-there'
+  const shareNone = (['v4', 'v6'] as const).every((family) => shareFamily(family, own, peer) === 'no')
+  return shareNone && !mayShareLan(own, peer) ? 'no-common-family' : undefined
+}
+
+/** Routers and what else lies between two ends that both have UDP. */
+function wayTrouble(own: OwnFacts, peer: PeerFacts): DoctorCause | undefined {
+  const { network } = own
+  if (!network?.udp || peer.network?.workingUdp !== true) return undefined
+  const tried = peer.searchingMs !== undefined && peer.searchingMs >= TRIED_MS
+  const overV6 = shareFamily('v6', own, peer)
+  if (sharePublicAddress(own, peer)) {
+    if (!tried) return undefined
+    if (mayShareLan(own, peer)) return 'firewall-suspected'
+    return overV6 === 'no' ? 'hairpin-missing' : 'unknown'
+  }
+  // IPv6 has no NAT to blame, and where it works the routers of IPv4 explain nothing.
+  if (overV6 === 'yes') return tried ? 'firewall-suspected' : undefined
+  if ((overV6 === 'unknown' && !tried) || shareFamily('v4', own, peer) !== 'yes') return undefined
+  return routerTrouble(own, peer, tried)
+}
+
+function routerTrouble(own: OwnFacts, peer: PeerFacts, tried: boolean): DoctorCause | undefined {
+  const [here, there] = [ownRouter(own), peerRouter(peer)]
+  if (here === 'unknown' || there === 'unknown') return undefined
+  if (here === 'hard' && (there === 'hard' || there === 'easy')) {
+    // The same numbers in both networks: they may well be in one.
+    if (mayShareLan(own, peer) && !tried) return undefined
+    if (own.vpnInterface !== undefined) return 'vpn-default-route'
+    if (own.network && isBehindTwo(own.network)) return 'double-nat'
+    return there === 'hard' ? 'both-hard' : 'hard-here'
+  }
+  if (here === 'easy' && there === 'hard') return mayShareLan(own, peer) && !tried ? undefined : 'hard-there'
+  if (!tried) return undefined
+  const needsMapping = (here === 'mapped' && there === 'hard') || (here === 'hard' && there === 'mapped')
+  return needsMapping ? 'mapping-broken' : 'firewall-suspected'
+}
+
+function untold({ searchingMs }: PeerFacts): DoctorCause {
+  if (searchingMs === undefined) return 'idle'
+  return searchingMs < TRIED_MS ? 'looking' : 'unknown'
+}

@@ -1,0 +1,78 @@
+// What the doctor judges by. Undefined always means "not known", never "no".
+
+import type { Endpoint, IpAddress } from '../../base/endpoint.ts'
+import type { PathKind } from '../../contract/snapshot.ts'
+
+export interface OwnFacts {
+  /** The code of what keeps the agent from running. */
+  readonly problemCode: string | undefined
+  readonly controlConnected: boolean
+  /** Whether the home DERP region is connected, and for how long it has not been. Undefined while there is no home. */
+  readonly derp:
+    | { readonly connected: boolean; readonly awayMs: number; readonly badCertificateDate: boolean }
+    | undefined
+  /** Undefined before the first network check. */
+  readonly network: OwnNetworkFacts | undefined
+  /** The DERP map names a STUN server. */
+  readonly hasStunServer: boolean
+  /** Addresses of this machine's interfaces, without the tunnel and loopback, and the networks they are in. */
+  readonly addresses: readonly IpAddress[]
+  readonly networks: readonly string[]
+  /** The interface of another VPN that our packets leave by. */
+  readonly vpnInterface: string | undefined
+  readonly captivePortal: boolean | undefined
+  /** Server time minus ours. */
+  readonly clockOffsetMs: number
+  /** Some peer that is online has reported that UDP works for it. */
+  readonly somePeerHasUdp: boolean
+}
+
+export interface OwnNetworkFacts {
+  /** Some STUN server answered; and by family. */
+  readonly udp: boolean
+  readonly ipv4: boolean
+  readonly ipv6: boolean
+  readonly ipv4CanSend: boolean
+  readonly ipv6CanSend: boolean
+  readonly mappingVariesByDestIp: boolean | undefined
+  /** As STUN servers saw us. */
+  readonly observed: readonly Endpoint[]
+  /** Where the router says that a mapped port leads to us from. */
+  readonly portMapping: Endpoint | undefined
+  /** The router itself has an address that is not public: it stands behind another. */
+  readonly routerIsBehindNat: boolean | undefined
+}
+
+export interface PeerFacts {
+  readonly name: string
+  readonly pathKind: PathKind
+  readonly expired: boolean
+  readonly online: boolean | undefined
+  /** The network's policy keeps it from talking to us, or it refused our packets for that reason. */
+  readonly accessDenied: boolean
+  readonly homeRegion: number | undefined
+  /** Undefined while no connection to it was needed. */
+  readonly homeRegionConnected: boolean | undefined
+  readonly endpoints: readonly Endpoint[]
+  /** What the peer says of its own network. */
+  readonly network: PeerNetworkFacts | undefined
+  /** Data has been going out, with no direct path, for so long; undefined while idle. */
+  readonly searchingMs: number | undefined
+  /** Data has been going out, and nothing came back, for so long. */
+  readonly unansweredMs: number | undefined
+  /** Something authentic came from it so long ago. */
+  readonly heardAgoMs: number | undefined
+  /** The path policy allows no direct path. */
+  readonly directForbidden: boolean
+  /** Small packets pass directly and large ones do not. */
+  readonly largePacketsLost: boolean | undefined
+  /** A relay that both may use and where it fails. */
+  readonly failingRelay: { readonly name: string; readonly step: string } | undefined
+}
+
+export interface PeerNetworkFacts {
+  readonly mappingVariesByDestIp: boolean | undefined
+  readonly workingUdp: boolean | undefined
+  readonly workingIpv6: boolean | undefined
+  readonly havePortMap: boolean
+}

@@ -1,0 +1,157 @@
+// What people read: what is so, then what to do. Plain words; the names of causes are for programs.
+
+import type { DoctorCause, DoctorView } from '../../contract/doctor.ts'
+import type { OwnFacts, PeerFacts } from './facts.ts'
+import { ownRouter, sharePublicAddress } from './reach.ts'
+
+type Words = Pick<DoctorView, 'text' | 'nextStep'>
+
+const words = (text: string, nextStep: string): Words => ({ text, nextStep })
+
+const RELAY = 'Let a third machine relay for them: one with an open port, or whose router opens one.'
+
+export function doctorWords(cause: DoctorCause, own: OwnFacts, peer: PeerFacts): Words {
+  const { name } = peer
+  switch (cause) {
+    case 'udp-port-in-use':
+      return words(
+        'Another program on this computer uses the UDP port that Peerway wants.',
+        'Stop that program, or start Peerway with another --port.',
+      )
+    case 'offline-here':
+      return words(
+        'This computer has no working network connection.',
+        'Check the cable or the Wi-Fi. Peerway goes on by itself once the network is back.',
+      )
+    case 'captive-portal':
+      return words(
+        'The network here asks for a sign-in on a web page before it lets anything through.',
+        'Open a web page in the browser and sign in there.',
+      )
+    case 'derp-unreachable':
+      return words(
+        'This computer cannot reach its DERP server, which it needs to look for a direct path.',
+        'Check that the server runs and that its DERP port is open to this network.',
+      )
+    case 'clock-off':
+      return words(
+        `The clock of this computer is ${daysText(own.clockOffsetMs)} off, so it trusts no DERP server.`,
+        'Set the date and time, or let the system set them.',
+      )
+    case 'vpn-default-route':
+      return words(
+        `Another VPN (${own.vpnInterface ?? 'unknown'}) carries all traffic of this computer and lets no direct path through.`,
+        'Turn that VPN off, or exclude Peerway from it.',
+      )
+    case 'peer-key-expired':
+      return words(`The key of ${name} has run out.`, `Sign in again on ${name}.`)
+    case 'peer-offline':
+      return words(`${name} is switched off, asleep or without a network.`, `Wake ${name} or check its network.`)
+    case 'peer-asleep':
+      return words(
+        `${name} answers nothing, although the network’s server still counts it as online.`,
+        `It probably just went to sleep. Wake ${name}.`,
+      )
+    case 'peer-no-home':
+      return words(
+        `${name} is not connected to any DERP server, so no search for a path can begin.`,
+        `Check on ${name} that it reaches the DERP server.`,
+      )
+    case 'access-denied':
+      return words(
+        `The rules of this network do not allow this computer to talk to ${name}.`,
+        'Ask the owner of the network to allow it.',
+      )
+    case 'path-rule':
+      return words(
+        `The path rule set for ${name} does not allow a direct path.`,
+        'Set the rule to automatic to allow one.',
+      )
+    case 'udp-blocked-here':
+      return words(
+        'The network of this computer lets no UDP out, and direct paths need it.',
+        'Allow outgoing UDP in the firewall here, or use another network. Until then DERP carries the traffic.',
+      )
+    case 'udp-blocked-there':
+      return words(
+        `The network of ${name} lets no UDP out, and direct paths need it.`,
+        `Allow outgoing UDP in the firewall where ${name} is. Until then DERP carries the traffic.`,
+      )
+    case 'stun-unanswered':
+      return words(
+        'No server answers over UDP: either UDP is blocked, or the UDP port of the network’s server is closed.',
+        'Open UDP port 3478 of the network’s server, then check whether the firewall here lets UDP out.',
+      )
+    case 'no-common-family':
+      return words(
+        `This computer and ${name} have no kind of internet address in common: one has IPv4 only, the other IPv6 only.`,
+        'Turn on IPv6 (or IPv4) at one of the two, or let a third machine that has both relay for them.',
+      )
+    case 'hairpin-missing':
+      return words(
+        `This computer and ${name} share one internet address but not one local network, and their router does not lead back in.`,
+        'Put both in the same local network (not one in the guest network), or turn on NAT loopback in the router.',
+      )
+    case 'both-hard':
+      return words(
+        `The routers of this computer and of ${name} both use a new port for each destination, so neither can foresee the other’s.`,
+        `Turn on UPnP, NAT-PMP or a port forward in one of the two routers. Or: ${lower(RELAY)}`,
+      )
+    case 'hard-here':
+      return words(
+        `The router here uses a new port for each destination, and that of ${name} lets in only ports it knows.`,
+        `Turn on UPnP, NAT-PMP or a port forward in the router here. Or: ${lower(RELAY)}`,
+      )
+    case 'hard-there':
+      return words(
+        `The router of ${name} uses a new port for each destination, and the one here lets in only ports it knows.`,
+        `Turn on UPnP, NAT-PMP or a port forward in either router. Or: ${lower(RELAY)}`,
+      )
+    case 'double-nat':
+      return words(
+        'This computer is behind two routers, or behind one of its internet provider: a port opened in the near one leads nowhere.',
+        `Switch the second router to bridge mode, or ask the provider for a public address. Or: ${lower(RELAY)}`,
+      )
+    case 'mapping-broken':
+      return words(
+        `The router ${ownRouter(own) === 'mapped' ? 'here' : `of ${name}`} says that it opened a port, but nothing comes in through it.`,
+        'Restart that router, and check the firewall of the computer behind it.',
+      )
+    case 'firewall-suspected':
+      if (sharePublicAddress(own, peer))
+        return words(
+          `This computer and ${name} are in one local network, yet no packet passes between them: a firewall drops it, or the Wi-Fi keeps its guests apart.`,
+          `Allow UDP for Peerway in the firewall of this computer and in that of ${name}, and use no guest Wi-Fi.`,
+        )
+      return words(
+        `Both networks allow a direct path, yet no packet passes between this computer and ${name}: a firewall at one of the two ends drops it.`,
+        `Allow UDP for Peerway in the firewall of this computer and in that of ${name}.`,
+      )
+    case 'mtu-black-hole':
+      return words(
+        `Small packets reach ${name} directly, large ones vanish on the way.`,
+        'Lower the MTU of the network card here, or turn on MSS clamping in the router.',
+      )
+    case 'relay-fails':
+      return words(
+        `No direct path is possible, and the relay ${peer.failingRelay?.name ?? ''} fails: ${peer.failingRelay?.step ?? ''}.`,
+        `Run the relay’s own test there: peerway relay test.`,
+      )
+    case 'idle':
+      return words(`Nothing was sent to ${name} lately, so no path was looked for.`, 'Send something, or measure now.')
+    case 'looking':
+      return words(`A direct path to ${name} is being looked for.`, 'Wait a few seconds.')
+    case 'unknown':
+      return words(
+        `What is known does not say why there is no direct path to ${name}.`,
+        `DERP carries the traffic. Ask again once both machines have been online for a minute.`,
+      )
+  }
+}
+
+const lower = (text: string): string => `${text[0]?.toLowerCase() ?? ''}${text.slice(1)}`
+
+function daysText(ms: number): string {
+  const days = Math.round(Math.abs(ms) / (24 * 3_600_000))
+  return days === 1 ? 'a day' : `${days} days`
+}

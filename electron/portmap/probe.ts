@@ -20,7 +20,8 @@ const AGAIN_MS = 125
 const UPNP_WINDOW_MS = 1_300
 /** After the first answer of a router, for its other services. */
 const UPNP_MORE_MS = 50
-const MOST_PACKETS = 256
+/** Of each protocol's; a flood is not read to its end. */
+const MOST_PACKETS = 128
 const MOST_LOCATIONS = 4
 
 export interface Probed {
@@ -40,7 +41,8 @@ export interface Probe {
 export function probe(parts: { clock: Clock; io: PortmapIo; gateway: Gateway }, signal: AbortSignal): Probe {
   const { clock, io, gateway } = parts
   const locations = new Set<string>()
-  let [pmp, pcp, packets] = [false, false, 0]
+  let [pmp, pcp] = [false, false]
+  const packets = { small: 0, upnp: 0 }
   const timers: (() => void)[] = []
   const found = (): Probed => ({ pmp, pcp, locations: [...locations].toSorted() })
   const server = joinEndpoint(gateway.address, NAT_PMP_PORT)
@@ -48,7 +50,8 @@ export function probe(parts: { clock: Clock; io: PortmapIo; gateway: Gateway }, 
   const whole = settler<Probed>()
 
   const port = io.openUdp(gateway.ownAddress, (from, bytes) => {
-    if (splitEndpoint(from)?.address !== gateway.address || ++packets > MOST_PACKETS) return
+    if (splitEndpoint(from)?.address !== gateway.address) return
+    if (++packets[from === server ? 'small' : 'upnp'] > MOST_PACKETS) return
     if (from !== server) hearUpnp(bytes)
     else if (bytes[0] === PCP_VERSION) pcp ||= readOrNothing(readPcpResponse, bytes)?.result === PCP_RESULT.success
     else pmp ||= readOrNothing(readNatPmpResponse, bytes)?.result === NAT_PMP_RESULT.success

@@ -122,10 +122,11 @@ export class UpnpService implements MappingService {
     return second
   }
 
+  /** A description that cannot be had, or read, says nothing of the others. */
   async #describe(place: Place, signal: AbortSignal): Promise<readonly Control[]> {
-    const reply = await this.#http({ ...place, headers: {}, body: undefined }, MOST_XML_BYTES, signal)
-    if (reply.status !== 200) return []
     try {
+      const reply = await this.#http({ ...place, headers: {}, body: undefined }, MOST_XML_BYTES, signal)
+      if (reply.status !== 200) return []
       const { urlBase, services } = readUpnpDescription(reply.body)
       const base = placeOf(urlBase) ?? place
       return services.flatMap(({ type, controlUrl }) => {
@@ -133,7 +134,7 @@ export class UpnpService implements MappingService {
         return control ? [{ type, ...control }] : []
       })
     } catch (error) {
-      if (!(error instanceof WireError)) throw error
+      if (signal.aborted) throw error
       this.#reason = 'the router describes itself in a way that cannot be read'
       return []
     }

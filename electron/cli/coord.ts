@@ -2,6 +2,7 @@
 
 import { authKeysCreate, authKeysList, authKeysRevoke } from './coord-auth-keys.ts'
 import { nodesApprove, nodesDelete, nodesExpire, nodesList, nodesRename, nodesShow } from './coord-nodes.ts'
+import { policyCommands } from './coord-policy.ts'
 import { serve } from './coord-serve.ts'
 import { usersCreate, usersDelete, usersInvite, usersList, usersRename, usersReset } from './coord-users.ts'
 import { type Command, commandHelp, DONE, parseCommand, print, UsageError } from './command.ts'
@@ -23,6 +24,7 @@ const commands: readonly Command[] = [
   nodesRename,
   nodesExpire,
   nodesDelete,
+  ...policyCommands,
 ]
 
 /** Returns the exit status; throws CodedError, of which the caller makes a line on stderr. */

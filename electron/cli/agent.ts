@@ -12,7 +12,10 @@ import {
   stringOption,
   UsageError,
 } from './command.ts'
+import { later } from './later.ts'
 import { untilTold } from './signals.ts'
+
+const notYet = later({ socks5: 'string', 'http-proxy': 'string' })
 
 export const agent: Command = {
   name: 'agent',
@@ -25,10 +28,17 @@ export const agent: Command = {
     port: '--port N           UDP port for direct paths (0 picks one)',
   },
   example: 'sudo peerway agent --port 41641',
-  options: { ...agentOptions, state: { type: 'string' }, tun: { type: 'string' }, port: { type: 'string' } },
+  options: {
+    ...agentOptions,
+    state: { type: 'string' },
+    tun: { type: 'string' },
+    port: { type: 'string' },
+    ...notYet.options,
+  },
   positionals: [0, 0],
   async run(call) {
     const tunName = stringOption(call, 'tun') ?? 'peerway0'
+    notYet.refuse(call)
     if (tunName === 'userspace')
       throw new UsageError('--tun userspace is not there yet: give the name of a device, such as peerway0.')
     if (!/^[A-Za-z][A-Za-z0-9_.-]{0,14}$/.test(tunName))

@@ -3,13 +3,15 @@
 import { isCoded, messageOf } from '../base/errors.ts'
 import { agent } from './agent.ts'
 import { type Command, commandHelp, DONE, FAILED, parseCommand, UsageError, WRONG_USAGE } from './command.ts'
+import { doctor } from './doctor.ts'
 import { netcheck } from './netcheck.ts'
 import { ping } from './ping.ts'
 import { ip, status } from './status.ts'
+import { set } from './set.ts'
 import { down, logout, up } from './up.ts'
 import { version } from './version.ts'
 
-const commands: readonly Command[] = [agent, up, down, logout, status, ip, ping, netcheck, version]
+const commands: readonly Command[] = [agent, up, down, logout, set, status, ip, ping, netcheck, doctor, version]
 
 /** Verbs with verbs of their own; loaded only when used, so that `status` stays quick. */
 const families: Readonly<Record<string, { summary: string; run(args: readonly string[]): Promise<number> }>> = {
@@ -20,6 +22,10 @@ const families: Readonly<Record<string, { summary: string; run(args: readonly st
   'start-headless': {
     summary: 'Runs the agent and the network of this computer without a window.',
     run: async (args) => runCommand((await import('./start-headless.ts')).startHeadless, args),
+  },
+  relay: {
+    summary: 'This machine as a relay for others: status.',
+    run: async (args) => (await import('./relay.ts')).runRelay([...args]),
   },
   derp: {
     summary: 'Runs a DERP server alone.',
@@ -35,6 +41,7 @@ async function main(args: readonly string[]): Promise<number> {
   if (family) return family.run(rest)
   // Global options may stand before the verb, as in `peerway --socket PATH status`.
   const [options, found, after] = splitAtVerb(args)
+  if (found === 'relay') return families['relay']?.run([...after, ...options]) ?? FAILED
   const command = commands.find(({ name }) => name === found)
   if (!command) throw new UsageError(`There is no command "${found ?? verb}". "peerway help" lists them.`)
   return runCommand(command, [...options, ...after])
@@ -62,7 +69,7 @@ async function help(name: string | undefined): Promise<number> {
       ...Object.entries(families).map(([family, { summary }]): [string, string] => [family, summary]),
     ]
     process.stdout.write(
-      `Peerway: a private network of your own.\n\nUsage:\n  peerway COMMAND [OPTIONS]\n\nCommands:\n${lines.map(([command, summary]) => `  ${command.padEnd(10)} ${summary}`).join('\n')}\n\nMore: peerway help COMMAND\n`,
+      `Peerway: a private network of your own.\n\nUsage:\n  peerway COMMAND [OPTIONS]\n\nCommands:\n${lines.map(([command, summary]) => `  ${command.padEnd(14)} ${summary}`).join('\n')}\n\nMore: peerway help COMMAND\n`,
     )
     return DONE
   }

@@ -10,10 +10,24 @@ import {
   remark,
   stringOption,
 } from './command.ts'
+import { later } from './later.ts'
 import { agentOf } from './talk.ts'
 
 /** Without --timeout a login may take as long as a person needs; everything else ends within this. */
 const LONGEST_WAIT_MS = 24 * 60 * 60_000
+
+/** What people of this field also ask of `up`; turning it off is granted, as it is off. */
+const notYet = later({
+  'accept-dns': 'boolean',
+  'accept-routes': 'boolean',
+  'advertise-exit-node': 'boolean',
+  'exit-node-allow-lan-access': 'boolean',
+  'shields-up': 'boolean',
+  'advertise-routes': 'string',
+  'advertise-tags': 'string',
+  'exit-node': 'string',
+  qr: 'boolean',
+})
 
 export const up: Command = {
   name: 'up',
@@ -34,12 +48,12 @@ export const up: Command = {
     'auth-key': { type: 'string' },
     hostname: { type: 'string' },
     'force-reauth': { type: 'boolean' },
-    'accept-dns': { type: 'boolean' },
-    'no-accept-dns': { type: 'boolean' },
     timeout: { type: 'string' },
+    ...notYet.options,
   },
   positionals: [0, 0],
   async run(call) {
+    notYet.refuse(call)
     const agent = agentOf(call)
     const timeoutMs = durationOption(call, 'timeout', 0)
     const before = await agent.call('agent.snapshot')

@@ -349,6 +349,7 @@ function withoutPaths(peers: Readonly<Record<string, PeerView>>): Record<string,
   for (const [id, peer] of Object.entries(peers))
     still[id] = {
       ...peer,
+      doctor: undefined,
       path: {
         ...peer.path,
         kind: 'none',

@@ -41,7 +41,7 @@ import { PeerIds } from './peer-ids.ts'
 /** IPv6's minimum: nothing inside needs fragmenting, and the outer packet fits nearly every path (paths.md §7.5). */
 export const MTU_BYTES = 1280
 /** The mark that keeps our own packets out of the tunnel's routes. */
-const FIREWALL_MARK = 0x80000
+export const FIREWALL_MARK = 0x80000
 const TRAFFIC_MS = 5_000
 /** A network check this young is shown as it is; while there is traffic none is older. */
 const FRESH_CHECK_MS = 30_000
@@ -307,6 +307,15 @@ export class Mesh {
     while (!isFresh(this.#paths.report) && clock.now() - askedAtMs < CHECK_WITHIN_MS && !this.#lifetime.ended)
       await new Promise<void>((resolve) => void clock.after(LOOK_MS, resolve))
     return this.#paths.report
+  }
+
+  /** The last network check. */
+  get report(): NetcheckReport | undefined {
+    return this.#paths.report
+  }
+
+  get interfaces(): NodeJS.Dict<NetworkInterfaceInfo[]> {
+    return withoutInterface(networkInterfaces(), this.tunName)
   }
 
   get endpoints(): readonly OwnEndpoint[] {

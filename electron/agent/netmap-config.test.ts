@@ -130,6 +130,7 @@ test('views name machines by their first label, owners by their profile, and tel
     endpoints: [],
     homeRegion: undefined,
     paths: new Map(),
+    doctor: new Map(),
     nowWallMs: NOW,
   })
   assert.equal(self.dnsName, 'host1.tail.example')

@@ -1,6 +1,7 @@
 // From the netmap to what people and programs see of it.
 
 import { ipToBytes } from '../base/endpoint.ts'
+import type { DoctorView } from '../contract/doctor.ts'
 import type { DerpRegionView, NodeId, PathView, PeerView, SelfView, TailnetView } from '../contract/snapshot.ts'
 import type { Netmap } from '../control/netmap.ts'
 import type { Node } from '../wire/tailcfg/node.ts'
@@ -20,6 +21,8 @@ export interface ViewFacts {
   readonly homeRegion: number | undefined
   /** By the node key's text. */
   readonly paths: ReadonlyMap<string, PathView>
+  /** By the node key's text, for peers without a direct path. */
+  readonly doctor: ReadonlyMap<string, DoctorView>
   readonly nowWallMs: number
 }
 
@@ -75,6 +78,7 @@ function peerView(peer: Node, netmap: Netmap, facts: ViewFacts): PeerView {
     expired: isExpired(peer, netmap, facts.nowWallMs),
     homeRegion: peer.homeDerp === 0 ? undefined : peer.homeDerp,
     path: facts.paths.get(peer.key.text) ?? unknownPath(facts.nowWallMs),
+    doctor: facts.doctor.get(peer.key.text),
   }
 }
 

@@ -17,8 +17,10 @@ import type { HostNetwork } from '../os/host-network.ts'
 import type { PathFinder } from '../path/path-finder.ts'
 import { type HostinfoInput, type NetInfo as WireNetInfo, netInfo as netInfoShape } from '../wire/tailcfg/hostinfo.ts'
 import { readMessage } from '../wire/tailcfg/schema.ts'
+import { Doctor } from './doctor/doctor.ts'
+import { vpnOnRoute } from './doctor/vpn-route.ts'
 import { lockPublicText, logIn } from './login.ts'
-import { Mesh } from './mesh.ts'
+import { FIREWALL_MARK, Mesh } from './mesh.ts'
 import { isExpired } from './netmap-config.ts'
 import type { NetcheckFacts } from './netcheck-words.ts'
 import { netmapViews, nodeIdOf } from './netmap-views.ts'
@@ -73,6 +75,7 @@ export class Session {
   #derpProblem: Problem | undefined
   #derpAwaySinceMs: number | undefined
   #applying: Promise<void> = Promise.resolve()
+  readonly #doctor: Doctor
   #publishDue = false
   #done: Promise<void> = Promise.resolve()
   #fail: (error: unknown) => void = () => {}
@@ -81,6 +84,7 @@ export class Session {
     this.#options = options
     this.#log = options.log.scoped('session')
     this.#profile = options.profile
+    this.#doctor = new Doctor(options.clock, () => vpnOnRoute(FIREWALL_MARK))
     this.#control = new ControlClient({
       serverUrl: options.profile.serverUrl,
       machineKey: options.machineKey,
@@ -319,7 +323,25 @@ export class Session {
       return
     }
     if (this.#derpAwaySinceMs !== undefined) this.#takeDerpStatus(this.#mesh?.derpStatus() ?? [])
+    if (this.#applied && this.#askDoctor(this.#applied)) this.#publish()
     this.#options.clock.after(TICK_MS, () => this.#tick())
+  }
+
+  /** True when what hinders some peer's direct path changed. */
+  #askDoctor(netmap: Netmap): boolean {
+    const mesh = this.#mesh
+    if (!mesh) return false
+    const { report, portMapping, interfaces } = mesh
+    return this.#doctor.look({
+      netmap,
+      paths: this.#paths,
+      controlConnected: this.#isControlConnected,
+      report,
+      portMapping,
+      derpStatus: mesh.derpStatus(),
+      interfaces,
+      counters: () => mesh.counters(),
+    })
   }
 
   #publish(): void {
@@ -340,12 +362,14 @@ export class Session {
       store.update(() => ({ ...base, ...(problem ? { problem } : {}) }))
       return
     }
+    this.#askDoctor(netmap)
     const views = netmapViews(netmap, {
       serverUrl: this.#profile.serverUrl,
       tunName: this.#mesh?.tunName,
       endpoints: this.#endpoints.map(({ endpoint }) => endpoint),
       homeRegion: this.#mesh?.homeRegion,
       paths: this.#paths,
+      doctor: this.#doctor.views,
       nowWallMs: clock.wallNow(),
     })
     this.#rememberTailnet(views.tailnet)
@@ -395,6 +419,7 @@ export class Session {
 
   linkChanged(): void {
     this.#control.networkChanged()
+    this.#doctor.networkChanged()
     this.#mesh?.linkChanged()
   }
 

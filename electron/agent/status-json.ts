@@ -92,6 +92,7 @@ function peerJson(peer: PeerView, snapshot: AgentSnapshot, traffic: TrafficView)
     InEngine: true,
     ...(peer.expired ? { Expired: true } : {}),
     Path: pathJson(peer.path),
+    ...(peer.doctor ? { Doctor: peer.doctor } : {}),
   }
 }
 

@@ -78,11 +78,13 @@ export function pathText(peer: PeerView): string {
   if (peer.expired) return 'its key has run out'
   if (peer.online === false && peer.path.kind === 'none')
     return peer.lastSeenAt === undefined ? 'offline' : `offline, last seen ${new Date(peer.lastSeenAt).toISOString()}`
+  const { doctor } = peer
   const { kind, via, latencyMs, lan, reasonText } = peer.path
   const latency = latencyMs === undefined ? '' : ` ${latencyMs < 1 ? '<1' : Math.round(latencyMs)} ms`
   if (kind === 'direct') return `direct${lan ? ' (LAN)' : ''} ${via ?? ''}${latency}`
-  if (kind === 'peer-relay') return `via ${via ?? 'a relay'}${latency}, ${reasonText}`
-  if (kind === 'derp') return `DERP ${via ?? ''}${latency}, ${reasonText}`
+  const why = doctor && doctor.cause !== 'idle' && doctor.cause !== 'unknown' ? doctor.text : reasonText
+  if (kind === 'peer-relay') return `via ${via ?? 'a relay'}${latency}, ${why}`
+  if (kind === 'derp') return `DERP ${via ?? ''}${latency}, ${why}`
   return 'idle'
 }
 

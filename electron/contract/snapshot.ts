@@ -1,6 +1,8 @@
 // What the agent tells everyone: one immutable, numbered picture of the state, replaced whole. Plain JSON throughout, so that
 // it crosses process borders as it is. Words here are the program's; what a person reads is made from them by the window.
 
+import type { DoctorView } from './doctor.ts'
+
 /** The stable id of a node in its tailnet. */
 export type NodeId = string & { readonly __brand: 'NodeId' }
 
@@ -110,6 +112,8 @@ export interface PeerView {
   readonly expired: boolean
   readonly homeRegion: number | undefined
   readonly path: PathView
+  /** Why it is not reached directly; undefined when it is. */
+  readonly doctor?: DoctorView | undefined
 }
 
 export interface DerpRegionView {

@@ -8,16 +8,19 @@ type Words = Pick<DoctorView, 'text' | 'nextStep'>
 
 const words = (text: string, nextStep: string): Words => ({ text, nextStep })
 
+/** For a machine whose agent could not start, too. */
+export const UDP_PORT_IN_USE = words(
+  'Another program on this computer uses the UDP port that Peerway wants.',
+  'Stop that program, or start Peerway with another --port.',
+)
+
 const RELAY = 'Let a third machine relay for them: one with an open port, or whose router opens one.'
 
 export function doctorWords(cause: DoctorCause, own: OwnFacts, peer: PeerFacts): Words {
   const { name } = peer
   switch (cause) {
     case 'udp-port-in-use':
-      return words(
-        'Another program on this computer uses the UDP port that Peerway wants.',
-        'Stop that program, or start Peerway with another --port.',
-      )
+      return UDP_PORT_IN_USE
     case 'offline-here':
       return words(
         'This computer has no working network connection.',

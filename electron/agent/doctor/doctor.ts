@@ -1,0 +1,198 @@
+// Gathers what the doctor judges by from the running session, remembers what only time tells, and keeps each peer's
+// diagnosis. Looks when something changed, and every few seconds.
+
+import type { NetworkInterfaceInfo } from 'node:os'
+import type { Clock } from '../../base/clock.ts'
+import type { DoctorView } from '../../contract/doctor.ts'
+import type { PathView } from '../../contract/snapshot.ts'
+import type { Netmap } from '../../control/netmap.ts'
+import type { PeerCounters } from '../../dataplane/dataplane.ts'
+import type { DerpRegionStatus } from '../../derp/derp-pool.ts'
+import type { NetcheckReport } from '../../path/report.ts'
+import type { PortmapView } from '../../portmap/portmap-io.ts'
+import type { Node } from '../../wire/tailcfg/node.ts'
+import { isExpired } from '../netmap-config.ts'
+import { diagnose } from './diagnose.ts'
+import type { OwnFacts, OwnNetworkFacts, PeerFacts } from './facts.ts'
+
+/** Counters of a thousand peers cost a millisecond or so. */
+const COUNT_MS = 1_000
+/** A program is asked for it. */
+const VPN_MS = 30_000
+
+export interface DoctorSources {
+  readonly netmap: Netmap
+  /** By the node key's text, as in `counters`. */
+  readonly paths: ReadonlyMap<string, PathView>
+  readonly controlConnected: boolean
+  readonly report: NetcheckReport | undefined
+  readonly portMapping: PortmapView
+  readonly derpStatus: readonly DerpRegionStatus[]
+  /** Without the tunnel. */
+  readonly interfaces: NodeJS.Dict<NetworkInterfaceInfo[]>
+  counters(): ReadonlyMap<string, PeerCounters>
+}
+
+interface PeerTimes {
+  /** Since when data goes out without a direct path. */
+  readonly searchingSinceMs: number | undefined
+  /** Since when nothing came back, and what had come last then. */
+  readonly unanswered: { readonly sinceMs: number; readonly lastReceiveMs: number } | undefined
+}
+
+const NO_TIMES: PeerTimes = { searchingSinceMs: undefined, unanswered: undefined }
+
+export class Doctor {
+  readonly #clock: Clock
+  readonly #vpnOnRoute: () => Promise<string | undefined>
+  readonly #times = new Map<string, PeerTimes>()
+  #views: ReadonlyMap<string, DoctorView> = new Map()
+  #counters: ReadonlyMap<string, PeerCounters> = new Map()
+  #countedAtMs = -Infinity
+  #vpnInterface: string | undefined
+  #vpnAskedAtMs = -Infinity
+
+  constructor(clock: Clock, vpnOnRoute: () => Promise<string | undefined>) {
+    this.#clock = clock
+    this.#vpnOnRoute = vpnOnRoute
+  }
+
+  /** The diagnosis of each peer without a direct path, by the node key's text. */
+  get views(): ReadonlyMap<string, DoctorView> {
+    return this.#views
+  }
+
+  /** True when some diagnosis changed. */
+  look(sources: DoctorSources): boolean {
+    const nowMs = this.#clock.now()
+    this.#askForVpn(nowMs)
+    if (nowMs - this.#countedAtMs >= COUNT_MS) {
+      this.#countedAtMs = nowMs
+      this.#counters = sources.counters()
+    }
+    const own = ownFacts(sources, this.#vpnInterface, nowMs)
+    const views = new Map<string, DoctorView>()
+    for (const peer of sources.netmap.peers.values()) {
+      const key = peer.key.text
+      const path = sources.paths.get(key)
+      const counted = this.#counters.get(key)
+      const times = nextTimes(this.#times.get(key) ?? NO_TIMES, path, counted, nowMs)
+      this.#times.set(key, times)
+      const isOver = isExpired(peer, sources.netmap, this.#clock.wallNow())
+      const found = diagnose(own, peerFacts(peer, isOver, sources, path, counted, times, nowMs))
+      const before = this.#views.get(key)
+      if (found) views.set(key, before && isSame(before, found) ? before : found)
+    }
+    for (const key of this.#times.keys()) if (!this.#counters.has(key) && !views.has(key)) this.#times.delete(key)
+    const changed = views.size !== this.#views.size || [...views].some(([key, view]) => this.#views.get(key) !== view)
+    this.#views = views
+    return changed
+  }
+
+  /** The machine is in another network. */
+  networkChanged(): void {
+    this.#vpnAskedAtMs = -Infinity
+    this.#times.clear()
+  }
+
+  #askForVpn(nowMs: number): void {
+    if (nowMs - this.#vpnAskedAtMs < VPN_MS) return
+    this.#vpnAskedAtMs = nowMs
+    this.#vpnOnRoute().then(
+      (name) => (this.#vpnInterface = name),
+      () => (this.#vpnInterface = undefined),
+    )
+  }
+}
+
+const isSame = (a: DoctorView, b: DoctorView): boolean =>
+  a.cause === b.cause && a.text === b.text && a.nextStep === b.nextStep
+
+function nextTimes(
+  before: PeerTimes,
+  path: PathView | undefined,
+  counted: PeerCounters | undefined,
+  nowMs: number,
+): PeerTimes {
+  if (!path || path.idle || path.kind === 'direct') return NO_TIMES
+  const searchingSinceMs = before.searchingSinceMs ?? nowMs
+  if (!counted) return { searchingSinceMs, unanswered: undefined }
+  const { lastReceiveMs, lastSendMs } = counted
+  if (lastSendMs <= lastReceiveMs) return { searchingSinceMs, unanswered: undefined }
+  const same = before.unanswered?.lastReceiveMs === lastReceiveMs ? before.unanswered : undefined
+  return { searchingSinceMs, unanswered: same ?? { sinceMs: nowMs, lastReceiveMs } }
+}
+
+function ownFacts(sources: DoctorSources, vpnInterface: string | undefined, nowMs: number): OwnFacts {
+  const { netmap, report, portMapping, derpStatus, interfaces } = sources
+  const addresses = Object.values(interfaces).flatMap((list) => (list ?? []).filter(({ internal }) => !internal))
+  const home = derpStatus.find(({ isHome }) => isHome)
+  return {
+    problemCode: undefined,
+    controlConnected: sources.controlConnected,
+    derp: home && {
+      connected: home.connected,
+      awayMs: home.connected ? 0 : nowMs - (home.lastFrameMs ?? home.sinceMs),
+      badCertificateDate: home.errorCode === 'derp/wrong-certificate' && /valid|expired/i.test(home.errorText ?? ''),
+    },
+    network: report && networkFacts(report, portMapping),
+    hasStunServer: [...(netmap.derpMap.regions?.values() ?? [])].some((region) =>
+      region.nodes.some(({ stunPort }) => stunPort !== -1),
+    ),
+    addresses: addresses.map(({ address }) => address),
+    networks: addresses.flatMap(({ cidr }) => (cidr === null ? [] : [cidr])),
+    vpnInterface,
+    // Nothing looks for one yet.
+    captivePortal: undefined,
+    clockOffsetMs: netmap.clockOffsetMs,
+    somePeerHasUdp: [...netmap.peers.values()].some(
+      (peer) => peer.online === true && peer.hostinfo?.netInfo?.workingUdp === true,
+    ),
+  }
+}
+
+function networkFacts(report: NetcheckReport, { endpoint, refusal }: PortmapView): OwnNetworkFacts {
+  return {
+    udp: report.udp,
+    ipv4: report.ipv4,
+    ipv6: report.ipv6,
+    ipv4CanSend: report.ipv4CanSend,
+    ipv6CanSend: report.ipv6CanSend,
+    mappingVariesByDestIp: report.mappingVariesByDestIp,
+    observed: [...report.observed.keys()],
+    portMapping: endpoint,
+    // The port mapper's own words for a router with an address of a carrier's range.
+    routerIsBehindNat: refusal?.includes('behind another') === true ? true : undefined,
+  }
+}
+
+function peerFacts(
+  peer: Node,
+  expired: boolean,
+  { derpStatus }: DoctorSources,
+  path: PathView | undefined,
+  counted: PeerCounters | undefined,
+  { searchingSinceMs, unanswered }: PeerTimes,
+  nowMs: number,
+): PeerFacts {
+  const homeRegion = peer.homeDerp === 0 ? undefined : peer.homeDerp
+  const link = derpStatus.find(({ region }) => region === homeRegion)
+  const kind = path?.kind ?? 'none'
+  return {
+    name: peer.name.split('.')[0] ?? peer.name,
+    pathKind: kind,
+    expired,
+    online: peer.online,
+    accessDenied: peer.isJailed,
+    homeRegion,
+    homeRegionConnected: link === undefined || link.state === 'idle' ? undefined : link.connected,
+    endpoints: peer.endpoints,
+    network: peer.hostinfo?.netInfo,
+    searchingMs: searchingSinceMs === undefined ? undefined : nowMs - searchingSinceMs,
+    unansweredMs: unanswered === undefined ? undefined : nowMs - unanswered.sinceMs,
+    heardAgoMs: counted && counted.lastReceiveMs > 0 ? nowMs - counted.lastReceiveMs : undefined,
+    directForbidden: kind === 'none' && path?.reason === 'policy',
+    largePacketsLost: undefined,
+    failingRelay: undefined,
+  }
+}

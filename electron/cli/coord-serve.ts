@@ -57,6 +57,14 @@ export const serve: Command = {
       log: stderrLogger(),
     })
     warnOfForcedTls(host.coord.url)
+    // Before "ready", so that whoever waits for that has this too; on stderr, which a service keeps where only its
+    // operator reads.
+    const setup = await host.coord.admin.setupCode()
+    if (setup)
+      process.stderr.write(
+        `This server has no owner yet. Make the first account at ${setup.url ?? host.coord.url}\n` +
+          `The setup code, if a page asks for it: ${setup.code}\n`,
+      )
     print(`ready ${host.coord.url}`)
     await untilTold()
     await host.close()

@@ -1,3 +1,4 @@
+import { CodedError } from '../base/errors.ts'
 import type { EnrolLinkInfo, UserInfo } from '../coord/admin/admin-types.ts'
 import { adminOptionHelp, adminOptions, answer, ask, list, when } from './coord-admin.ts'
 import { type Command, type CommandCall, remark, stringOption } from './command.ts'
@@ -87,6 +88,25 @@ export const usersReset: Command = {
   async run(call) {
     const [name] = call.positionals
     return oneTimeLink(call, await ask(call, 'users.reset', { name }))
+  },
+}
+
+export const usersSetupCode: Command = {
+  ...base,
+  name: 'coord users setup-code',
+  summary: 'Prints the code with which the first account, the owner, is made at the server’s page.',
+  usage: ['coord users setup-code [--json]'],
+  example: 'peerway coord users setup-code',
+  positionals: [0, 0],
+  async run(call) {
+    const setup = await ask(call, 'users.setup-code', {})
+    if (setup === null)
+      throw new CodedError(
+        'coord/conflict',
+        'The first account was made already. For who cannot sign in any more: peerway coord users reset NAME.',
+      )
+    if (setup.url !== undefined) remark(`The page with the code filled in: ${setup.url}`)
+    return answer(call, setup, ({ code }) => code)
   },
 }
 

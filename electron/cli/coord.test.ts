@@ -58,13 +58,28 @@ test('serve says ready, takes commands, and ends cleanly when told to', async (t
     serving.child.once('close', () => reject(new Error('serve ended')))
   })
   assert.equal((await fetch(`${url}/health`)).status, 200)
+  const setup = await peerway('users', 'setup-code', '--state', state)
+  assert.deepEqual([setup.status, setup.stderr], [0, ''])
+  assert.match(setup.stdout, /^([0-9A-Z]{4}-){3}[0-9A-Z]{4}\n$/)
   const made = await peerway('users', 'create', 'anna', '--email', 'anna@example.org', '--state', state)
   assert.deepEqual([made.status, made.stdout], [0, 'User anna (owner) is there.\n'])
+  const late = await peerway('users', 'setup-code', '--state', state)
+  assert.equal(late.status, 1)
+  assert.match(late.stderr, /users reset NAME.*\[coord\/conflict\]/)
   const second = await peerway('serve', '--listen', '127.0.0.1:0', '--state', state)
   assert.equal(second.status, 1)
   assert.match(second.stderr, /^[^\n]+ \[coord\/state-in-use\]\n$/)
   serving.child.kill('SIGTERM')
-  assert.deepEqual(await serving.ended.then(({ status, stderr }) => [status, stderr]), [0, ''])
+  const ended = await serving.ended
+  assert.deepEqual([ended.status, ended.stdout], [0, `ready ${url}\n`])
+  const code = setup.stdout.trim()
+  const told = [`has no owner yet. Make the first account at ${url}/account#${code}`, `asks for it: ${code}`]
+  const lines = ended.stderr.trimEnd().split('\n')
+  assert.deepEqual(
+    lines.map((line, i) => line.endsWith(told[i] ?? '')),
+    [true, true],
+    ended.stderr,
+  )
 })
 
 test('what cannot work is told in one line with its code', async (t) => {

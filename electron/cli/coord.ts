@@ -4,7 +4,15 @@ import { authKeysCreate, authKeysList, authKeysRevoke } from './coord-auth-keys.
 import { nodesApprove, nodesDelete, nodesExpire, nodesList, nodesRename, nodesShow } from './coord-nodes.ts'
 import { policyCommands } from './coord-policy.ts'
 import { serve } from './coord-serve.ts'
-import { usersCreate, usersDelete, usersInvite, usersList, usersRename, usersReset } from './coord-users.ts'
+import {
+  usersCreate,
+  usersDelete,
+  usersInvite,
+  usersList,
+  usersRename,
+  usersReset,
+  usersSetupCode,
+} from './coord-users.ts'
 import { type Command, commandHelp, DONE, parseCommand, print, UsageError } from './command.ts'
 
 const commands: readonly Command[] = [
@@ -13,6 +21,7 @@ const commands: readonly Command[] = [
   usersCreate,
   usersInvite,
   usersReset,
+  usersSetupCode,
   usersRename,
   usersDelete,
   authKeysCreate,

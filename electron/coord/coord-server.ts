@@ -15,6 +15,7 @@ import { MachineApi } from './http/machine-api.ts'
 import { PublicRoutes } from './http/public-routes.ts'
 import { PUBLIC_URL } from './identity/enrol-links.ts'
 import { identityLogin } from './identity/identity-login.ts'
+import { ServerSecrets } from './identity/server-secrets.ts'
 import type { LoginContext, LoginProviderFactory } from './login/login-provider.ts'
 import { PendingLogins } from './login/pending-logins.ts'
 import { MapHub } from './map/map-hub.ts'
@@ -95,7 +96,8 @@ async function serve(
   lifetime.defer(() => logins.close())
   let url = givenUrl ?? ''
   const registrar = new Registrar({ registry, logins, clock, loginUrl: (id) => `${url}/login/${id}` })
-  const admin = new Admin({ registry, registrar, logins, isOnline: (id) => hub.isOnline(id), domain, clock })
+  const secrets = new ServerSecrets(serverKey)
+  const admin = new Admin({ registry, registrar, logins, secrets, isOnline: (id) => hub.isOnline(id), domain, clock })
   const api = new MachineApi({ registry, registrar, hub, clock, log: log.scoped('api') })
   const upgrade = new ControlUpgrade({ serverKey, api, clock, log: log.scoped('noise') })
   lifetime.defer(() => upgrade.close())
@@ -118,7 +120,7 @@ async function serve(
   url = givenUrl ?? ownUrl(options.listen.host, listener.port)
   await registry.transaction((tx) => tx.store.setSetting(PUBLIC_URL, url))
   const login = await (options.login ?? identityLogin)(
-    loginContext({ state, logins, registrar, admin, url, clock, log: log.scoped('login') }),
+    loginContext({ state, logins, registrar, admin, secrets, url, clock, log: log.scoped('login') }),
   )
   lifetime.defer(() => login.close?.())
   answer = new PublicRoutes({ serverKey: serverKey.public, admitsToDerp, login, clock, log: log.scoped('http') })
@@ -143,11 +145,12 @@ function loginContext(parts: {
   readonly logins: PendingLogins
   readonly registrar: Registrar
   readonly admin: Admin
+  readonly secrets: ServerSecrets
   readonly url: string
   readonly clock: Clock
   readonly log: Logger
 }): LoginContext {
-  const { state, logins, registrar, admin, url, clock, log } = parts
+  const { state, logins, registrar, admin, secrets, url, clock, log } = parts
   return {
     pendingLogin(id) {
       const login = logins.get(id)
@@ -171,6 +174,7 @@ function loginContext(parts: {
     insertUser: (tx, user) => admin.insertUser(tx, user, 'login-page'),
     registry: state.registry,
     store: state.store,
+    secrets,
     publicUrl: url,
     clock,
     log,

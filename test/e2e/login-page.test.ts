@@ -31,6 +31,8 @@ after(() => browser?.close())
 
 interface Scene {
   readonly coord: CoordServer
+  /** As the server's terminal shows it. */
+  readonly setupCode: string
   /** A machine that asks to join; its page and the answer it waits for. */
   readonly ask: (hostname?: string) => Promise<{ url: string; answer: ReturnType<TestMachine['register']> }>
 }
@@ -47,6 +49,7 @@ async function scene(t: TestContext, host = 'localhost'): Promise<Scene> {
   t.after(() => coord.close())
   return {
     coord,
+    setupCode: (await coord.admin.setupCode())?.code ?? '',
     async ask(hostname = 'ines-laptop') {
       const machine = new TestMachine(`http://127.0.0.1:${port}`, hostname)
       t.after(() => machine.close())
@@ -120,19 +123,20 @@ async function shoot({ page }: Visit, name: string): Promise<void> {
 }
 
 /** Signs up the first account with a passkey, and stops at the decision. */
-async function firstByPasskey(at: Visit, name: string): Promise<void> {
+async function firstByPasskey(at: Visit, setupCode: string, name: string): Promise<void> {
   await at.heading('Make this network yours')
+  await at.page.getByLabel('Setup code').fill(setupCode)
   await at.page.getByLabel('Name').fill(name)
   await at.button('Create with a passkey').click()
   await at.heading(/wants to join/)
 }
 
 test('the first account is made with a passkey, owns the network, and signs in with it again', { skip }, async (t) => {
-  const { coord, ask } = await scene(t)
+  const { coord, ask, setupCode } = await scene(t)
   const one = await ask('ines-laptop')
   const at = await visit(t, one.url)
   await shoot(at, 'first')
-  await firstByPasskey(at, 'ines')
+  await firstByPasskey(at, setupCode, 'ines')
   await shoot(at, 'approve')
   await at.button('Let this machine in').click()
   await at.heading('ines-laptop is in')
@@ -184,7 +188,7 @@ test('the first account is made with a passkey, owns the network, and signs in w
   await t.test('a passkey this server does not know is refused in words', async () => {
     const other = await scene(t)
     const there = await visit(t, (await other.ask()).url)
-    await firstByPasskey(there, 'karin')
+    await firstByPasskey(there, other.setupCode, 'karin')
     const { credentials } = await there.cdp.send('WebAuthn.getCredentials', { authenticatorId: there.authenticator })
     await at.cdp.send('WebAuthn.clearCredentials', { authenticatorId: at.authenticator })
     for (const credential of credentials)
@@ -195,10 +199,11 @@ test('the first account is made with a passkey, owns the network, and signs in w
 })
 
 test('an account with a password: weak ones and wrong ones are refused, and so is a machine', { skip }, async (t) => {
-  const { coord, ask } = await scene(t)
+  const { coord, ask, setupCode } = await scene(t)
   const one = await ask('ines-laptop')
   const at = await visit(t, one.url)
   await at.heading('Make this network yours')
+  await at.page.getByLabel('Setup code').fill('0000-0000-0000-0000')
   await at.button('Use a password instead').click()
   await at.page.getByLabel('Name').fill('ines')
   const password = at.page.getByLabel('New password')
@@ -206,6 +211,12 @@ test('an account with a password: weak ones and wrong ones are refused, and so i
     [await password.getAttribute('autocomplete'), await password.getAttribute('type')],
     ['new-password', 'password'],
   )
+  await password.fill(PASSWORD)
+  await at.button('Create the account').click()
+  await at.page.getByRole('alert').getByText('This is not the setup code').waitFor()
+  await shoot(at, 'wrong-setup-code')
+  // As people type it.
+  await at.page.getByLabel('Setup code').fill(setupCode.replaceAll('-', ' ').toLowerCase())
   await password.fill('short')
   await at.button('Create the account').click()
   await at.page.getByRole('alert').getByText('at least 10 characters').waitFor()
@@ -309,12 +320,13 @@ test('a one-time link sets a way to sign in, once', { skip }, async (t) => {
 })
 
 test('by an address there are no passkeys, and the page says why', { skip }, async (t) => {
-  const { ask } = await scene(t, '127.0.0.1')
+  const { ask, setupCode } = await scene(t, '127.0.0.1')
   const at = await visit(t, (await ask()).url)
   await at.heading('Make this network yours')
   await at.page.getByText('Passkeys need a name').waitFor()
   assert.equal(await at.button(/passkey/).count(), 0)
   await shoot(at, 'no-passkeys')
+  await at.page.getByLabel('Setup code').fill(setupCode)
   await at.page.getByLabel('Name').fill('ines')
   await at.page.getByLabel('New password').fill(PASSWORD)
   await at.button('Create the account').click()

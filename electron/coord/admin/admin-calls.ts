@@ -20,6 +20,7 @@ export const adminCalls = {
   'users.rename': (admin, args) => admin.renameUser(text(args, 'name'), text(args, 'to')),
   'users.invite': (admin, args) => admin.inviteUser(text(args, 'name')),
   'users.reset': (admin, args) => admin.resetUser(text(args, 'name')),
+  'users.setup-code': async (admin) => (await admin.setupCode()) ?? null,
   'users.delete': (admin, args) => admin.deleteUser(text(args, 'name')),
   'auth-keys.list': (admin) => admin.listAuthKeys(),
   'auth-keys.create': (admin, args) =>

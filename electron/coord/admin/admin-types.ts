@@ -20,6 +20,13 @@ export interface EnrolLinkInfo {
   readonly expiresAt: string
 }
 
+/** Whoever has the code can make the first account, which owns the server. */
+export interface SetupCodeInfo {
+  readonly code: string
+  /** The page with the code filled in; left out while no server ever ran on this state. */
+  readonly url?: string
+}
+
 export interface AuthKeyInfo {
   readonly id: string
   readonly user: string

@@ -8,6 +8,7 @@ import { isCoded } from '../../base/errors.ts'
 import { silentLogger } from '../../base/log.ts'
 import { MachinePrivate, NodePrivate } from '../../crypto/keys.ts'
 import { openCoordState } from '../coord-state.ts'
+import { ServerSecrets } from '../identity/server-secrets.ts'
 import { PendingLogins } from '../login/pending-logins.ts'
 import { NO_HOST_FACTS } from '../model.ts'
 import { Registrar } from '../registrar.ts'
@@ -22,7 +23,8 @@ async function setUp(t: TestContext) {
   const logins = new PendingLogins(clock)
   const { registry, domain } = state
   const registrar = new Registrar({ registry, logins, clock, loginUrl: (id) => `http://x/login/${id}` })
-  const admin = new Admin({ registry, registrar, logins, isOnline: () => false, domain, clock })
+  const secrets = new ServerSecrets(state.serverKey)
+  const admin = new Admin({ registry, registrar, logins, secrets, isOnline: () => false, domain, clock })
   t.after(async () => {
     logins.close()
     await state.close()

@@ -4,7 +4,10 @@
 import type { Clock } from '../../base/clock.ts'
 import { authKeyState, newAuthKeySecret, type AuthKeyState } from '../auth-key.ts'
 import { CoordError } from '../errors.ts'
-import { createEnrolLink } from '../identity/enrol-links.ts'
+import { shownCode } from '../identity/codes.ts'
+import { createEnrolLink, PUBLIC_URL } from '../identity/enrol-links.ts'
+import type { ServerSecrets } from '../identity/server-secrets.ts'
+import { setupCode } from '../identity/setup-code.ts'
 import type { PendingLogins } from '../login/pending-logins.ts'
 import { isExpired, ROLES, type AuthKey, type Node, type NodeId, type Role, type User, type UserId } from '../model.ts'
 import { isLabel, sanitiseLabel } from '../names.ts'
@@ -12,7 +15,7 @@ import type { Registrar } from '../registrar.ts'
 import type { Registry, RegistryTransaction } from '../registry.ts'
 import type { EnrolPurpose } from '../store/identity-store.ts'
 import type { AuditEntry } from '../store/store.ts'
-import type { AuthKeyInfo, EnrolLinkInfo, LoginInfo, NodeInfo, UserInfo } from './admin-types.ts'
+import type { AuthKeyInfo, EnrolLinkInfo, LoginInfo, NodeInfo, SetupCodeInfo, UserInfo } from './admin-types.ts'
 
 /** Nobody types more than a few; a script that wants more asks again. */
 const MOST_AUDIT_ROWS = 1_000
@@ -25,6 +28,7 @@ export interface AdminOptions {
   readonly registry: Registry
   readonly registrar: Registrar
   readonly logins: PendingLogins
+  readonly secrets: ServerSecrets
   readonly isOnline: (id: NodeId) => boolean
   readonly domain: string
   readonly clock: Clock
@@ -81,6 +85,18 @@ export class Admin {
     })
     await tx.audit(actor, 'user.create', `user:${user.id}`, `${user.name} (${user.role})`)
     return user
+  }
+
+  /** With which the first account is made at a page; undefined once there is an account. */
+  async setupCode(): Promise<SetupCodeInfo | undefined> {
+    const { registry, secrets } = this.#options
+    return registry.read(async (store) => {
+      if ((await store.users()).length > 0) return undefined
+      const code = shownCode(await setupCode(store, secrets))
+      const publicUrl = await store.setting(PUBLIC_URL)
+      // Browsers keep what stands behind the # to themselves.
+      return { code, ...(publicUrl !== undefined && { url: `${publicUrl}/account#${code}` }) }
+    })
   }
 
   /** A one-time link with which the person sets how they sign in; a user of that name is made where there is none. */

@@ -9,6 +9,7 @@ import { isCoded } from '../../base/errors.ts'
 import { silentLogger } from '../../base/log.ts'
 import { openCoordState } from '../coord-state.ts'
 import { CoordError } from '../errors.ts'
+import { ServerSecrets } from '../identity/server-secrets.ts'
 import { PendingLogins } from '../login/pending-logins.ts'
 import { Registrar } from '../registrar.ts'
 import { Admin } from './admin.ts'
@@ -18,7 +19,7 @@ import type { AdminCallName, AdminCallResult, CallArguments } from './admin-call
 const RETRY_MS = 100
 
 /** Calls that make sense before there is anything: the first of them makes the state folder. */
-const FOUNDING: ReadonlySet<AdminCallName> = new Set(['users.create', 'auth-keys.create'])
+const FOUNDING: ReadonlySet<AdminCallName> = new Set(['users.create', 'users.setup-code', 'auth-keys.create'])
 
 /** Throws CodedError with the code of what failed. */
 export async function administer<N extends AdminCallName>(
@@ -57,7 +58,8 @@ async function directly<N extends AdminCallName>(
   try {
     const { registry, domain } = state
     const registrar = new Registrar({ registry, logins, clock, loginUrl: () => '' })
-    const admin = new Admin({ registry, registrar, logins, isOnline: () => false, domain, clock })
+    const secrets = new ServerSecrets(state.serverKey)
+    const admin = new Admin({ registry, registrar, logins, secrets, isOnline: () => false, domain, clock })
     return await runAdminCall(admin, name, args)
   } finally {
     logins.close()

@@ -14,10 +14,10 @@ import { RateLimiter } from '../http/rate-limiter.ts'
 import type { LoginContext } from '../login/login-provider.ts'
 import type { User, UserId } from '../model.ts'
 import type { RegistryTransaction } from '../registry.ts'
-import type { EnrolToken, SignInMethod } from '../store/identity-store.ts'
+import type { EnrolToken, IdentityTables, SignInMethod } from '../store/identity-store.ts'
 import { Ceremonies } from './ceremonies.ts'
+import { codeHash, readCode } from './codes.ts'
 import { openEnrolLink } from './enrol-links.ts'
-import { GuessLimits } from './guess-limits.ts'
 import { IdentityError } from './identity-error.ts'
 import {
   checkAssertion,
@@ -27,8 +27,9 @@ import {
   type CreatedPasskey,
   type Site,
 } from './passkeys.ts'
+import { PasswordCheck, wrongCredentials, type Typed } from './password-check.ts'
 import { passwordProblem, type PasswordProblem } from './password-rule.ts'
-import { Passwords } from './passwords.ts'
+import { isSetupCode, spendSetupCode } from './setup-code.ts'
 import type { Sessions } from './sessions.ts'
 
 /** Rows of refused tries in the audit log: enough to see an attack, too few to fill the disk. */
@@ -38,6 +39,8 @@ const REFUSAL_ROWS = { perSecond: 0.1, burst: 20 }
 export interface Visitor {
   readonly id: string
   readonly source: string
+  /** As a person knows it: "Firefox on Linux". */
+  readonly browser: string
 }
 
 export interface SignedIn {
@@ -52,23 +55,28 @@ export interface NewPasskey {
   readonly name: string
 }
 
+/** What the first account takes besides a way to sign in. */
+export interface FirstWish {
+  readonly name: string
+  readonly setupCode: string
+}
+
 type About =
   | { readonly kind: 'sign-in'; readonly site: Site }
-  | { readonly kind: 'first'; readonly site: Site; readonly name: string; readonly handle: Uint8Array }
+  | { readonly kind: 'first'; readonly site: Site; readonly wish: FirstWish; readonly handle: Uint8Array }
   | { readonly kind: 'enrol'; readonly site: Site; readonly userId: UserId; readonly handle: Uint8Array }
 
 export class Accounts {
   readonly #context: LoginContext
   readonly #sessions: Sessions
-  readonly #passwords = new Passwords()
-  readonly #guesses: GuessLimits
+  readonly passwordCheck: PasswordCheck
   readonly #ceremonies: Ceremonies<About>
   readonly #refusalRows: RateLimiter
 
   constructor(context: LoginContext, sessions: Sessions) {
     this.#context = context
     this.#sessions = sessions
-    this.#guesses = new GuessLimits(context.clock)
+    this.passwordCheck = new PasswordCheck(context.registry, context.clock, context.secrets)
     this.#ceremonies = new Ceremonies(context.clock)
     this.#refusalRows = new RateLimiter(context.clock, REFUSAL_ROWS)
   }
@@ -83,27 +91,32 @@ export class Accounts {
 
   // Signing in
 
-  async signInWithPassword(visitor: Visitor, name: string, password: string): Promise<SignedIn> {
-    const waitMs = this.#guesses.begin(name)
-    if (waitMs > 0) throw tooManyTries(waitMs)
-    const user = this.#context.users().find((user) => user.name.toLowerCase() === name.toLowerCase())
-    // An account that is not there costs the same work as one that is.
-    const phc = await this.#context.registry.read(({ identity }) => identity.passwordOf(user?.id ?? 0))
-    const { matches, isOutdated } = await this.#passwords.compare(phc, password)
-    if (!user || !matches) {
-      await this.#noteRefusal(visitor, user, 'password')
-      throw new IdentityError('login/wrong-credentials', 'The name or the password is not right.')
-    }
-    const fresh = isOutdated ? await this.#passwords.hash(password) : undefined
-    const signedIn = await this.#context.registry.transaction(async (tx) => {
-      // A reset may have come between; the password that was checked counts no more then.
-      if ((await tx.store.identity.passwordOf(user.id)) !== phc) return undefined
-      if (fresh !== undefined) await tx.store.identity.setPassword(user.id, fresh, this.#context.clock.wallNow())
-      return this.#beginSession(tx, user, 'password', visitor)
-    })
-    if (!signedIn) throw new IdentityError('login/wrong-credentials', 'The name or the password is not right.')
-    this.#guesses.succeeded(name)
+  async signInWithPassword(visitor: Visitor, name: string, typed: Typed): Promise<SignedIn> {
+    const proof = await this.passwordCheck.check(visitor, name, typed, (user, detail) =>
+      this.noteRefusal(visitor, user, detail),
+    )
+    const signedIn = await this.#context.registry.transaction(async (tx) =>
+      (await proof.settle(tx.store.identity)) ? this.beginSession(tx, proof.user, 'password', visitor) : undefined,
+    )
+    if (!signedIn) throw wrongCredentials()
     return signedIn
+  }
+
+  /** Takes the place of everything else, once for each code. */
+  async signInWithRecoveryCode(visitor: Visitor, name: string, typed: string): Promise<SignedIn> {
+    const { registry, clock } = this.#context
+    const code = readCode(typed)
+    const user = this.#context.users().find((user) => user.name.toLowerCase() === name.toLowerCase())
+    const signedIn = await registry.transaction(async (tx) => {
+      const { identity } = tx.store
+      if (!(await identity.spendRecoveryCode(user?.id ?? 0, codeHash(code ?? ''), clock.wallNow())) || !user)
+        return undefined
+      await this.passwordCheck.guesses.clear(identity, user.id)
+      return this.beginSession(tx, user, 'recovery-code', visitor)
+    })
+    if (signedIn) return signedIn
+    await this.noteRefusal(visitor, user, 'recovery code')
+    throw new IdentityError('login/wrong-code', 'The name or the recovery code is not right, or the code was used.')
   }
 
   async beginSignIn(
@@ -134,22 +147,28 @@ export class Accounts {
         const use = { from: passkey.counter, to: counter }
         if (!(await tx.store.identity.notePasskeyUse(passkey.id, use, clock.wallNow())))
           throw new IdentityError('login/passkey-refused', 'The passkey was used twice at once. Try again.')
-        return this.#beginSession(tx, user, 'passkey', visitor)
+        await this.passwordCheck.guesses.clear(tx.store.identity, user.id)
+        return this.beginSession(tx, user, 'passkey', visitor)
       })
     } catch (error) {
       const isCopied = isCoded(error, 'login/passkey-copied')
-      await this.#noteRefusal(visitor, user, isCopied ? 'passkey, its counter went back' : 'passkey')
+      await this.noteRefusal(visitor, user, isCopied ? 'passkey, its counter went back' : 'passkey')
       throw error
     }
   }
 
   // The first account
 
-  async createFirstWithPassword(visitor: Visitor, login: string, name: string, password: string): Promise<SignedIn> {
-    this.#mayCreateFirst(login, name)
-    this.#checkRule(password, [name])
-    const phc = await this.#passwords.hash(password)
-    return this.#createFirst(visitor, login, name, 'password', (tx, user) =>
+  async createFirstWithPassword(
+    visitor: Visitor,
+    login: string | undefined,
+    wish: FirstWish,
+    password: string,
+  ): Promise<SignedIn> {
+    await this.#mayCreateFirst(visitor, login, wish)
+    this.checkRule(password, [wish.name])
+    const phc = await this.passwordCheck.passwords.hash(password)
+    return this.#createFirst(visitor, login, wish, 'password', (tx, user) =>
       tx.store.identity.setPassword(user.id, phc, this.#context.clock.wallNow()),
     )
   }
@@ -157,45 +176,51 @@ export class Accounts {
   async beginFirst(
     visitor: Visitor,
     site: Site,
-    login: string,
-    name: string,
+    login: string | undefined,
+    wish: FirstWish,
   ): Promise<{ ceremony: string; options: PublicKeyCredentialCreationOptionsJSON }> {
-    this.#mayCreateFirst(login, name)
+    await this.#mayCreateFirst(visitor, login, wish)
     const handle = newHandle()
-    const about: About = { kind: 'first', site, name, handle }
+    const about: About = { kind: 'first', site, wish, handle }
     const { id, challenge } = this.#ceremonies.begin(visitor.id, visitor.source, about)
-    const user = { handle, name, displayName: name }
-    return { ceremony: id, options: await this.#creationOptions(site, challenge, user, []) }
+    const user = { handle, name: wish.name, displayName: wish.name }
+    return { ceremony: id, options: await this.creationOptions(site, challenge, user, []) }
   }
 
-  async createFirstWithPasskey(visitor: Visitor, login: string, made: NewPasskey): Promise<SignedIn> {
+  async createFirstWithPasskey(visitor: Visitor, login: string | undefined, made: NewPasskey): Promise<SignedIn> {
     const { about, challenge } = this.#end(visitor, made.ceremony, 'first')
     const passkey = await checkCreation(made.response, { ...about.site, challenge })
-    return this.#createFirst(visitor, login, about.name, 'passkey', async (tx, user) => {
+    return this.#createFirst(visitor, login, about.wish, 'passkey', async (tx, user) => {
       await tx.store.identity.insertHandle(user.id, about.handle)
-      await this.#addPasskey(tx, user.id, passkey, made.name)
+      await this.addPasskey(tx, user.id, passkey, made.name)
     })
   }
 
-  #mayCreateFirst(login: string, name: string): void {
+  async #mayCreateFirst(visitor: Visitor, login: string | undefined, wish: FirstWish): Promise<void> {
     if (!this.isEmpty) throw hasOwner()
-    if (!this.#context.pendingLogin(login)) throw loginOver()
-    refusingName(() => checkedUserName(name))
+    if (login !== undefined && !this.#context.pendingLogin(login)) throw loginOver()
+    const { registry, secrets } = this.#context
+    if (!(await registry.read((store) => isSetupCode(store, secrets, wish.setupCode)))) {
+      await this.noteRefusal(visitor, undefined, 'setup code')
+      throw wrongSetupCode()
+    }
+    refusingName(() => checkedUserName(wish.name))
   }
 
   #createFirst(
     visitor: Visitor,
-    login: string,
-    name: string,
+    login: string | undefined,
+    wish: FirstWish,
     method: SignInMethod,
     equip: (tx: RegistryTransaction, user: User) => Promise<void>,
   ): Promise<SignedIn> {
     return this.#context.registry.transaction(async (tx) => {
       if ((await tx.store.users()).length > 0) throw hasOwner()
-      if (!this.#context.pendingLogin(login)) throw loginOver()
-      const user = await this.#context.insertUser(tx, { name })
+      if (login !== undefined && !this.#context.pendingLogin(login)) throw loginOver()
+      if (!(await spendSetupCode(tx.store, this.#context.secrets, wish.setupCode))) throw wrongSetupCode()
+      const user = await this.#context.insertUser(tx, { name: wish.name })
       await equip(tx, user)
-      return this.#beginSession(tx, user, method, visitor)
+      return this.beginSession(tx, user, method, visitor)
     })
   }
 
@@ -211,8 +236,8 @@ export class Accounts {
 
   async enrolPassword(token: string, password: string): Promise<User> {
     const { user } = await this.#openLink(token)
-    this.#checkRule(password, [user.name, user.displayName, user.email ?? ''])
-    const phc = await this.#passwords.hash(password)
+    this.checkRule(password, [user.name, user.displayName, user.email ?? ''])
+    const phc = await this.passwordCheck.passwords.hash(password)
     return this.#spendLink(token, 'password', (tx) =>
       tx.store.identity.setPassword(user.id, phc, this.#context.clock.wallNow()),
     )
@@ -225,8 +250,7 @@ export class Accounts {
   ): Promise<{ ceremony: string; options: PublicKeyCredentialCreationOptionsJSON }> {
     const { user, link } = await this.#openLink(token)
     const { handle, has } = await this.#context.registry.read(async ({ identity }) => {
-      let handle = await identity.handleOf(user.id)
-      if (!handle) await identity.insertHandle(user.id, (handle = newHandle()))
+      const handle = await handleFor(identity, user.id)
       return { handle, has: await identity.passkeysOf(user.id) }
     })
     const about: About = { kind: 'enrol', site, userId: user.id, handle }
@@ -235,7 +259,7 @@ export class Accounts {
     // A reset removes the others, so the same device may make a new one.
     return {
       ceremony: id,
-      options: await this.#creationOptions(site, challenge, who, link.purpose === 'reset' ? [] : has),
+      options: await this.creationOptions(site, challenge, who, link.purpose === 'reset' ? [] : has),
     }
   }
 
@@ -244,7 +268,7 @@ export class Accounts {
     const passkey = await checkCreation(made.response, { ...about.site, challenge })
     return this.#spendLink(token, 'passkey', async (tx, user) => {
       if (user.id !== about.userId) throw tooLate()
-      await this.#addPasskey(tx, user.id, passkey, made.name)
+      await this.addPasskey(tx, user.id, passkey, made.name)
     })
   }
 
@@ -265,7 +289,12 @@ export class Accounts {
       const open = await openEnrolLink(tx.store, token, nowMs)
       const user = open && registry.user(open.link.userId)
       if (!open || !user || !(await tx.store.identity.spendEnrolToken(open.hash, nowMs))) throw linkOver()
-      if (open.link.purpose === 'reset') await tx.store.identity.deleteCredentials(user.id)
+      if (open.link.purpose === 'reset') {
+        await tx.store.identity.deleteCredentials(user.id)
+        for (const { id, userId } of await tx.store.identity.recoveries())
+          if (userId === user.id) await tx.store.identity.endRecovery(id, nowMs)
+      }
+      await this.passwordCheck.guesses.clear(tx.store.identity, user.id)
       // A new way in ends what began by an old one.
       await tx.store.identity.deleteSessionsOf(user.id)
       await equip(tx, user)
@@ -276,7 +305,7 @@ export class Accounts {
 
   // Shared by the above
 
-  #creationOptions(
+  creationOptions(
     site: Site,
     challenge: string,
     user: { handle: Uint8Array; name: string; displayName: string },
@@ -285,7 +314,7 @@ export class Accounts {
     return creationOptions({ ...site, challenge, networkName: new URL(this.#context.publicUrl).hostname, user, has })
   }
 
-  async #addPasskey(tx: RegistryTransaction, userId: UserId, passkey: CreatedPasskey, name: string): Promise<void> {
+  async addPasskey(tx: RegistryTransaction, userId: UserId, passkey: CreatedPasskey, name: string): Promise<void> {
     if (await tx.store.identity.passkey(passkey.id))
       throw new IdentityError('login/passkey-refused', 'This passkey is in use already. Make another one.')
     const createdAtMs = this.#context.clock.wallNow()
@@ -293,8 +322,9 @@ export class Accounts {
     await tx.audit(`user:${userId}`, 'passkey.create', `user:${userId}`, name)
   }
 
-  async #beginSession(tx: RegistryTransaction, user: User, method: SignInMethod, visitor: Visitor): Promise<SignedIn> {
-    const token = await this.#sessions.begin(tx.store, user, method)
+  async beginSession(tx: RegistryTransaction, user: User, method: SignInMethod, visitor: Visitor): Promise<SignedIn> {
+    const { source, browser } = visitor
+    const token = await this.#sessions.begin(tx.store, user, { method, source, browser })
     await tx.audit(`user:${user.id}`, 'sign-in', `user:${user.id}`, `${method}, from ${visitor.source}`)
     return { user, token }
   }
@@ -310,7 +340,7 @@ export class Accounts {
   }
 
   /** Never with what was typed: people type passwords into the wrong field. */
-  async #noteRefusal(visitor: Visitor, user: User | undefined, detail: string): Promise<void> {
+  async noteRefusal(visitor: Visitor, user: User | undefined, detail: string): Promise<void> {
     if (!this.#refusalRows.take('all')) return
     const subject = user ? `user:${user.id}` : 'user:unknown'
     await this.#context.registry.transaction((tx) =>
@@ -318,7 +348,8 @@ export class Accounts {
     )
   }
 
-  #checkRule(password: string, names: readonly string[]): void {
+  /** Throws IdentityError for a password that is refused. */
+  checkRule(password: string, names: readonly string[]): void {
     const problem = passwordProblem(password, [...names, new URL(this.#context.publicUrl).hostname])
     if (problem) throw new IdentityError('login/weak-password', PROBLEM_WORDS[problem])
   }
@@ -330,16 +361,17 @@ const PROBLEM_WORDS: Readonly<Record<PasswordProblem, string>> = {
   'too-common': 'This password is among the first that get tried. Use words that do not belong together.',
 }
 
+/** Made with the first passkey, and the same from then on. */
+export async function handleFor(identity: IdentityTables, userId: UserId): Promise<Uint8Array> {
+  const known = await identity.handleOf(userId)
+  if (known) return known
+  const handle = newHandle()
+  await identity.insertHandle(userId, handle)
+  return handle
+}
+
 /** Random, as WebAuthn asks (§14.6.1): it tells nothing about the person. */
 const newHandle = (): Uint8Array => new Uint8Array(randomBytes(32))
-
-export function tooManyTries(waitMs: number): IdentityError {
-  const seconds = Math.ceil(waitMs / 1000)
-  const wait = seconds < 120 ? `${seconds} s` : `${Math.ceil(seconds / 60)} min`
-  return new IdentityError('login/too-many-tries', `Too many tries. Wait ${wait}, then try again.`, {
-    retryAfterMs: waitMs,
-  })
-}
 
 export const loginOver = (): IdentityError =>
   new IdentityError('login/over', 'The machine does not wait any more. Start again on it.')
@@ -350,7 +382,13 @@ const linkOver = (): IdentityError =>
 const hasOwner = (): IdentityError =>
   new IdentityError('login/has-owner', 'Somebody made the first account a moment ago. Load this page again to sign in.')
 
-const tooLate = (): IdentityError =>
+const wrongSetupCode = (): IdentityError =>
+  new IdentityError(
+    'login/wrong-setup-code',
+    'This is not the setup code. The server printed it as it started; “peerway coord users setup-code” prints it again.',
+  )
+
+export const tooLate = (): IdentityError =>
   new IdentityError('login/passkey-too-late', 'This took too long or was begun elsewhere. Try again.')
 
 function refusingName(check: () => unknown): void {

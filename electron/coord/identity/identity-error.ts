@@ -14,13 +14,31 @@ export type IdentityErrorCode =
   | 'login/busy'
   /** Never says which of the two was wrong. */
   | 'login/wrong-credentials'
+  /** The password is right; the account has a second factor. */
+  | 'login/code-needed'
+  /** Of the second factor, or a recovery code. */
+  | 'login/wrong-code'
+  /** A hundred wrong passwords in a row: another way in, or a reset, opens it again. */
+  | 'login/password-closed'
   | 'login/not-signed-in'
+  /** The change asks for a sign-in of the last minutes: the page asks once more who it is. */
+  | 'login/prove-again'
+  /** Removing it would leave no way in. */
+  | 'login/last-way'
+  /** What was to be changed is not there any more, or not the person's: load the page again. */
+  | 'login/gone'
+  /** The role does not allow it. */
+  | 'login/not-allowed'
+  /** Something of the kind is under way already. */
+  | 'login/conflict'
   /** The machine does not wait any more: start again on it. */
   | 'login/over'
   /** A one-time link that was used, is too old, or never was: ask for another. */
   | 'login/link-over'
   /** Somebody else made the first account: sign in, or ask the owner. */
   | 'login/has-owner'
+  /** The first account takes the code that the server's terminal shows. */
+  | 'login/wrong-setup-code'
   | 'login/name-refused'
   | 'login/weak-password'
   /** By this address, or over this connection, browsers offer no passkeys. */
@@ -52,10 +70,19 @@ export const STATUS: Readonly<Record<IdentityErrorCode, number>> = {
   'login/too-many-tries': 429,
   'login/busy': 503,
   'login/wrong-credentials': 401,
+  'login/code-needed': 401,
+  'login/wrong-code': 401,
+  'login/password-closed': 429,
   'login/not-signed-in': 401,
+  'login/prove-again': 403,
+  'login/last-way': 409,
+  'login/gone': 404,
+  'login/not-allowed': 403,
+  'login/conflict': 409,
   'login/over': 404,
   'login/link-over': 404,
   'login/has-owner': 409,
+  'login/wrong-setup-code': 401,
   'login/name-refused': 409,
   'login/weak-password': 400,
   'login/passkeys-unavailable': 400,
@@ -63,4 +90,12 @@ export const STATUS: Readonly<Record<IdentityErrorCode, number>> = {
   'login/passkey-unknown': 401,
   'login/passkey-copied': 401,
   'login/passkey-refused': 401,
+}
+
+export function tooManyTries(waitMs: number): IdentityError {
+  const seconds = Math.ceil(waitMs / 1000)
+  const wait = seconds < 120 ? `${seconds} s` : `${Math.ceil(seconds / 60)} min`
+  return new IdentityError('login/too-many-tries', `Too many tries. Wait ${wait}, then try again.`, {
+    retryAfterMs: waitMs,
+  })
 }

@@ -30,6 +30,8 @@ interface Site {
   readonly coord: CoordServer
   readonly stateDir: string
   readonly clock: VirtualClock
+  /** As the server's terminal shows it. */
+  readonly setupCode: string
   /** The id of a new machine's login. */
   readonly ask: (hostname?: string) => Promise<string>
   send(path: string, more?: { method?: string; headers?: Record<string, string>; body?: string }): Promise<Answer>
@@ -52,6 +54,7 @@ async function site(t: TestContext, url = `https://${NAME}`): Promise<Site> {
     coord,
     stateDir,
     clock,
+    setupCode: (await coord.admin.setupCode())?.code ?? '',
     async ask(hostname = 'laptop') {
       const machine = new TestMachine(`http://127.0.0.1:${coord.port}`, hostname)
       t.after(() => machine.close())
@@ -127,7 +130,12 @@ async function withOwner(t: TestContext): Promise<Site & { readonly browser: Bro
   const login = await its.ask()
   const browser = new Browser(its)
   await browser.open({ login })
-  const made = await browser.call('first/password', { login, name: 'ines', password: PASSWORD })
+  const made = await browser.call('first/password', {
+    login,
+    setupCode: its.setupCode,
+    name: 'ines',
+    password: PASSWORD,
+  })
   assert.equal(made.status, 200, made.text)
   return { ...its, browser }
 }
@@ -140,7 +148,7 @@ test('the whole way by password: the first account owns the network, and lets it
   assert.equal(stage['kind'], 'first')
   assert.deepEqual((stage['machine'] as { name: string }).name, 'ines-laptop')
   assert.equal((await browser.call('approve', { login })).body.code, 'login/not-signed-in')
-  await browser.call('first/password', { login, name: 'ines', password: PASSWORD })
+  await browser.call('first/password', { login, setupCode: its.setupCode, name: 'ines', password: PASSWORD })
   assert.equal((await browser.open({ login }))['kind'], 'approve')
   assert.equal((await browser.call('approve', { login })).status, 200)
   assert.equal((await browser.call('approve', { login })).body.code, 'login/over')
@@ -156,7 +164,7 @@ test('the whole way by passkey, and a challenge is good for one answer in one br
   const browser = new Browser(its)
   await browser.open({ login })
   const key = new SoftAuthenticator(browser.origin)
-  const creation = await browser.call('first/begin', { login, name: 'ines' })
+  const creation = await browser.call('first/begin', { login, setupCode: its.setupCode, name: 'ines' })
   const response = key.create(creation.body.value?.['options'] as PublicKeyCredentialCreationOptionsJSON)
   const made = { login, ceremony: creation.body.value?.['ceremony'], response, passkeyName: 'test' }
   assert.equal((await browser.call('first/passkey', made)).status, 200)
@@ -240,6 +248,7 @@ test('every answer keeps itself out of frames, caches and other sites', async (t
     its.send('/login/0123456789abcdef'),
     its.send('/enrol/0123456789abcdef'),
     its.send(`/login/${login}`, { headers: { host: 'evil.example' } }),
+    its.send('/account'),
     its.send('/login/assets/login.js'),
     its.send('/login/assets/login.css'),
     its.send('/login/api/state', { method: 'POST', headers: json, body: JSON.stringify({ login }) }),
@@ -247,7 +256,7 @@ test('every answer keeps itself out of frames, caches and other sites', async (t
   ])
   assert.deepEqual(
     answers.map(({ status }) => status),
-    [200, 404, 200, 421, 200, 200, 200, 403],
+    [200, 404, 200, 421, 200, 200, 200, 200, 403],
   )
   for (const { headers } of answers) {
     const policy = String(headers['content-security-policy'])
@@ -259,7 +268,7 @@ test('every answer keeps itself out of frames, caches and other sites', async (t
     const isAsset = /javascript|css/.test(String(headers['content-type']))
     assert.equal(headers['cache-control'], isAsset ? 'no-cache' : 'no-store')
   }
-  const tag = String(answers[4]?.headers.etag)
+  const tag = String(answers[5]?.headers.etag)
   assert.equal((await its.send('/login/assets/login.js', { headers: { 'if-none-match': tag } })).status, 304)
   for (const path of ['/login/assets/../../package.json', '/login/assets/login.js.map', '/login/api/state', '/login/'])
     assert.equal((await its.send(path)).status, 404, path)
@@ -272,7 +281,8 @@ test('cookies are out of reach for scripts and other sites, and with TLS for oth
     const login = await its.ask()
     const browser = new Browser(its, origin)
     await browser.open({ login })
-    const { headers } = await browser.call('first/password', { login, name: 'ines', password: PASSWORD })
+    const { setupCode } = its
+    const { headers } = await browser.call('first/password', { login, setupCode, name: 'ines', password: PASSWORD })
     return headers['set-cookie'] ?? []
   }
   const [secure] = await attributes(behindTls, `https://${NAME}`)
@@ -346,7 +356,9 @@ test('two who make the first account at once: one owns the network, the other is
   const browsers = ['ines', 'mallory'].map((name) => ({ name, browser: new Browser(its) }))
   for (const { browser } of browsers) await browser.open({ login })
   const made = await Promise.all(
-    browsers.map(({ name, browser }) => browser.call('first/password', { login, name, password: PASSWORD })),
+    browsers.map(({ name, browser }) =>
+      browser.call('first/password', { login, setupCode: its.setupCode, name, password: PASSWORD }),
+    ),
   )
   assert.deepEqual(statusesOf(made), [200, 409])
   assert.equal(made.find(({ status }) => status === 409)?.body.code, 'login/has-owner')
@@ -372,7 +384,10 @@ test('no first account without a machine that waits, with a bad name, or with a 
     [{ login, name: 'ines', password: 'x'.repeat(1_025) }, 'login/bad-request'],
     [{ login, name: 'ines' }, 'login/bad-request'],
   ]
-  for (const [ask, code] of tries) assert.equal((await browser.call('first/password', ask)).body.code, code)
+  for (const [ask, code] of tries) {
+    const { setupCode } = its
+    assert.equal((await browser.call('first/password', { setupCode, ...(ask as object) })).body.code, code)
+  }
   assert.deepEqual(await its.coord.admin.listUsers(), [])
 })
 
@@ -430,7 +445,7 @@ test('by an address, or without TLS, passkeys are not offered and not begun', as
     assert.equal(state.body.value?.['noPasskeys'], expected, url)
     assert.equal(state.body.value?.['isReadable'], url.startsWith('http://') && !url.includes('localhost'), url)
     browser.token = String(state.body.value?.['token'])
-    const begun = await browser.call('first/begin', { login, name: 'ines' })
+    const begun = await browser.call('first/begin', { login, setupCode: its.setupCode, name: 'ines' })
     assert.equal(begun.body.code, expected && 'login/passkeys-unavailable', url)
   }
 })

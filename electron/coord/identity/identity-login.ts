@@ -2,6 +2,7 @@
 //
 //   GET  /login/<id>          the page of a machine that waits
 //   GET  /enrol/<token>       where a person sets how they sign in
+//   GET  /account             one's own ways to sign in, and where one is signed in
 //   GET  /login/assets/…      scripts, styles, fonts
 //   POST /login/api/<name>    what the pages ask: login-api.ts
 
@@ -12,13 +13,17 @@ import { BadArgument, type Check } from '../../contract/check.ts'
 import { readBody } from '../http/body.ts'
 import { RateLimiter, sourceOf } from '../http/rate-limiter.ts'
 import type { LoginContext, LoginProvider } from '../login/login-provider.ts'
-import { Accounts, tooManyTries } from './accounts.ts'
+import { Accounts } from './accounts.ts'
 import { loadAssets, type Assets } from './assets.ts'
+import { browserName } from './browser-name.ts'
+import type { Caller, Parts } from './call-parts.ts'
 import { Guard, readCookie, SECURITY_HEADERS, setCookie } from './guard.ts'
-import { IdentityError, STATUS } from './identity-error.ts'
+import { IdentityError, STATUS, tooManyTries } from './identity-error.ts'
 import type { CallName, PageState, Reply } from './login-api.ts'
-import { checkPlace, loginCalls, stageOf, type Caller, type LoginCalls } from './login-calls.ts'
+import { checkPlace, loginCalls, stageOf, type LoginCalls } from './login-calls.ts'
+import { OwnAccount } from './own-account.ts'
 import { sendDocument } from './page.ts'
+import { Recoveries } from './recoveries.ts'
 import { Sessions } from './sessions.ts'
 import { siteOf, type ReachedSite } from './site.ts'
 import { newToken } from './token.ts'
@@ -40,7 +45,7 @@ export async function identityLogin(context: LoginContext): Promise<LoginProvide
 class LoginPages {
   readonly #context: LoginContext
   readonly #sessions: Sessions
-  readonly #accounts: Accounts
+  readonly #parts: Parts
   readonly #calls: LoginCalls
   readonly #guard = new Guard()
   readonly #callLimit: RateLimiter
@@ -50,8 +55,10 @@ class LoginPages {
   constructor(context: LoginContext) {
     this.#context = context
     this.#sessions = new Sessions(context.registry, context.clock)
-    this.#accounts = new Accounts(context, this.#sessions)
-    this.#calls = loginCalls(context, this.#accounts)
+    const accounts = new Accounts(context, this.#sessions)
+    const own = new OwnAccount(context, accounts)
+    this.#parts = { context, accounts, own, recoveries: new Recoveries(context.registry, context.clock) }
+    this.#calls = loginCalls(this.#parts)
     this.#callLimit = new RateLimiter(context.clock, CALL_LIMIT)
     this.#tryLimit = new RateLimiter(context.clock, TRY_LIMIT)
   }
@@ -68,7 +75,7 @@ class LoginPages {
     }
     if (!isRead) return false
     const login = LOGIN_PATH.exec(path)?.[1]
-    if (login === undefined && !ENROL_PATH.test(path)) return false
+    if (login === undefined && path !== '/account' && !ENROL_PATH.test(path)) return false
     this.#sendPage(request, response, path, login)
     return true
   }
@@ -93,7 +100,13 @@ class LoginPages {
     ]
     const lines = ['This page needs scripts. Allow them for this address, then load it again.', ...(operator || [])]
     const isOver = login !== undefined && !this.#context.pendingLogin(login)
-    sendDocument(request, response, isOver ? 404 : 200, { title: 'Sign in', lines }, true)
+    sendDocument(
+      request,
+      response,
+      isOver ? 404 : 200,
+      { title: path === '/account' ? 'Account' : 'Sign in', lines },
+      true,
+    )
   }
 
   async #sendAsset(request: IncomingMessage, response: ServerResponse, name: string): Promise<boolean> {
@@ -138,13 +151,13 @@ class LoginPages {
     const place = checked(checkPlace, await bodyOf(request))
     let visitor = readCookie(request, site, 'visitor')
     if (visitor === undefined) setCookie(response, site, 'visitor', (visitor = newToken().text))
-    const caller = this.#caller(request, response, site, { id: visitor, source })
+    const caller = this.#caller(request, response, site, visitorOf(request, visitor, source))
     return {
       token: this.#guard.tokenFor(visitor),
       host: site.hostname,
       noPasskeys: site.noPasskeys,
       isReadable: !site.isPrivate,
-      stage: await stageOf(place, this.#context, this.#accounts, caller),
+      stage: await stageOf(place, this.#parts, caller),
     }
   }
 
@@ -160,7 +173,7 @@ class LoginPages {
     if (TRIES.has(name) && !this.#tryLimit.take(source)) throw tooManyTries(10_000)
     const call: Check<(caller: Caller) => Promise<unknown>> = this.#calls[name]
     const ask = checked(call, await bodyOf(request))
-    return ask(this.#caller(request, response, site, { id: visitor, source }))
+    return ask(this.#caller(request, response, site, visitorOf(request, visitor, source)))
   }
 
   #caller(request: IncomingMessage, response: ServerResponse, site: ReachedSite, visitor: Caller['visitor']): Caller {
@@ -168,8 +181,11 @@ class LoginPages {
     return {
       visitor,
       site,
-      user: () => this.#sessions.user(token),
-      signIn: (token) => setCookie(response, site, 'session', token),
+      session: () => this.#sessions.current(token),
+      signIn: async (fresh) => {
+        await this.#sessions.end(token)
+        setCookie(response, site, 'session', fresh)
+      },
       signOut: async () => {
         await this.#sessions.end(token)
         setCookie(response, site, 'session', '')
@@ -196,8 +212,15 @@ class LoginPages {
   }
 }
 
+const visitorOf = (request: IncomingMessage, id: string, source: string): Caller['visitor'] => ({
+  id,
+  source,
+  browser: browserName(request.headers['user-agent']),
+})
+
 const TRIES: ReadonlySet<CallName> = new Set<CallName>([
   'sign-in/password',
+  'sign-in/recovery-code',
   'sign-in/begin',
   'sign-in/passkey',
   'first/password',
@@ -206,6 +229,17 @@ const TRIES: ReadonlySet<CallName> = new Set<CallName>([
   'enrol/password',
   'enrol/begin',
   'enrol/passkey',
+  'account/prove/password',
+  'account/prove/begin',
+  'account/prove/passkey',
+  'account/passkey/begin',
+  'account/passkey/add',
+  'account/password/set',
+  'account/totp/begin',
+  'account/totp/confirm',
+  'account/recovery-codes/make',
+  'account/recovery/start',
+  'account/recovery/link',
 ])
 
 const isCall = (name: string, calls: LoginCalls): name is keyof LoginCalls => Object.hasOwn(calls, name)

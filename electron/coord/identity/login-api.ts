@@ -9,15 +9,21 @@ import type {
   RegistrationResponseJSON,
 } from '@simplewebauthn/server'
 
-/** What a page is about: a machine that waits, or a one-time link. */
-export type Place = { readonly login: string } | { readonly enrol: string }
+/** What a page is about: a machine that waits, a one-time link, or one's own account. */
+export type Place = { readonly login: string } | { readonly enrol: string } | { readonly account: true }
 
 export type Stage =
-  | { readonly kind: 'first'; readonly machine: MachineView }
-  | { readonly kind: 'sign-in'; readonly machine: MachineView }
+  | { readonly kind: 'first'; readonly machine: MachineView | undefined }
+  | { readonly kind: 'sign-in'; readonly machine: MachineView | undefined }
   /** There are accounts, but none has a way to sign in yet. */
-  | { readonly kind: 'no-way-in'; readonly machine: MachineView }
-  | { readonly kind: 'approve'; readonly machine: MachineView; readonly account: AccountView }
+  | { readonly kind: 'no-way-in' }
+  | {
+      readonly kind: 'approve'
+      readonly machine: MachineView
+      readonly account: AccountView
+      readonly recoveries: readonly RecoveryView[]
+    }
+  | { readonly kind: 'account'; readonly page: AccountPage }
   | { readonly kind: 'login-over' }
   | { readonly kind: 'enrol'; readonly account: AccountView; readonly replaces: boolean }
   | { readonly kind: 'link-over' }
@@ -48,30 +54,126 @@ export interface AccountView {
   readonly displayName: string
 }
 
+/** Somebody is about to give this account a new way in. */
+export interface RecoveryView {
+  readonly id: number
+  /** Who does; a name, or "somebody" whose account is gone. */
+  readonly helper: string
+  readonly startedAtMs: number
+  readonly readyAtMs: number
+}
+
+/** All that a person sees of their own account. Times are of the server's clock, as `nowMs` is. */
+export interface AccountPage {
+  readonly account: AccountView
+  readonly role: 'owner' | 'admin' | 'member' | 'auditor'
+  readonly nowMs: number
+  /** Until when the sign-in counts for what could take the account over. */
+  readonly freshUntilMs: number
+  readonly passkeys: readonly PasskeyView[]
+  readonly password: { readonly changedAtMs: number; readonly mayRemove: boolean } | undefined
+  /** Since when codes of an app are asked for beside the password. */
+  readonly totpSinceMs: number | undefined
+  readonly recoveryCodes: { readonly left: number; readonly createdAtMs: number } | undefined
+  readonly sessions: readonly SessionView[]
+  /** Of this account, by others. */
+  readonly recoveries: readonly RecoveryView[]
+  /** Whom this person may let in again. */
+  readonly people: readonly PersonView[]
+}
+
+export interface PasskeyView {
+  readonly id: string
+  readonly name: string
+  /** The name of the server it was made for. */
+  readonly host: string
+  readonly isUsable: boolean
+  readonly mayRemove: boolean
+  readonly createdAtMs: number
+  readonly lastUsedAtMs: number | undefined
+}
+
+export interface SessionView {
+  readonly id: number
+  readonly isThis: boolean
+  readonly method: 'passkey' | 'password' | 'recovery-code'
+  readonly browser: string
+  readonly source: string
+  readonly createdAtMs: number
+  readonly usedAtMs: number
+}
+
+export interface PersonView extends AccountView {
+  readonly id: number
+  readonly role: string
+  readonly recovery: RecoveryView | undefined
+}
+
+/** Left out at the page of one's own account, where no machine waits. */
+type Login = string | undefined
+
 export interface Calls {
   state: { ask: Place; value: PageState }
-  'sign-in/password': { ask: { login: string; name: string; password: string }; value: { account: AccountView } }
-  'sign-in/begin': { ask: { login: string }; value: Begun<PublicKeyCredentialRequestOptionsJSON> }
+  'sign-in/password': {
+    ask: { login: Login; name: string; password: string; code: string | undefined }
+    value: { account: AccountView }
+  }
+  'sign-in/recovery-code': {
+    ask: { login: Login; name: string; code: string }
+    value: { account: AccountView }
+  }
+  'sign-in/begin': { ask: { login: Login }; value: Begun<PublicKeyCredentialRequestOptionsJSON> }
   'sign-in/passkey': {
     ask: { ceremony: string; response: AuthenticationResponseJSON }
     value: { account: AccountView }
   }
-  'first/password': { ask: { login: string; name: string; password: string }; value: { account: AccountView } }
-  'first/begin': { ask: { login: string; name: string }; value: Begun<PublicKeyCredentialCreationOptionsJSON> }
+  'first/password': {
+    ask: { login: Login; setupCode: string; name: string; password: string }
+    value: { account: AccountView }
+  }
+  'first/begin': {
+    ask: { login: Login; setupCode: string; name: string }
+    value: Begun<PublicKeyCredentialCreationOptionsJSON>
+  }
   'first/passkey': {
-    ask: { login: string; ceremony: string; response: RegistrationResponseJSON; passkeyName: string }
+    ask: { login: Login; ceremony: string; response: RegistrationResponseJSON; passkeyName: string }
     value: { account: AccountView }
   }
   approve: { ask: { login: string }; value: null }
   refuse: { ask: { login: string }; value: null }
-  'sign-out': { ask: Readonly<Record<string, never>>; value: null }
+  'sign-out': { ask: Nothing; value: null }
   'enrol/password': { ask: { enrol: string; password: string }; value: { account: AccountView } }
   'enrol/begin': { ask: { enrol: string }; value: Begun<PublicKeyCredentialCreationOptionsJSON> }
   'enrol/passkey': {
     ask: { enrol: string; ceremony: string; response: RegistrationResponseJSON; passkeyName: string }
     value: { account: AccountView }
   }
+
+  'account/prove/password': { ask: { password: string; code: string | undefined }; value: null }
+  'account/prove/begin': { ask: Nothing; value: Begun<PublicKeyCredentialRequestOptionsJSON> }
+  'account/prove/passkey': { ask: { ceremony: string; response: AuthenticationResponseJSON }; value: null }
+  'account/passkey/begin': { ask: Nothing; value: Begun<PublicKeyCredentialCreationOptionsJSON> }
+  'account/passkey/add': {
+    ask: { ceremony: string; response: RegistrationResponseJSON; passkeyName: string }
+    value: null
+  }
+  'account/passkey/rename': { ask: { id: string; name: string }; value: null }
+  'account/passkey/remove': { ask: { id: string }; value: null }
+  'account/password/set': { ask: { password: string }; value: null }
+  'account/password/remove': { ask: Nothing; value: null }
+  /** `secret` to type, `uri` for a QR code; `pending` goes back with the first code. */
+  'account/totp/begin': { ask: Nothing; value: { secret: string; uri: string; pending: string } }
+  'account/totp/confirm': { ask: { pending: string; code: string }; value: null }
+  'account/totp/remove': { ask: Nothing; value: null }
+  'account/recovery-codes/make': { ask: Nothing; value: { codes: readonly string[] } }
+  'account/session/end': { ask: { id: number }; value: null }
+  'account/session/end-others': { ask: Nothing; value: null }
+  'account/recovery/start': { ask: { person: number }; value: null }
+  'account/recovery/stop': { ask: { id: number }; value: null }
+  'account/recovery/link': { ask: { id: number }; value: { url: string; expiresAtMs: number } }
 }
+
+type Nothing = Readonly<Record<string, never>>
 
 export interface Begun<Options> {
   readonly ceremony: string

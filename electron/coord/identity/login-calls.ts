@@ -1,134 +1,70 @@
 // Checks what the pages send and answers it. What a call may do is decided here, by who is signed in and what waits.
 
-import type { AuthenticationResponseJSON, RegistrationResponseJSON } from '@simplewebauthn/server'
-import { BadArgument, listOf, optional, shape, text, type Check } from '../../contract/check.ts'
+import { BadArgument, optional, shape, yesNo, type Check } from '../../contract/check.ts'
 import { isCoded } from '../../base/errors.ts'
-import type { LoginContext, WaitingMachine } from '../login/login-provider.ts'
-import type { User } from '../model.ts'
-import { loginOver, type Accounts, type SignedIn, type Visitor } from './accounts.ts'
-import { IdentityError } from './identity-error.ts'
-import type { AccountView, CallName, Calls, MachineView, Place, Stage } from './login-api.ts'
-import type { Site } from './passkeys.ts'
-import { MAX_PASSWORD_BYTES } from './password-rule.ts'
-import type { ReachedSite } from './site.ts'
+import type { WaitingMachine } from '../login/login-provider.ts'
+import { accountCalls, accountPage } from './account-calls.ts'
+import { loginOver, type SignedIn } from './accounts.ts'
+import {
+  accountView,
+  assertion,
+  call,
+  ceremony,
+  code,
+  enrolToken,
+  login,
+  loginId,
+  name,
+  passkeyName,
+  passkeySite,
+  password,
+  plainText,
+  registration,
+  setupCode,
+  signedIn,
+  type Caller,
+  type Handler,
+  type Parts,
+} from './call-parts.ts'
+import type { AccountView, CallName, MachineView, Place, Stage } from './login-api.ts'
 
-/** One request of a browser whose source was checked. */
-export interface Caller {
-  readonly visitor: Visitor
-  readonly site: ReachedSite
-  /** Undefined when nobody is signed in. */
-  user(): Promise<User | undefined>
-  signIn(token: string): void
-  signOut(): Promise<void>
-}
-
-/** Takes what was sent, or throws BadArgument; the answer waits for the caller. */
-type Handler<N extends CallName> = Check<(caller: Caller) => Promise<Calls[N]['value']>>
 /** All but `state`, which the page asks before it has a token. */
 export type LoginCalls = { readonly [N in Exclude<CallName, 'state'>]: Handler<N> }
 
-function call<N extends CallName>(
-  check: Check<Calls[N]['ask']>,
-  answer: (ask: Calls[N]['ask'], caller: Caller) => Promise<Calls[N]['value']>,
-): Handler<N> {
-  return (raw) => {
-    const ask = check(raw)
-    return (caller) => answer(ask, caller)
-  }
-}
-
-const loginId = text(64, 8)
-const enrolToken = text(64, 8)
-const name = text(64)
-// Counted in characters here, and in bytes by the rule, before any work is done on it.
-const password = text(MAX_PASSWORD_BYTES)
-const ceremony = text(64)
-const base64url: Check<string> = (raw) => {
-  const value = text(16_384)(raw)
-  if (!/^[A-Za-z0-9_-]+$/.test(value)) throw new BadArgument('Expected base64url.')
-  return value
-}
-const publicKeyType: Check<'public-key'> = (raw) => {
-  if (raw !== 'public-key') throw new BadArgument('Expected a public key.')
-  return raw
-}
-
-/** Browsers add members over the years: what is not looked at is dropped, not refused. */
-function loose<S extends Record<string, Check<unknown>>>(members: S): Check<{ [K in keyof S]: ReturnType<S[K]> }> {
-  const strict = shape(members)
-  return (raw) => {
-    if (typeof raw !== 'object' || raw === null) throw new BadArgument('Expected an object.')
-    return strict(Object.fromEntries(Object.entries(raw).filter(([name]) => Object.hasOwn(members, name))))
-  }
-}
-
-const credential = { id: base64url, rawId: base64url, type: publicKeyType }
-const registrationShape = loose({
-  ...credential,
-  response: loose({
-    clientDataJSON: base64url,
-    attestationObject: base64url,
-    transports: optional(listOf(text(40), 16)),
-  }),
-})
-const registration: Check<RegistrationResponseJSON> = (raw) => {
-  const { id, rawId, type, response } = registrationShape(raw)
-  const { clientDataJSON, attestationObject, transports } = response
-  return {
-    id,
-    rawId,
-    type,
-    response: { clientDataJSON, attestationObject, transports: [...(transports ?? [])] },
-    clientExtensionResults: {},
-  }
-}
-const assertionShape = loose({
-  ...credential,
-  response: loose({
-    clientDataJSON: base64url,
-    authenticatorData: base64url,
-    signature: base64url,
-    userHandle: optional(base64url),
-  }),
-})
-const assertion: Check<AuthenticationResponseJSON> = (raw) => {
-  const { id, rawId, type, response } = assertionShape(raw)
-  const { clientDataJSON, authenticatorData, signature, userHandle } = response
-  return {
-    id,
-    rawId,
-    type,
-    response: { clientDataJSON, authenticatorData, signature, ...(userHandle !== undefined && { userHandle }) },
-    clientExtensionResults: {},
-  }
-}
-const passkeyName = text(64)
-
-const place = { login: optional(loginId), enrol: optional(enrolToken) }
+const place = { login: optional(loginId), enrol: optional(enrolToken), account: optional(yesNo) }
 export const checkPlace: Check<Place> = (raw) => {
-  const { login, enrol } = shape(place)(raw)
-  if (login !== undefined && enrol === undefined) return { login }
-  if (enrol !== undefined && login === undefined) return { enrol }
-  throw new BadArgument('Expected a login or a link.')
+  const { login, enrol, account } = shape(place)(raw)
+  if (account === true && login === undefined && enrol === undefined) return { account }
+  if (login !== undefined && enrol === undefined && account === undefined) return { login }
+  if (enrol !== undefined && login === undefined && account === undefined) return { enrol }
+  throw new BadArgument('Expected a login, a link or an account.')
 }
 
-export function loginCalls(context: LoginContext, accounts: Accounts): LoginCalls {
-  const begun = ({ user, token }: SignedIn, caller: Caller): { account: AccountView } => {
-    caller.signIn(token)
+export function loginCalls(parts: Parts): LoginCalls {
+  const { context, accounts } = parts
+  const begun = async ({ user, token }: SignedIn, caller: Caller): Promise<{ account: AccountView }> => {
+    await caller.signIn(token)
     return { account: accountView(user) }
   }
-  const mustWait = (login: string): void => {
-    if (!context.pendingLogin(login)) throw loginOver()
+  const mustWait = (login: string | undefined): void => {
+    if (login !== undefined && !context.pendingLogin(login)) throw loginOver()
   }
   return {
     'sign-in/password': call<'sign-in/password'>(
-      shape({ login: loginId, name, password }),
-      async ({ login, name, password }, caller) => {
+      shape({ login, name, password, code: optional(code) }),
+      async ({ login, name, password, code }, caller) => {
         mustWait(login)
-        return begun(await accounts.signInWithPassword(caller.visitor, name, password), caller)
+        return begun(await accounts.signInWithPassword(caller.visitor, name, { password, code }), caller)
       },
     ),
-    'sign-in/begin': call<'sign-in/begin'>(shape({ login: loginId }), async ({ login }, caller) => {
+    'sign-in/recovery-code': call<'sign-in/recovery-code'>(
+      shape({ login, name, code }),
+      async ({ login, name, code }, caller) => {
+        mustWait(login)
+        return begun(await accounts.signInWithRecoveryCode(caller.visitor, name, code), caller)
+      },
+    ),
+    'sign-in/begin': call<'sign-in/begin'>(shape({ login }), async ({ login }, caller) => {
       mustWait(login)
       return accounts.beginSignIn(caller.visitor, passkeySite(caller.site))
     }),
@@ -138,23 +74,23 @@ export function loginCalls(context: LoginContext, accounts: Accounts): LoginCall
         begun(await accounts.signInWithPasskey(caller.visitor, ceremony, response), caller),
     ),
     'first/password': call<'first/password'>(
-      shape({ login: loginId, name, password }),
-      async ({ login, name, password }, caller) =>
-        begun(await accounts.createFirstWithPassword(caller.visitor, login, name, password), caller),
+      shape({ login, setupCode, name, password }),
+      async ({ login, setupCode, name, password }, caller) =>
+        begun(await accounts.createFirstWithPassword(caller.visitor, login, { name, setupCode }, password), caller),
     ),
-    'first/begin': call<'first/begin'>(shape({ login: loginId, name }), async ({ login, name }, caller) =>
-      accounts.beginFirst(caller.visitor, passkeySite(caller.site), login, name),
+    'first/begin': call<'first/begin'>(shape({ login, setupCode, name }), async ({ login, setupCode, name }, caller) =>
+      accounts.beginFirst(caller.visitor, passkeySite(caller.site), login, { name, setupCode }),
     ),
     'first/passkey': call<'first/passkey'>(
-      shape({ login: loginId, ceremony, response: registration, passkeyName }),
+      shape({ login, ceremony, response: registration, passkeyName }),
       async ({ login, ceremony, response, passkeyName }, caller) => {
         const made = { ceremony, response, name: plainText(passkeyName) }
         return begun(await accounts.createFirstWithPasskey(caller.visitor, login, made), caller)
       },
     ),
     approve: call<'approve'>(shape({ login: loginId }), async ({ login }, caller) => {
-      const { id } = await signedIn(caller)
-      await settling(() => context.completeLogin(login, id))
+      const { user } = await signedIn(caller)
+      await settling(() => context.completeLogin(login, user.id))
       return null
     }),
     refuse: call<'refuse'>(shape({ login: loginId }), async ({ login }, caller) => {
@@ -179,34 +115,27 @@ export function loginCalls(context: LoginContext, accounts: Accounts): LoginCall
         return { account: accountView(await accounts.enrolPasskey(caller.visitor, enrol, made)) }
       },
     ),
+    ...accountCalls(parts),
   }
 }
 
 /** What the page shows first. */
-export async function stageOf(
-  place: Place,
-  context: LoginContext,
-  accounts: Accounts,
-  caller: Pick<Caller, 'user'>,
-): Promise<Stage> {
+export async function stageOf(place: Place, parts: Parts, caller: Pick<Caller, 'session'>): Promise<Stage> {
+  const { context, accounts } = parts
   if ('enrol' in place) {
     const open = await accounts.enrolLink(place.enrol)
     if (!open) return { kind: 'link-over' }
     return { kind: 'enrol', account: accountView(open.user), replaces: open.link.purpose === 'reset' }
   }
-  const waiting = context.pendingLogin(place.login)
-  if (!waiting) return { kind: 'login-over' }
-  const machine = machineView(waiting, context.clock.wallNow())
+  const waiting = 'login' in place ? context.pendingLogin(place.login) : undefined
+  if ('login' in place && !waiting) return { kind: 'login-over' }
+  const machine = waiting && machineView(waiting, context.clock.wallNow())
   if (accounts.isEmpty) return { kind: 'first', machine }
-  const user = await caller.user()
-  if (user) return { kind: 'approve', machine, account: accountView(user) }
-  return { kind: (await accounts.hasCredentials()) ? 'sign-in' : 'no-way-in', machine }
-}
-
-async function signedIn(caller: Caller): Promise<User> {
-  const user = await caller.user()
-  if (!user) throw new IdentityError('login/not-signed-in', 'You are not signed in any more. Sign in again.')
-  return user
+  const me = await caller.session()
+  if (!me) return (await accounts.hasCredentials()) ? { kind: 'sign-in', machine } : { kind: 'no-way-in' }
+  const page = await accountPage(parts, me)
+  if (!machine) return { kind: 'account', page }
+  return { kind: 'approve', machine, account: page.account, recoveries: page.recoveries }
 }
 
 async function settling(work: () => Promise<void>): Promise<void> {
@@ -217,14 +146,6 @@ async function settling(work: () => Promise<void>): Promise<void> {
   }
 }
 
-function passkeySite({ origin, hostname, noPasskeys }: ReachedSite): Site {
-  if (noPasskeys)
-    throw new IdentityError('login/passkeys-unavailable', 'Browsers offer no passkeys at this address. Use a password.')
-  return { origin, rpId: hostname }
-}
-
-const accountView = ({ name, displayName }: User): AccountView => ({ name, displayName })
-
 function machineView(waiting: WaitingMachine, nowMs: number): MachineView {
   const hex = waiting.machineKey.replace(/^[a-z]+:/, '').slice(0, 16)
   return {
@@ -234,9 +155,4 @@ function machineView(waiting: WaitingMachine, nowMs: number): MachineView {
     askedSecondsAgo: Math.max(Math.round((nowMs - waiting.createdAtMs) / 1000), 0),
     key: (hex.match(/.{4}/g) ?? []).join(' '),
   }
-}
-
-/** Without what would turn the rest of the line around or hide parts of it, and not longer than a person reads. */
-function plainText(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/gu, '').slice(0, 63)
 }

@@ -37,7 +37,9 @@ async function setting(t: TestContext): Promise<Setting> {
 }
 
 const begin = ({ registry, sessions, user }: Setting): Promise<string> =>
-  registry.transaction((tx) => sessions.begin(tx.store, user, 'passkey'))
+  registry.transaction((tx) =>
+    sessions.begin(tx.store, user, { method: 'passkey', source: '192.0.2.1', browser: 'test' }),
+  )
 
 const link = ({ registry, user, clock }: Setting, purpose: EnrolPurpose): Promise<string> =>
   registry.transaction(async (tx) => {
@@ -51,11 +53,11 @@ test('a session ends half an hour after its last use', async (t) => {
   assert.equal(Buffer.from(token, 'base64url').length, 32)
   for (let i = 0; i < 4; i++) {
     it.clock.advance(SESSION_IDLE_MS - 60_000)
-    assert.equal((await it.sessions.user(token))?.name, 'ines')
+    assert.equal((await it.sessions.current(token))?.user.name, 'ines')
   }
   it.clock.advance(SESSION_IDLE_MS)
-  assert.equal(await it.sessions.user(token), undefined)
-  assert.equal(await it.sessions.user(token), undefined)
+  assert.equal(await it.sessions.current(token), undefined)
+  assert.equal(await it.sessions.current(token), undefined)
 })
 
 test('a session ends after twelve hours however much it is used', async (t) => {
@@ -64,22 +66,22 @@ test('a session ends after twelve hours however much it is used', async (t) => {
   const step = 15 * 60_000
   for (let ms = step; ms < SESSION_MS; ms += step) {
     it.clock.advance(step)
-    assert.ok(await it.sessions.user(token))
+    assert.ok(await it.sessions.current(token))
   }
   it.clock.advance(step)
-  assert.equal(await it.sessions.user(token), undefined)
+  assert.equal(await it.sessions.current(token), undefined)
 })
 
 test('a session ends by signing out, and with its user', async (t) => {
   const it = await setting(t)
   const [one, two] = [await begin(it), await begin(it)]
   await it.sessions.end(one)
-  assert.equal(await it.sessions.user(one), undefined)
-  assert.ok(await it.sessions.user(two))
+  assert.equal(await it.sessions.current(one), undefined)
+  assert.ok(await it.sessions.current(two))
   await it.registry.transaction((tx) => tx.deleteUser(it.user.id))
-  assert.equal(await it.sessions.user(two), undefined)
+  assert.equal(await it.sessions.current(two), undefined)
   for (const wrong of [undefined, '', 'x', one.slice(1), `${one}x`])
-    assert.equal(await it.sessions.user(wrong), undefined)
+    assert.equal(await it.sessions.current(wrong), undefined)
 })
 
 test('one user has a bounded number of sessions; the oldest goes', async (t) => {
@@ -89,9 +91,9 @@ test('one user has a bounded number of sessions; the oldest goes', async (t) => 
     tokens.push(await begin(it))
     it.clock.advance(1_000)
   }
-  const alive = await Promise.all(tokens.map((token) => it.sessions.user(token)))
+  const alive = await Promise.all(tokens.map((token) => it.sessions.current(token)))
   assert.deepEqual(
-    alive.map((user) => user !== undefined),
+    alive.map((session) => session !== undefined),
     tokens.map((_token, i) => i >= 8),
   )
 })

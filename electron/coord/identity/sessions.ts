@@ -3,7 +3,7 @@
 import type { Clock } from '../../base/clock.ts'
 import type { User } from '../model.ts'
 import type { Registry } from '../registry.ts'
-import type { SignInMethod } from '../store/identity-store.ts'
+import type { Session, SignInMethod } from '../store/identity-store.ts'
 import type { StoreTransaction } from '../store/store.ts'
 import { newToken, tokenHash } from './token.ts'
 
@@ -12,6 +12,14 @@ export const SESSION_MS = 12 * 3_600_000
 const MOST_OF_ONE_USER = 32
 /** How exactly the last use is known; each write waits for the disk. */
 const NOTE_USE_MS = 60_000
+
+/** How and where a session begins. */
+export type Beginning = Pick<Session, 'source' | 'browser'> & { readonly method: SignInMethod }
+
+export interface CurrentSession {
+  readonly session: Session
+  readonly user: User
+}
 
 export class Sessions {
   readonly #registry: Registry
@@ -23,10 +31,10 @@ export class Sessions {
   }
 
   /** The token for the browser. Always a new one: what the browser had before is not taken over. */
-  async begin(store: StoreTransaction, user: User, method: SignInMethod): Promise<string> {
+  async begin(store: StoreTransaction, user: User, began: Beginning): Promise<string> {
     const { text, hash } = newToken()
     const nowMs = this.#clock.wallNow()
-    await store.identity.insertSession(hash, { userId: user.id, method, createdAtMs: nowMs, usedAtMs: nowMs })
+    await store.identity.insertSession(hash, { ...began, userId: user.id, createdAtMs: nowMs, usedAtMs: nowMs })
     await store.identity.pruneSessions(user.id, MOST_OF_ONE_USER, {
       usedBeforeMs: nowMs - SESSION_IDLE_MS,
       createdBeforeMs: nowMs - SESSION_MS,
@@ -35,7 +43,7 @@ export class Sessions {
   }
 
   /** Whose session it is; undefined when it is over, or the user is gone. */
-  async user(token: string | undefined): Promise<User | undefined> {
+  async current(token: string | undefined): Promise<CurrentSession | undefined> {
     const hash = tokenHash(token)
     if (!hash) return undefined
     const nowMs = this.#clock.wallNow()
@@ -49,7 +57,8 @@ export class Sessions {
       if (nowMs - session.usedAtMs >= NOTE_USE_MS) await identity.noteSessionUse(hash, nowMs)
       return session
     })
-    return session && this.#registry.user(session.userId)
+    const user = session && this.#registry.user(session.userId)
+    return session && user && { session, user }
   }
 
   async end(token: string | undefined): Promise<void> {

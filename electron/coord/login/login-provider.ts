@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../../base/clock.ts'
 import type { Logger } from '../../base/log.ts'
 import type { NewUserWish } from '../admin/admin.ts'
+import type { ServerSecrets } from '../identity/server-secrets.ts'
 import type { User, UserId } from '../model.ts'
 import type { Registry, RegistryTransaction } from '../registry.ts'
 import type { Store } from '../store/store.ts'
@@ -27,6 +28,7 @@ export interface LoginContext {
   /** The same inside a transaction of the provider's. The first user of a server becomes its owner, whatever `role` says. */
   insertUser(tx: RegistryTransaction, user: NewUserWish): Promise<User>
   readonly registry: Registry
+  readonly secrets: ServerSecrets
   /** For tables of the provider's own. */
   readonly store: Store
   /** As people type it; no slash at the end. */

@@ -110,4 +110,54 @@ export const migrations: readonly Migration[] = [
     used_at    INTEGER
   ) STRICT;
   `,
+  `
+  CREATE TABLE sessions_with_place (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    token_hash BLOB NOT NULL UNIQUE,
+    user_id    INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    method     TEXT NOT NULL,
+    source     TEXT NOT NULL,
+    browser    TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    used_at    INTEGER NOT NULL
+  ) STRICT;
+  INSERT INTO sessions_with_place (token_hash, user_id, method, source, browser, created_at, used_at)
+    SELECT token_hash, user_id, method, '', '', created_at, used_at FROM sessions;
+  DROP TABLE sessions;
+  ALTER TABLE sessions_with_place RENAME TO sessions;
+  CREATE INDEX sessions_user ON sessions (user_id);
+
+  CREATE TABLE totp_secrets (
+    user_id    INTEGER PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+    sealed     BLOB NOT NULL,
+    last_step  INTEGER NOT NULL,
+    created_at INTEGER NOT NULL
+  ) STRICT;
+
+  CREATE TABLE recovery_codes (
+    code_hash  BLOB PRIMARY KEY,
+    user_id    INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    created_at INTEGER NOT NULL,
+    used_at    INTEGER
+  ) STRICT;
+  CREATE INDEX recovery_codes_user ON recovery_codes (user_id);
+
+  CREATE TABLE recoveries (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id    INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    helper_id  INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    started_at INTEGER NOT NULL,
+    ready_at   INTEGER NOT NULL,
+    ended_at   INTEGER
+  ) STRICT;
+  CREATE INDEX recoveries_user ON recoveries (user_id);
+
+  CREATE TABLE guesses (
+    subject  TEXT PRIMARY KEY,
+    failures INTEGER NOT NULL,
+    ready_at INTEGER NOT NULL,
+    last_at  INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX guesses_last ON guesses (last_at);
+  `,
 ]

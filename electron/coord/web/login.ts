@@ -1,14 +1,18 @@
-// The script of /login/<id> and /enrol/<token>: asks the server where things stand and shows the page for it.
+// The script of /login/<id>, /enrol/<token> and /account: asks the server where things stand and shows the page for it.
 
 import type { Place } from '../identity/login-api.ts'
 import { Api, Refusal } from './login/api.ts'
 import { h } from './login/dom.ts'
 import { column, note, primary } from './login/parts.ts'
-import { pageFor, type Page, type Setting } from './login/views.ts'
+import type { Page, Setting } from './login/page.ts'
+import { pageFor } from './login/views.ts'
 import { words } from './login/words.ts'
 
 const [, kind, id = ''] = location.pathname.split('/')
-const place: Place = kind === 'enrol' ? { enrol: id } : { login: id }
+const place: Place = kind === 'account' ? { account: true } : kind === 'enrol' ? { enrol: id } : { login: id }
+// What stands behind the # reaches no server and no log; it does not stay in the address either.
+const setupCode = location.hash.slice(1)
+if (setupCode !== '') history.replaceState(null, '', location.pathname)
 const api = new Api(place)
 
 function show(page: Page): void {
@@ -23,7 +27,22 @@ function show(page: Page): void {
 
 async function load(): Promise<void> {
   const state = await api.state()
-  const setting: Setting = { api, state, login: id, enrol: id, go: show, reload: load }
+  const renewed: Setting['renewed'] = async () => {
+    const { stage } = await api.state()
+    return stage.kind === 'account' ? stage.page : undefined
+  }
+  const loadedAtMs = performance.now()
+  const setting: Setting = {
+    api,
+    state,
+    loadedAtMs,
+    renewed,
+    login: kind === 'login' ? id : undefined,
+    enrol: id,
+    setupCode,
+    go: show,
+    reload: load,
+  }
   show(pageFor(setting, state.stage))
 }
 

@@ -40,6 +40,17 @@ const ICONS = {
   ],
   alert: ['m21.7 18-8-14a2 2 0 0 0-3.4 0l-8 14A2 2 0 0 0 4 21h16a2 2 0 0 0 1.7-3', 'M12 9v4M12 17h.01'],
   problem: ['M22 12a10 10 0 1 1-20 0 10 10 0 0 1 20 0', 'm15 9-6 6M9 9l6 6'],
+  plus: ['M12 5v14M5 12h14'],
+  key: ['M21 3 10.4 13.6M17 7l3 3M11.5 17a4.5 4.5 0 1 1-9 0 4.5 4.5 0 0 1 9 0'],
+  phone: ['M7 2h10a2 2 0 0 1 2 2v16a2 2 0 0 1-2 2H7a2 2 0 0 1-2-2V4a2 2 0 0 1 2-2', 'M11.5 18h1'],
+  paper: ['M14 2H6a2 2 0 0 0-2 2v16a2 2 0 0 0 2 2h12a2 2 0 0 0 2-2V8z', 'M14 2v6h6M8 13h8M8 17h5'],
+  monitor: ['M4 4h16a2 2 0 0 1 2 2v9a2 2 0 0 1-2 2H4a2 2 0 0 1-2-2V6a2 2 0 0 1 2-2', 'M8 21h8M12 17v4'],
+  copy: [
+    'M10 8h10a2 2 0 0 1 2 2v10a2 2 0 0 1-2 2H10a2 2 0 0 1-2-2V10a2 2 0 0 1 2-2',
+    'M4 16a2 2 0 0 1-2-2V4a2 2 0 0 1 2-2h10a2 2 0 0 1 2 2',
+  ],
+  check: ['m20 6-11 11-5-5'],
+  printer: ['M6 9V3h12v6M6 18H4a2 2 0 0 1-2-2v-5a2 2 0 0 1 2-2h16a2 2 0 0 1 2 2v5a2 2 0 0 1-2 2h-2', 'M6 14h12v8H6z'],
   info: ['M22 12a10 10 0 1 1-20 0 10 10 0 0 1 20 0', 'M12 16v-4M12 8h.01'],
 } as const
 
@@ -77,4 +88,19 @@ function shapeOf(
   const element = document.createElementNS('http://www.w3.org/2000/svg', tag)
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value))
   return element
+}
+
+/** Dark on light in both themes: readers of cameras expect it so. */
+export function qrDrawing(modules: readonly (readonly boolean[])[], label: string): SVGSVGElement {
+  const quiet = 4
+  const side = modules.length + 2 * quiet
+  const svg = drawing('qr', side, [])
+  svg.removeAttribute('aria-hidden')
+  svg.setAttribute('role', 'img')
+  svg.setAttribute('aria-label', label)
+  const d = modules.flatMap((row, y) =>
+    row.flatMap((isDark, x) => (isDark ? `M${x + quiet} ${y + quiet}h1v1h-1z` : [])),
+  )
+  svg.append(shapeOf('path', { d: d.join('') }))
+  return svg
 }

@@ -1,18 +1,20 @@
 // Parts that several of the pages show.
 
-import type { MachineView } from '../../identity/login-api.ts'
+import type { AccountView, MachineView } from '../../identity/login-api.ts'
 import { h, icon, mark, type IconName } from './dom.ts'
 import { words } from './words.ts'
 
 export interface Heading {
   readonly title: string
   readonly lines?: readonly string[]
+  /** For lists; forms stay narrow. */
+  readonly isWide?: boolean
 }
 
 export function column(heading: Heading, ...children: readonly (Node | undefined | false)[]): HTMLElement {
   return h(
     'div',
-    { class: 'column' },
+    { class: heading.isWide === true ? 'column broad' : 'column' },
     mark(),
     h('h1', { tabindex: -1 }, heading.title),
     ...(heading.lines ?? []).map((line) => h('p', { class: 'under' }, line)),
@@ -75,6 +77,8 @@ export function foot(): HTMLElement {
 }
 
 export interface Field {
+  /** What is missing when it is empty. */
+  readonly kind: 'name' | 'password' | 'code' | 'setupCode'
   readonly element: HTMLElement
   readonly input: HTMLInputElement
 }
@@ -102,7 +106,27 @@ export function nameField(wish: FieldWish): Field {
     'aria-describedby': wish.hint === undefined ? undefined : `${id}-hint`,
   })
   input.value = wish.value ?? ''
-  return { input, element: field(id, wish, h('div', { class: 'input' }, input)) }
+  return { kind: 'name', input, element: field(id, wish, h('div', { class: 'input' }, input)) }
+}
+
+/** Of an app, off paper, or off a terminal. */
+export function codeField(kind: 'code' | 'setupCode', wish: FieldWish & { readonly isDigits?: boolean }): Field {
+  const id = `field-${++fields}`
+  const input = h('input', {
+    id,
+    name: kind,
+    type: 'text',
+    required: true,
+    maxlength: 40,
+    autocomplete: wish.autocomplete,
+    autocapitalize: wish.isDigits === true ? 'none' : 'characters',
+    inputmode: wish.isDigits === true ? 'numeric' : undefined,
+    spellcheck: 'false',
+    class: 'code',
+    'aria-describedby': wish.hint === undefined ? undefined : `${id}-hint`,
+  })
+  input.value = wish.value ?? ''
+  return { kind, input, element: field(id, wish, h('div', { class: 'input' }, input)) }
 }
 
 export function passwordField(wish: FieldWish): Field {
@@ -129,7 +153,7 @@ export function passwordField(wish: FieldWish): Field {
     eye.replaceChildren(icon(isShown ? 'eyeOff' : 'eye'))
   }
   show(false)
-  return { input, element: field(id, wish, h('div', { class: 'input' }, input, eye)) }
+  return { kind: 'password', input, element: field(id, wish, h('div', { class: 'input' }, input, eye)) }
 }
 
 function field(id: string, { label, hint }: FieldWish, box: HTMLElement): HTMLElement {
@@ -175,7 +199,7 @@ const SYSTEMS: Readonly<Record<string, string>> = {
 const systemText = (system: string): string =>
   system === '' ? words.machine.unknown : (SYSTEMS[system.toLowerCase()] ?? system)
 
-function sourceText(source: string): string {
+export function sourceText(source: string): string {
   if (source.startsWith('127.') || source === '::/64') return words.machine.thisComputer
   if (/^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|169\.254\.|fe80:|f[cd])/i.test(source))
     return words.machine.near(source)
@@ -186,3 +210,81 @@ function askedText(secondsAgo: number): string {
   const minutes = Math.floor(secondsAgo / 60)
   return minutes === 0 ? words.machine.now : words.machine.minutesAgo(minutes)
 }
+
+export const whole = ({ name, displayName }: AccountView): string =>
+  displayName === name ? name : `${displayName} (${name})`
+
+export interface Item {
+  readonly icon: IconName
+  readonly name: string
+  /** Beside the name, in a box. */
+  readonly tag?: string | undefined
+  readonly text: string
+  readonly actions?: readonly (HTMLElement | undefined | false)[]
+}
+
+/** A card of things with what can be done to each. */
+export function list(items: readonly Item[]): HTMLElement {
+  return h(
+    'ul',
+    { class: 'card list', role: 'list' },
+    ...items.map(({ icon: name, name: title, tag, text, actions = [] }) =>
+      h(
+        'li',
+        { class: 'item' },
+        icon(name),
+        h(
+          'div',
+          { class: 'text' },
+          h('p', { class: 'name' }, title, tag !== undefined && h('span', { class: 'tag' }, tag)),
+          h('p', { class: 'second' }, text),
+        ),
+        h('div', { class: 'actions' }, ...actions),
+      ),
+    ),
+  )
+}
+
+export function section(title: string, ...children: readonly (Node | undefined | false)[]): HTMLElement {
+  return h('section', { class: 'gap-3' }, h('h2', {}, title), ...children.filter((child) => child !== undefined))
+}
+
+/** A verb in a list; its accessible name says of what. */
+export function action(text: string, what: string, onClick: () => void, kind: '' | 'danger' = ''): HTMLButtonElement {
+  return h(
+    'button',
+    { class: `btn small ${kind}`, type: 'button', 'aria-label': `${text}: ${what}`, on: { click: onClick } },
+    text,
+  )
+}
+
+/** A text to take along, with a button that copies it. */
+export function copyable(text: string, label: string): HTMLElement {
+  const said = h('span', { class: 'vh', role: 'status' })
+  const button = h('button', {
+    class: 'eye',
+    type: 'button',
+    'aria-label': label,
+    title: label,
+    on: {
+      click: () => {
+        // Absent where the page is not encrypted: then the text is selected, to be copied by hand.
+        const copied = navigator.clipboard?.writeText(text) ?? Promise.reject(new Error('no clipboard'))
+        copied.then(
+          () => {
+            button.replaceChildren(icon('check'))
+            said.textContent = words.account.copied
+            setTimeout(() => button.replaceChildren(icon('copy')), COPIED_MS)
+          },
+          () => getSelection()?.selectAllChildren(shown),
+        )
+      },
+    },
+  })
+  button.append(icon('copy'))
+  const shown = h('code', {}, text)
+  return h('div', { class: 'input copy' }, shown, button, said)
+}
+
+/** How long the sign of success stays (design guide, §4). */
+const COPIED_MS = 1_200

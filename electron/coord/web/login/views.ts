@@ -1,9 +1,11 @@
 // The pages, one function each. A page that ends hands on to the next by `go`.
 
-import type { AccountView, MachineView, PageState, Stage } from '../../identity/login-api.ts'
-import { Refusal, type Api } from './api.ts'
+import type { AccountView, MachineView, RecoveryView, Stage } from '../../identity/login-api.ts'
+import { accountView, recoveryNotes } from './account.ts'
 import { h } from './dom.ts'
+import { appCodeField, attempt, formOf, missing, newPasswordField, tooShort, warnings } from './forms.ts'
 import {
+  codeField,
   column,
   foot,
   link,
@@ -14,30 +16,11 @@ import {
   primary,
   Trouble,
   wayRow,
-  type Field,
+  whole,
 } from './parts.ts'
+import type { Page, Setting } from './page.ts'
 import { askPasskey, createPasskey, passkeyName, withoutPasskeys } from './passkey.ts'
 import { words } from './words.ts'
-
-const MIN_PASSWORD_CHARS = 10
-
-export interface Page {
-  readonly title: string
-  readonly element: HTMLElement
-  /** What the keyboard is at first; the heading when left out. */
-  readonly focus?: HTMLElement
-}
-
-/** What every page is given: the server, what it said, and the way to the next page. */
-export interface Setting {
-  readonly api: Api
-  readonly state: PageState
-  readonly login: string
-  readonly enrol: string
-  go(next: Page): void
-  /** Asks the server where things stand, and shows that. */
-  reload(): Promise<void>
-}
 
 export function pageFor(setting: Setting, stage: Stage): Page {
   switch (stage.kind) {
@@ -48,7 +31,9 @@ export function pageFor(setting: Setting, stage: Stage): Page {
     case 'no-way-in':
       return noWayInPage(setting)
     case 'approve':
-      return approvePage(setting, stage.machine, stage.account)
+      return approvePage(setting, stage.machine, stage.account, stage.recoveries)
+    case 'account':
+      return accountView(setting, stage.page)
     case 'enrol':
       return enrolPage(setting, stage.account, stage.replaces)
     case 'login-over':
@@ -59,45 +44,105 @@ export function pageFor(setting: Setting, stage: Stage): Page {
   return endPage(words.end.linkOver, words.end.linkOverText)
 }
 
-function signInPage(setting: Setting, machine: MachineView): Page {
+function signInPage(setting: Setting, machine: MachineView | undefined): Page {
   const { api, state, login } = setting
   const noPasskeys = withoutPasskeys(state)
-  const why = machine.name === '' ? words.signIn.whyUnnamed : words.signIn.why(machine.name)
-  const heading = { title: words.signIn.title, lines: [state.host, why] }
-  const trouble = new Trouble()
-  const done = ({ account }: { account: AccountView }): void => setting.go(approvePage(setting, machine, account))
+  const heading = { title: words.signIn.title, lines: [state.host, whyOf(machine, words.signIn)] }
+  const done = (): Promise<void> => setting.reload()
   const lost = lostParts()
+  const ways = (here: 'password' | 'passkey' | 'recovery'): HTMLElement =>
+    h(
+      'div',
+      { class: 'links gap-2' },
+      here !== 'passkey' && noPasskeys === undefined && link(words.signIn.otherWay, () => setting.go(withPasskey())),
+      here !== 'recovery' && link(words.signIn.recovery, () => setting.go(withRecoveryCode())),
+      lost.button,
+    )
 
   const withPassword = (): Page => {
+    const trouble = new Trouble()
     const name = nameField({ label: words.fields.name, autocomplete: 'username' })
     const password = passwordField({ label: words.fields.password, autocomplete: 'current-password' })
-    const form = formOf(trouble, [name, password], primary(words.signIn.signIn, undefined), async () => {
-      const problem = missing(name) ?? missing(password)
-      if (problem !== undefined) return trouble.say(problem)
-      done(await api.call('sign-in/password', { login, name: name.input.value.trim(), password: password.input.value }))
+    const typed = (): { name: string; password: string } => ({
+      name: name.input.value.trim(),
+      password: password.input.value,
     })
+    const form = formOf(
+      trouble,
+      [name, password],
+      primary(words.signIn.signIn, undefined),
+      async () => {
+        const problem = missing(name) ?? missing(password)
+        if (problem !== undefined) return trouble.say(problem)
+        await api.call('sign-in/password', { login, ...typed(), code: undefined })
+        await done()
+      },
+      { 'login/code-needed': async () => setting.go(withCode(typed())) },
+    )
     const element = column(
       heading,
       h('div', { class: 'gap-4' }, warnings(state, noPasskeys, true), form),
       trouble.element,
-      h(
-        'div',
-        { class: 'links gap-2' },
-        noPasskeys === undefined && link(words.signIn.otherWay, () => setting.go(withPasskey())),
-        lost.button,
-      ),
+      ways('password'),
       lost.text,
       foot(),
     )
     return { title: heading.title, element, focus: name.input }
   }
 
+  const withCode = (typed: { readonly name: string; readonly password: string }): Page => {
+    const trouble = new Trouble()
+    const code = appCodeField()
+    const form = formOf(trouble, [code], primary(words.signIn.signIn, undefined), async () => {
+      const problem = missing(code)
+      if (problem !== undefined) return trouble.say(problem)
+      await api.call('sign-in/password', { login, ...typed, code: code.input.value })
+      await done()
+    })
+    const title = words.signIn.code
+    const element = column(
+      { title, lines: [state.host, words.signIn.codeText] },
+      h('div', { class: 'gap-4' }, form),
+      trouble.element,
+      ways('password'),
+      lost.text,
+    )
+    return { title, element, focus: code.input }
+  }
+
+  const withRecoveryCode = (): Page => {
+    const trouble = new Trouble()
+    const name = nameField({ label: words.fields.name, autocomplete: 'username' })
+    const code = codeField('code', {
+      label: words.fields.recoveryCode,
+      hint: words.fields.recoveryCodeHint,
+      autocomplete: 'off',
+    })
+    const form = formOf(trouble, [name, code], primary(words.signIn.signIn, undefined), async () => {
+      const problem = missing(name) ?? missing(code)
+      if (problem !== undefined) return trouble.say(problem)
+      await api.call('sign-in/recovery-code', { login, name: name.input.value.trim(), code: code.input.value })
+      await done()
+    })
+    const element = column(
+      heading,
+      h('div', { class: 'gap-4' }, warnings(state, undefined, true), form),
+      trouble.element,
+      wayRow('user', words.signIn.nameAndPassword, () => setting.go(withPassword())),
+      ways('recovery'),
+      lost.text,
+    )
+    return { title: heading.title, element, focus: name.input }
+  }
+
   const withPasskey = (): Page => {
+    const trouble = new Trouble()
     const button = primary(words.signIn.usePasskey, 'fingerprint', () => {
       void attempt(trouble, button, async () => {
         const { ceremony, options } = await api.call('sign-in/begin', { login })
         const response = await askPasskey({ optionsJSON: options })
-        done(await api.call('sign-in/passkey', { ceremony, response }))
+        await api.call('sign-in/passkey', { ceremony, response })
+        await done()
       })
     })
     const element = column(
@@ -105,7 +150,7 @@ function signInPage(setting: Setting, machine: MachineView): Page {
       h('div', { class: 'gap-4' }, button),
       trouble.element,
       wayRow('user', words.signIn.nameAndPassword, () => setting.go(withPassword())),
-      h('div', { class: 'links gap-2' }, lost.button),
+      ways('passkey'),
       lost.text,
       foot(),
     )
@@ -115,34 +160,52 @@ function signInPage(setting: Setting, machine: MachineView): Page {
   return noPasskeys === undefined ? withPasskey() : withPassword()
 }
 
-function firstPage(setting: Setting, machine: MachineView): Page {
+function whyOf(
+  machine: MachineView | undefined,
+  { why, whyUnnamed, ...rest }: typeof words.signIn | typeof words.first,
+): string {
+  if (!machine) return 'accountWhy' in rest ? rest.accountWhy : rest.whyEmpty
+  return machine.name === '' ? whyUnnamed : why(machine.name)
+}
+
+function firstPage(setting: Setting, machine: MachineView | undefined): Page {
   const { api, state, login } = setting
   const noPasskeys = withoutPasskeys(state)
-  const why = machine.name === '' ? words.first.whyUnnamed : words.first.why(machine.name)
-  const heading = { title: words.first.title, lines: [state.host, `${why} ${words.first.text}`] }
-  const done = ({ account }: { account: AccountView }): void => setting.go(approvePage(setting, machine, account))
+  const heading = {
+    title: words.first.title,
+    lines: [state.host, `${whyOf(machine, words.first)} ${words.first.text}`],
+  }
 
-  const page = (hasPassword: boolean, typed: string): Page => {
+  const page = (hasPassword: boolean, typed: { readonly name: string; readonly setupCode: string }): Page => {
     const trouble = new Trouble()
+    const setupCode = codeField('setupCode', {
+      label: words.fields.setupCode,
+      autocomplete: 'off',
+      hint: words.fields.setupCodeHint,
+      value: typed.setupCode,
+    })
     const name = nameField({
       label: words.fields.name,
       autocomplete: 'username',
       hint: words.first.nameHint,
-      value: typed,
+      value: typed.name,
     })
     const password = hasPassword ? newPasswordField() : undefined
     const button = hasPassword
       ? primary(words.first.createWithPassword, undefined)
       : primary(words.first.createWithPasskey, 'fingerprint', () => form.requestSubmit())
-    const form = formOf(trouble, password ? [name, password] : [name], button, async () => {
-      const problem = missing(name) ?? (password && tooShort(password))
+    const fields = [setupCode, name, ...(password ? [password] : [])]
+    const form = formOf(trouble, fields, button, async () => {
+      const problem = missing(setupCode) ?? missing(name) ?? (password && tooShort(password))
       if (problem !== undefined) return trouble.say(problem)
-      const wanted = name.input.value.trim()
-      if (password)
-        return done(await api.call('first/password', { login, name: wanted, password: password.input.value }))
-      const { ceremony, options } = await api.call('first/begin', { login, name: wanted })
-      const response = await createPasskey({ optionsJSON: options })
-      done(await api.call('first/passkey', { login, ceremony, response, passkeyName: passkeyName() }))
+      const wish = { login, setupCode: setupCode.input.value, name: name.input.value.trim() }
+      if (password) await api.call('first/password', { ...wish, password: password.input.value })
+      else {
+        const { ceremony, options } = await api.call('first/begin', wish)
+        const response = await createPasskey({ optionsJSON: options })
+        await api.call('first/passkey', { login, ceremony, response, passkeyName: passkeyName() })
+      }
+      await setting.reload()
     })
     const other = hasPassword ? words.first.passkeyInstead : words.first.passwordInstead
     const element = column(
@@ -150,12 +213,14 @@ function firstPage(setting: Setting, machine: MachineView): Page {
       h('div', { class: 'gap-4' }, warnings(state, noPasskeys, hasPassword), form),
       trouble.element,
       noPasskeys === undefined &&
-        wayRow(hasPassword ? 'fingerprint' : 'user', other, () => setting.go(page(!hasPassword, name.input.value))),
+        wayRow(hasPassword ? 'fingerprint' : 'user', other, () =>
+          setting.go(page(!hasPassword, { name: name.input.value, setupCode: setupCode.input.value })),
+        ),
       foot(),
     )
-    return { title: heading.title, element, focus: name.input }
+    return { title: heading.title, element, focus: setupCode.input.value === '' ? setupCode.input : name.input }
   }
-  return page(noPasskeys !== undefined, '')
+  return page(noPasskeys !== undefined, { name: '', setupCode: setting.setupCode })
 }
 
 function noWayInPage(setting: Setting): Page {
@@ -169,8 +234,14 @@ function noWayInPage(setting: Setting): Page {
   return { title, element }
 }
 
-function approvePage(setting: Setting, machine: MachineView, account: AccountView): Page {
-  const { api, login } = setting
+function approvePage(
+  setting: Setting,
+  machine: MachineView,
+  account: AccountView,
+  recoveries: readonly RecoveryView[],
+): Page {
+  const { api } = setting
+  const login = setting.login ?? ''
   const trouble = new Trouble()
   const title = machine.name === '' ? words.approve.unnamed : words.approve.title(machine.name)
   const machineName = machine.name || words.end.unnamed
@@ -214,6 +285,7 @@ function approvePage(setting: Setting, machine: MachineView, account: AccountVie
   })
   const element = column(
     { title, lines: [setting.state.host, words.approve.text] },
+    recoveryNotes(setting, trouble, recoveries),
     h('div', { class: 'gap-3' }, machineFacts(machine)),
     h('div', { class: 'btns gap-3' }, refuse, letIn),
     trouble.element,
@@ -288,15 +360,6 @@ export function endPage(title: string, text: string): Page {
   return { title, element: column({ title, lines: [text] }) }
 }
 
-/** What to know before typing; nothing where all is well. */
-function warnings(state: PageState, noPasskeys: string | undefined, hasPassword: boolean): HTMLElement | undefined {
-  const notes = [
-    noPasskeys !== undefined && note('', noPasskeys),
-    state.isReadable && hasPassword && note('warn', words.readable),
-  ].filter((one) => one !== false)
-  return notes.length > 0 ? h('div', { class: 'notes' }, ...notes) : undefined
-}
-
 function lostParts(): { readonly button: HTMLElement; readonly text: HTMLElement } {
   const text = h(
     'div',
@@ -313,69 +376,3 @@ function lostParts(): { readonly button: HTMLElement; readonly text: HTMLElement
   )
   return { button, text }
 }
-
-function formOf(
-  trouble: Trouble,
-  fields: readonly Field[],
-  button: HTMLButtonElement,
-  submit: () => Promise<void>,
-  after: After = {},
-): HTMLFormElement {
-  const form = h('form', { novalidate: true }, ...fields.map(({ element }) => element), button)
-  form.addEventListener('submit', (event) => {
-    event.preventDefault()
-    for (const { input } of fields) input.removeAttribute('aria-invalid')
-    void attempt(trouble, button, submit, after)
-  })
-  return form
-}
-
-type After = Readonly<Record<string, () => Promise<void>>>
-
-/** One try at a time; what went wrong is said beside the button, or leads elsewhere by its code. */
-async function attempt(
-  trouble: Trouble,
-  button: HTMLElement,
-  work: () => Promise<void>,
-  after: After = {},
-): Promise<void> {
-  if (button.getAttribute('aria-disabled') === 'true') return
-  button.setAttribute('aria-disabled', 'true')
-  trouble.clear()
-  try {
-    await work()
-  } catch (error) {
-    const elsewhere = error instanceof Refusal ? after[error.code] : undefined
-    if (elsewhere) await elsewhere().catch(() => trouble.say(words.trouble.unreachable))
-    else trouble.say(error instanceof Refusal ? error.message : words.trouble.unreadable)
-  } finally {
-    button.removeAttribute('aria-disabled')
-  }
-}
-
-const newPasswordField = (): Field =>
-  passwordField({
-    label: words.fields.newPassword,
-    autocomplete: 'new-password',
-    hint: words.fields.newPasswordHint,
-  })
-
-function missing(field: Field): string | undefined {
-  const isName = field.input.name === 'username'
-  if ((isName ? field.input.value.trim() : field.input.value) !== '') return undefined
-  return marked(field, isName ? words.fields.nameMissing : words.fields.passwordMissing)
-}
-
-/** The server has the last word; this one needs no way there and back. */
-function tooShort(field: Field): string | undefined {
-  if (Array.from(field.input.value).length >= MIN_PASSWORD_CHARS) return undefined
-  return marked(field, words.fields.passwordShort)
-}
-
-function marked(field: Field, problem: string): string {
-  field.input.setAttribute('aria-invalid', 'true')
-  field.input.focus()
-  return problem
-}
-
-const whole = ({ name, displayName }: AccountView): string => (displayName === name ? name : `${displayName} (${name})`)

@@ -119,6 +119,9 @@ test('an agent that cannot start says why and leaves the state as it was', optio
   await agent.up({ loginServer: coord.url, authKey: await coord.createAuthKey('anna') })
 
   await t.test('another agent has the socket', () => fails({ hostname: 'agent' }, 'agent/already-running', /--socket/))
+  await t.test('another agent has the state', () =>
+    fails({ hostname: 'agent', socket: join(lab.dir, 'other.sock') }, 'agent/state-in-use', /--state/),
+  )
   await agent.stop()
   const good = stateText(lab, 'agent')
   const file = join(agentPlace(lab, 'agent').state, 'agent.json')

@@ -28,6 +28,8 @@ export interface AgentOptions {
   /** UDP port; 41641 when left out. */
   readonly port?: number
   readonly env?: Readonly<Record<string, string>>
+  /** Beside the state when left out. */
+  readonly socket?: string
   /** `TUN` when left out. */
   readonly tun?: string
   /** What the agent is started through: ["setpriv", …]. */
@@ -172,7 +174,7 @@ export function launchAgent(place: Place, machine: Machine, options: AgentOption
     '--state',
     state,
     '--socket',
-    socket,
+    options.socket ?? socket,
     '--tun',
     options.tun ?? TUN,
     '--port',

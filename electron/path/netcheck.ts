@@ -219,8 +219,8 @@ class Collector {
   readonly #osHasIpv6: boolean
   readonly #latency = { v4: new Map<number, number>(), v6: new Map<number, number>(), any: new Map<number, number>() }
   readonly #observed = new Map<Endpoint, number>()
-  /** What each server address saw over IPv4. */
-  readonly #seenBy = new Map<IpAddress, Endpoint>()
+  /** What each server saw over IPv4. */
+  readonly #seenBy = new Map<Endpoint, Endpoint>()
   readonly #canSend = { v4: false, v6: false }
 
   constructor(startedAtMs: number, full: boolean, osHasIpv6: boolean) {
@@ -245,7 +245,7 @@ class Collector {
     keepLeast(this.#latency[family], region, latencyMs)
     keepLeast(this.#latency.any, region, latencyMs)
     this.#observed.set(observed, (this.#observed.get(observed) ?? 0) + 1)
-    if (family === 'v4') this.#seenBy.set(splitEndpoint(server)?.address ?? '', observed)
+    if (family === 'v4') this.#seenBy.set(server, observed)
   }
 
   https(region: number, latencyMs: number): void {
@@ -263,13 +263,22 @@ class Collector {
       ipv4CanSend: this.#canSend.v4,
       ipv6CanSend: this.#canSend.v6,
       osHasIpv6: this.#osHasIpv6,
-      mappingVariesByDestIp: this.#seenBy.size < 2 ? undefined : new Set(this.#seenBy.values()).size > 1,
+      mappingVariesByDestIp: mappingVaries(this.#seenBy),
       regionLatencyMs: new Map(any),
       regionV4LatencyMs: new Map(v4),
       regionV6LatencyMs: new Map(v6),
       observed: new Map(this.#observed),
     }
   }
+}
+
+/**
+ * By what each server saw. Two ports of one address show a router that uses a new port for each: nearly every hard one. That
+ * it keeps its port for them does not say what it does for another address.
+ */
+export function mappingVaries(seenBy: ReadonlyMap<Endpoint, Endpoint>): boolean | undefined {
+  if (new Set(seenBy.values()).size > 1) return true
+  return new Set([...seenBy.keys()].map((server) => splitEndpoint(server)?.address)).size > 1 ? false : undefined
 }
 
 function keepLeast(map: Map<number, number>, region: number, latencyMs: number): void {

@@ -17,6 +17,8 @@ export type PathReason =
   | 'relay'
   /** The path in use stopped answering. */
   | 'silent'
+  /** The path in use lost too many packets; it is tried again later. */
+  | 'lossy'
   /** The path policy was changed, or allows no path that works. */
   | 'policy'
   /** The system refused to send to the direct endpoint. */
@@ -36,6 +38,7 @@ export const REASON_TEXT: Readonly<Record<PathReason, string>> = {
   better: 'A better direct path answered.',
   relay: 'A peer relay answered.',
   silent: 'The path in use stopped answering.',
+  lossy: 'The path in use lost too many packets.',
   policy: 'The path policy decides; a path that it allows may not be working.',
   unreachable: 'This machine cannot send to the direct address.',
   'network-changed': 'The network of this machine changed.',

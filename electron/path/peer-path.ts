@@ -6,9 +6,11 @@ import { pruned, usableEndpoints, withHeard, withList, usableEndpoint } from './
 import { MAX_CALLED_ENDPOINTS, MAX_CANDIDATES, type Candidate } from './candidates.ts'
 import { sameLeg, type UdpLeg } from './leg.ts'
 import { allowsDerp, allowsDirect, allowsRelay, isPreferredRelay, type PathPolicy, samePolicy } from './path-policy.ts'
+import { avoiding, isAvoided, isLossy, withSample } from './path-quality.ts'
 import type { PathReason } from './path-view.ts'
 import {
   type Best,
+  dataRegion,
   derpRegion,
   inSession,
   isTrusted,
@@ -37,6 +39,7 @@ import {
   RELAY_UPGRADE_MS,
   REMEMBERED_MS,
   SESSION_MS,
+  SLOW_DIRECT_MS,
   STALLED_MS,
   TRUST_MS,
   UPGRADE_MS,
@@ -184,8 +187,10 @@ class Draft {
     const { awaited, best } = this.#path
     if (!awaited || awaited.dueAtMs > this.#now) return
     this.#set({ awaited: undefined })
-    if (!best || !this.#isFlowing() || !isTrusted(this.#path, this.#now)) return
     const stalled = this.#now - awaited.dueAtMs > STALLED_MS
+    if (!best || !this.#isFlowing()) return
+    if (!stalled) this.#set({ quality: withSample(this.#path.quality, best.leg.endpoint, false, this.#now) })
+    if (!isTrusted(this.#path, this.#now)) return
     if (stalled || awaited.missed === 0) return this.#pingBest(stalled ? 0 : 1)
     this.#set({ suspicion: 'silent', best: { ...best, trustedUntilMs: this.#now - 1 }, relayTries: 0 })
     this.#doubt()
@@ -198,8 +203,7 @@ class Draft {
     if (relayDueAtMs === undefined || relayDueAtMs > this.#now) return
     this.#set({ relayDueAtMs: undefined })
     if (!this.#wantsRelay()) return
-    const onRelay = this.#path.best?.leg.kind === 'relay' && isTrusted(this.#path, this.#now)
-    const againMs = onRelay ? RELAY_UPGRADE_MS : (RELAY_RETRY_MS[relayTries] ?? 10_000)
+    const againMs = this.#isUpgrade() ? RELAY_UPGRADE_MS : (RELAY_RETRY_MS[relayTries] ?? 10_000)
     this.#set({ relayDueAtMs: this.#now + againMs, relayTries: relayTries + 1 })
     this.#asked.push({ type: 'find-relay' })
   }
@@ -208,13 +212,21 @@ class Draft {
     const { policy, relayCapable, best } = this.#path
     if (!relayCapable || policy.mode === 'only-direct') return false
     if (!isTrusted(this.#path, this.#now)) return true
-    return policy.mode === 'automatic' ? best?.leg.kind === 'relay' : !isPreferredRelay(policy, best?.relay?.node)
+    if (policy.mode !== 'automatic') return !isPreferredRelay(policy, best?.relay?.node)
+    return best?.leg.kind === 'relay' || (best?.latencyMs ?? 0) >= SLOW_DIRECT_MS
+  }
+
+  /** The search is for something better than a path that does; else for one at all, or for the one that the policy names. */
+  #isUpgrade(): boolean {
+    const { policy, best } = this.#path
+    return (
+      isTrusted(this.#path, this.#now) && (policy.mode === 'automatic' || isPreferredRelay(policy, best?.relay?.node))
+    )
   }
 
   #wantRelay(inMs: number): void {
     if (!inSession(this.#path) || !this.#wantsRelay()) return
-    const onRelay = this.#path.best?.leg.kind === 'relay' && isTrusted(this.#path, this.#now)
-    const atMs = this.#now + (onRelay ? RELAY_UPGRADE_MS : Math.max(inMs, 1))
+    const atMs = this.#now + (this.#isUpgrade() ? RELAY_UPGRADE_MS : Math.max(inMs, 1))
     this.#set({ relayDueAtMs: Math.min(this.#path.relayDueAtMs ?? Infinity, atMs) })
   }
 
@@ -263,6 +275,7 @@ class Draft {
     pings.delete(number)
     this.#set({ pings })
     const leg = legOf(ping)
+    if (this.#isLeft(leg)) return
     const { best } = this.#path
     // A relay is taken into use when its handshake is done; until then, and for others' pongs, that is not our affair.
     if (leg.kind === 'relay') {
@@ -284,9 +297,26 @@ class Draft {
     this.#adopt(best && trusted && !this.#path.doubtful ? 'better' : 'answered', { leg, latencyMs })
   }
 
+  /** Takes note of an answer on the best path; true when that path loses too much and was left, or is left alone still. */
+  #isLeft(leg: UdpLeg): boolean {
+    const { best, awaited, policy } = this.#path
+    if (!best || !sameLeg(best.leg, leg)) return isAvoided(this.#path.avoided, leg.endpoint, this.#now)
+    if (awaited) this.#set({ quality: withSample(this.#path.quality, leg.endpoint, true, this.#now) })
+    if (
+      !isLossy(this.#path.quality, leg.endpoint) ||
+      dataRegion(this.#path) === undefined ||
+      policy.mode !== 'automatic'
+    )
+      return false
+    this.#set({ avoided: avoiding(this.#path.avoided, leg.endpoint, this.#now), quality: new Map() })
+    this.#clearBest('lossy')
+    this.#wantRelay(0)
+    return true
+  }
+
   #relayReady({ endpoint, vni, relay, latencyMs }: Extract<PeerInput, { type: 'relay-ready' }>): void {
     const { best, policy } = this.#path
-    if (!allowsRelay(policy, relay.node)) return
+    if (!allowsRelay(policy, relay.node) || isAvoided(this.#path.avoided, endpoint, this.#now)) return
     const next = { leg: { kind: 'relay', endpoint, vni } as const, latencyMs, relay }
     const same = best?.leg.kind === 'relay' && best.relay?.server === relay.server
     if (best && !same && isTrusted(this.#path, this.#now) && !isBetter(next, best, policy)) return

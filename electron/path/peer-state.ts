@@ -7,6 +7,7 @@ import type { Endpoint } from '../base/endpoint.ts'
 import type { Candidates } from './candidates.ts'
 import type { Leg, PathSpec, UdpLeg } from './leg.ts'
 import { allowsDerp, AUTOMATIC, type PathPolicy, type RelayName } from './path-policy.ts'
+import type { Avoided, Quality } from './path-quality.ts'
 import type { PathReason } from './path-view.ts'
 
 export const PING_TIMEOUT_MS = 5_000
@@ -49,6 +50,9 @@ export interface PeerPath {
   /** Why the best path is in doubt, when it is not for its silence. */
   readonly suspicion: PathReason | undefined
   readonly awaited: Awaited | undefined
+  /** Of the paths used lately. */
+  readonly quality: Quality
+  readonly avoided: Avoided | undefined
   readonly home: number | undefined
   /** The region where the peer was last heard: the last resort when its home is unknown. */
   readonly heardRegion: number | undefined
@@ -81,6 +85,8 @@ export function newPeerPath(nowMs: number): PeerPath {
     doubtAtMs: undefined,
     suspicion: undefined,
     awaited: undefined,
+    quality: new Map(),
+    avoided: undefined,
     home: undefined,
     heardRegion: undefined,
     derpLatencyMs: undefined,

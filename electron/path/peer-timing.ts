@@ -35,3 +35,5 @@ export const RELAY_DELAY_MS = 300
 export const RELAY_RETRY_MS = [2_000, 4_000, 8_000, 10_000] as const
 /** Between searches for a better relay. */
 export const RELAY_UPGRADE_MS = 60_000
+/** A direct path this slow is compared with relays, as often as relays with each other. */
+export const SLOW_DIRECT_MS = 100

@@ -10,6 +10,7 @@ const QUICK_SPACING_MS = 150
 const FULL_TRIES = 3
 /** Besides the home region. */
 const INCREMENTAL_REGIONS = 3
+const MOST_OTHER_SERVERS = 2
 
 /** Tries of one region in one family; the first answer ends the set. */
 export interface ProbeSet {
@@ -35,7 +36,8 @@ export function probePlan({ map, last, home, has }: PlanInput): readonly ProbeSe
   const full = measurable(map).flatMap((region) =>
     families.map((family) => probeSet(region, family, FULL_TRIES, FULL_SPACING_MS)),
   )
-  if (!last || last.regionLatencyMs.size === 0) return full.filter(isUseful)
+  const others = otherServers(map, families)
+  if (!last || last.regionLatencyMs.size === 0) return [...full.filter(isUseful), ...others]
   const latency = (region: DerpRegion): number => last.regionLatencyMs.get(region.id) ?? Infinity
   const regions = measurable(map)
     .filter((region) => !region.avoid || region.id === home)
@@ -56,7 +58,25 @@ export function probePlan({ map, last, home, has }: PlanInput): readonly ProbeSe
       sets.push(probeSet(region, family, family === 'v4' ? tries : v6Tries, spacingMs))
     }
   }
-  return sets.filter(isUseful)
+  return [...sets.filter(isUseful), ...others]
+}
+
+/**
+ * How the router maps shows only where two servers answer. With a single region, its other servers are asked too, each by
+ * itself.
+ */
+function otherServers(map: DerpMap, families: readonly Family[]): readonly ProbeSet[] {
+  const [region, ...more] = measurable(map)
+  if (!region || more.length > 0) return []
+  return families.flatMap((family) =>
+    stunNodes(region, family)
+      .slice(1, 1 + MOST_OTHER_SERVERS)
+      .map((node) => ({
+        region: region.id,
+        family,
+        tries: [0, 1].map((n) => ({ node, delayMs: n * FULL_SPACING_MS })),
+      })),
+  )
 }
 
 /** Two tries to the home region, or to the first two while there is no home. */
@@ -73,8 +93,11 @@ export function quickPlan({ map, home, has }: PlanInput): readonly ProbeSet[] {
 const compare = (a: number, b: number): number => (a === b ? 0 : a < b ? -1 : 1)
 const isUseful = (set: ProbeSet): boolean => set.tries.length > 0
 
+const stunNodes = (region: DerpRegion, family: Family): readonly DerpNode[] =>
+  region.nodes.filter((node) => stunPort(node) !== undefined && nodeAddress(node, family) !== undefined)
+
 function probeSet(region: DerpRegion, family: Family, tries: number, spacingMs: number): ProbeSet {
-  const nodes = region.nodes.filter((node) => stunPort(node) !== undefined && nodeAddress(node, family) !== undefined)
+  const nodes = stunNodes(region, family)
   const list: { node: DerpNode; delayMs: number }[] = []
   for (let index = 0; index < tries; index++) {
     const node = nodes[index % Math.max(nodes.length, 1)]

@@ -265,6 +265,40 @@ test('policies: only direct, only this relay, this relay first, no data over DER
   void r
 })
 
+test('a direct path that loses a third of all packets is left for the relay, and tried again later', async () => {
+  const place = await world('easy', 'easy')
+  await talk(place, 10_000)
+  assert.deepEqual(kinds(place), ['direct', 'direct'])
+  let state = 11
+  const between = ({ from, to }: Packet): boolean => [from, to].every((end) => end?.startsWith('198.51.100.') === true)
+  place.net.lose = (packet) => {
+    state = (state * 1_103_515_245 + 12_345) % 2 ** 31
+    return between(packet) && state < 2 ** 31 / 3
+  }
+  await talk(place, 40_000)
+  assert.deepEqual(kinds(place), ['peer-relay', 'peer-relay'])
+  assert.ok(place.a.finder.history(2).some(({ reason }) => reason === 'lossy'))
+  const changes = place.a.finder.history(2).length
+  await talk(place, 15_000)
+  assert.equal(place.a.finder.history(2).length, changes, 'no to and fro')
+  place.net.lose = () => false
+  await until(place, bothOn(place, 'direct'), 90_000)
+  await talk(place, 120_000)
+  assert.deepEqual(kinds(place), ['direct', 'direct'])
+  place.net.close()
+})
+
+test('a direct path that is far slower than a relay is left for it', async () => {
+  const place = await world('easy', 'easy')
+  const between = (to: string): boolean => to.startsWith('198.51.100.')
+  place.net.slow = (to) => (between(to) ? 200 : 0)
+  await talk(place, 70_000)
+  assert.deepEqual(kinds(place), ['peer-relay', 'peer-relay'])
+  place.net.slow = () => 0
+  await until(place, bothOn(place, 'direct'), 10_000)
+  place.net.close()
+})
+
 test('an idle pair costs nothing, and a closed finder leaves no timer', async () => {
   const place = await world()
   await until(place, bothOn(place, 'peer-relay'), 2_000)

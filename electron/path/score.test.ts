@@ -21,9 +21,17 @@ const table: readonly (readonly [Measured, Measured, boolean, boolean])[] = [
   [direct(privateV4, 100), direct(otherV4, 79), false, true],
   [direct(publicV6, 100), direct(otherV4, 91), true, false],
   [direct(publicV6, 100), direct(otherV4, 89), false, true],
-  [direct(publicV4, 500), relay(otherV4, 5), true, false],
+  [direct(publicV4, 45), relay(otherV4, 5), true, false],
   [relay(publicV4, 10), relay(otherV4, 20), true, false],
 ]
+
+test('a direct path that is far slower than a relay is left for it, and taken again only when it is clearly faster', () => {
+  assert.ok(isBetter(relay(otherV4, 100), direct(publicV4, 201)))
+  for (const latencyMs of [201, 170, 162]) assert.ok(!isBetter(direct(publicV4, latencyMs), relay(otherV4, 100)))
+  assert.ok(isBetter(direct(publicV4, 155), relay(otherV4, 100)))
+  assert.ok(!isBetter(relay(otherV4, 100), direct(publicV4, 170)))
+  assert.ok(isBetter(direct(publicV4, 44), relay(otherV4, 5)), 'less than what anyone notices')
+})
 
 test('paths are compared as stock clients compare them', () => {
   for (const [a, b, aBetter, bBetter] of table) {

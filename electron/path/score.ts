@@ -13,7 +13,7 @@ export interface Measured extends Choice {
 export function isBetter(a: Measured, b: Measured, policy: PathPolicy = AUTOMATIC): boolean {
   const byPolicy = policyPrefers(policy, a, b)
   if (byPolicy !== undefined) return byPolicy
-  if (a.leg.kind !== b.leg.kind) return a.leg.kind === 'direct'
+  if (a.leg.kind !== b.leg.kind) return a.leg.kind === 'direct' ? !isFarSlower(a, b, 1.6, 40) : isFarSlower(b, a, 2, 60)
   // Where a relay stands says little of the way through it; only its speed counts, and a move costs something.
   if (a.leg.kind === 'relay') return b.latencyMs - a.latencyMs >= 2 && a.latencyMs < 0.85 * b.latencyMs
   const aPoints = speedPoints(a.latencyMs, b.latencyMs) + placePoints(a.leg)
@@ -21,6 +21,14 @@ export function isBetter(a: Measured, b: Measured, policy: PathPolicy = AUTOMATI
   // One point is noise: without this, two equal paths would change places at every sample.
   if (aPoints <= 1 && bPoints === 0) return false
   return aPoints > bPoints
+}
+
+/**
+ * A direct path is better than any relay unless it takes so much longer that everyone notices. The bounds of leaving it are
+ * wider than those of coming back, so that noise does not move it to and fro.
+ */
+function isFarSlower(direct: Measured, relayed: Measured, times: number, byMs: number): boolean {
+  return direct.latencyMs > times * relayed.latencyMs && direct.latencyMs - relayed.latencyMs > byMs
 }
 
 /** 0 to 100: by how many percent `own` is faster than `other`; 0 when it is not. */

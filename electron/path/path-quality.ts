@@ -1,0 +1,61 @@
+// Whether a path that works loses too much to be worth using, told by which of its pings were answered. A path that is
+// silent for a while and then back is not lossy: only losses that come and go count.
+
+import type { Endpoint } from '../base/endpoint.ts'
+
+/** Pings looked back on; some 14 s while data flows. */
+const WINDOW = 20
+const WINDOW_MS = 30_000
+const LEAST_SAMPLES = 15
+/** Paths whose pings are remembered; a pair that moves to and fro has two. */
+const MOST_PATHS = 4
+/** Lost pings, there or back: a quarter means about one packet in eight each way. */
+const MOST_LOST = 4
+const LEAST_RUNS = 3
+/** How long a lossy path is left alone: the last holds on. */
+const AVOID_MS = [60_000, 120_000, 300_000, 600_000] as const
+/** A path that was avoided and then did well for this long begins anew. */
+const FORGIVEN_MS = 10 * 60_000
+
+interface Sample {
+  readonly atMs: number
+  readonly answered: boolean
+}
+
+/** By endpoint, newest sample last: kept also while another path is used, as a bad one keeps coming back. */
+export type Quality = ReadonlyMap<Endpoint, readonly Sample[]>
+
+export function withSample(quality: Quality, endpoint: Endpoint, answered: boolean, nowMs: number): Quality {
+  const next = new Map(quality)
+  next.delete(endpoint)
+  const samples = [...(quality.get(endpoint) ?? []), { atMs: nowMs, answered }]
+  next.set(endpoint, samples.filter(({ atMs }) => nowMs - atMs <= WINDOW_MS).slice(-WINDOW))
+  for (const oldest of next.keys()) {
+    if (next.size <= MOST_PATHS) break
+    next.delete(oldest)
+  }
+  return next
+}
+
+export function isLossy(quality: Quality, endpoint: Endpoint): boolean {
+  const samples = quality.get(endpoint) ?? []
+  const lost = samples.filter(({ answered }) => !answered).length
+  const runs = samples.filter(({ answered }, index) => !answered && samples[index - 1]?.answered !== false).length
+  return samples.length >= LEAST_SAMPLES && lost > MOST_LOST && runs >= LEAST_RUNS
+}
+
+export interface Avoided {
+  readonly endpoint: Endpoint
+  readonly untilMs: number
+  /** In a row, with little time between. */
+  readonly times: number
+}
+
+export function avoiding(before: Avoided | undefined, endpoint: Endpoint, nowMs: number): Avoided {
+  const again = before?.endpoint === endpoint && nowMs - before.untilMs < FORGIVEN_MS
+  const times = again ? before.times + 1 : 1
+  return { endpoint, untilMs: nowMs + (AVOID_MS[times - 1] ?? 600_000), times }
+}
+
+export const isAvoided = (avoided: Avoided | undefined, endpoint: Endpoint, nowMs: number): boolean =>
+  avoided?.endpoint === endpoint && nowMs < avoided.untilMs

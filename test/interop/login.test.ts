@@ -1,8 +1,11 @@
 // Our agent logs in without a key: the server names a page, someone lets the device in, the waiting `up` comes to its end.
 
 import assert from 'node:assert/strict'
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
-import { createLab, type LabOptions } from '../lab/lab.ts'
+import { chromium, type Browser } from 'playwright-core'
+import { createLab, type Lab, type LabOptions, type Machine } from '../lab/lab.ts'
 import { addressOf, systemPingUntil } from '../lab/mesh-node.ts'
 import { labUnavailable, runOrSkip } from '../lab/netns.ts'
 import { peerwayUnavailable, startAgent, startCoord, type PeerwayAgent } from '../lab/peerway.ts'
@@ -14,6 +17,14 @@ import { startTailscaled } from '../stock/tailscaled.ts'
 const unavailable = labUnavailable() ?? peerwayUnavailable()
 const withHeadscale = runOrSkip(unavailable ?? stockUnavailable('tailscale-old', 'headscale'), 120_000)
 const withStock = runOrSkip(unavailable ?? stockUnavailable('tailscale-new'), 120_000)
+
+const CHROMIUM = process.env['PEERWAY_CHROMIUM'] ?? '/usr/bin/chromium'
+const noBrowser = existsSync(CHROMIUM) ? undefined : `there is no Chromium at ${CHROMIUM} (package chromium)`
+const withBrowser = noBrowser
+  ? { skip: noBrowser }
+  : runOrSkip(unavailable ?? stockUnavailable('tailscale-old'), 120_000)
+const BROWSER_MS = 15_000
+const PASSWORD = 'otter violin harbour seven'
 
 const LAB: LabOptions = { sites: [{ nat: 'easy' }, { nat: 'easy' }], hosts: ['derp'] }
 
@@ -87,3 +98,66 @@ test('our agent and a stock client log in at our server', withStock, async (t) =
     await systemPingUntil(stock, before, 10_000)
   })
 })
+
+test(
+  'a person makes the first account in a browser and lets our agent and a stock client in',
+  withBrowser,
+  async (t) => {
+    const lab = await createLab(LAB)
+    t.after(() => lab.close())
+    const coord = await startCoord(lab, lab.coord)
+    const [here, there] = [lab.client(0), lab.client(1)]
+    const agent = await startAgent(lab, here, { hostname: 'ours' })
+    const stock = await startTailscaled(lab, there, { version: 'old', hostname: 'stock' })
+    const browser = await openBrowser(lab, here)
+    t.after(() => browser.close())
+    const page = await browser.newPage()
+    page.setDefaultTimeout(BROWSER_MS)
+    const press = (name: string): Promise<void> => page.getByRole('button', { name }).click()
+    const heading = (text: string | RegExp): Promise<void> =>
+      page.getByRole('heading', { level: 1, name: text }).waitFor()
+
+    await logsInBy(agent, coord.url, async (url) => {
+      await page.goto(url)
+      await heading('Make this network yours')
+      await page.getByLabel('Setup code').fill((await coord.cli('users', 'setup-code')).trim())
+      await page.getByLabel('Name').fill('ines')
+      await page.getByLabel('New password').fill(PASSWORD)
+      await press('Create the account')
+      await heading('“ours” wants to join')
+      await press('Let this machine in')
+      await heading('ours is in')
+    })
+
+    const { url, up } = await stock.startLogin(coord.url)
+    await page.goto(url)
+    await heading('“stock” wants to join')
+    await press('Let this machine in')
+    await heading('stock is in')
+    assert.equal(await up.exited, 0, up.output)
+    await systemPingUntil(agent, await addressOf(stock), 10_000)
+    await systemPingUntil(stock, await addressOf(agent), 10_000)
+
+    const logout = await agent.cli('logout')
+    assert.equal(logout.status, 0, logout.stderr)
+    const again = await agent.startLogin(coord.url)
+    await page.goto(again.url)
+    await heading('“ours” wants to join')
+    await press('Refuse')
+    await heading('Refused')
+    assert.equal(await again.up.exited, 1)
+    assert.match(again.up.output, /refused.*\[agent\/key-refused\]/)
+  },
+)
+
+/** A browser on that machine, which reaches the server through the machine's router. */
+async function openBrowser(lab: Lab, machine: Machine): Promise<Browser> {
+  const inside = join(lab.dir, 'browser')
+  writeFileSync(inside, `#!/bin/sh\nexec ${machine.ns.inside([CHROMIUM]).join(' ')} "$@"\n`, { mode: 0o700 })
+  // A closed network answers lookups of the browser's own services with refusals, many a second.
+  const quiet = ['--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-quic']
+  return chromium.launch({
+    executablePath: inside,
+    args: ['--no-sandbox', '--disable-gpu', '--no-first-run', ...quiet],
+  })
+}

@@ -7,6 +7,7 @@ import type { Logger } from '../base/log.ts'
 import type { MachinePublic, NodePublic } from '../crypto/keys.ts'
 import { CoordError } from './errors.ts'
 import type { Node, NodeId, NodeReport, User, UserId } from './model.ts'
+import { type StoredPolicy, loadPolicy, savePolicy } from './policy/stored-policy.ts'
 import type { NewNode, NewUser, NodeChange, Store, StoreTransaction } from './store/store.ts'
 
 /** What reports may wait for the disk; a burst of them becomes one transaction. */
@@ -14,7 +15,9 @@ const REPORT_FLUSH_MS = 1_000
 
 export type Change =
   /** Added, changed or removed: whoever listens looks the node up. */
-  { readonly type: 'node'; readonly id: NodeId } | { readonly type: 'user'; readonly id: UserId }
+  | { readonly type: 'node'; readonly id: NodeId }
+  | { readonly type: 'user'; readonly id: UserId }
+  | { readonly type: 'policy' }
 
 /** A transaction on store and memory. Memory is what the last committed transaction left, until this one is through. */
 export interface RegistryTransaction {
@@ -25,6 +28,7 @@ export interface RegistryTransaction {
   insertNode(node: NewNode, report: NodeReport): Promise<Node>
   updateNode(id: NodeId, change: NodeChange): Promise<Node>
   deleteNode(id: NodeId): Promise<void>
+  setPolicy(policy: StoredPolicy): Promise<void>
   audit(actor: string, action: string, subject: string, detail?: string): Promise<void>
 }
 
@@ -40,6 +44,7 @@ export class Registry {
   readonly #machines = new Map<string, Set<NodeId>>()
   readonly #names = new Set<string>()
   readonly #addresses = new Set<string>()
+  #policy: StoredPolicy | undefined
   #queue: Promise<unknown> = Promise.resolve()
   readonly #unsaved = new Set<NodeId>()
   #cancelFlush: (() => void) | undefined
@@ -55,8 +60,14 @@ export class Registry {
     await store.transaction(async (tx) => {
       for (const user of await tx.users()) registry.#users.set(user.id, user)
       for (const node of await tx.nodes()) registry.#put(node)
+      registry.#policy = await loadPolicy(tx)
     })
     return registry
+  }
+
+  /** Undefined while nobody has set one: then all is allowed. */
+  get policy(): StoredPolicy | undefined {
+    return this.#policy
   }
 
   users(): Iterable<User> {
@@ -226,6 +237,13 @@ export class Registry {
         effects.push(() => {
           this.#remove(id)
           return { type: 'node', id }
+        })
+      },
+      setPolicy: async (policy) => {
+        await savePolicy(store, policy)
+        effects.push(() => {
+          this.#policy = policy
+          return { type: 'policy' }
         })
       },
       audit: (actor, action, subject, detail = '') =>

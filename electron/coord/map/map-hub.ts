@@ -62,6 +62,7 @@ export class MapHub {
       domain: options.domain,
       derpMap: options.derpMap,
       wallNow: () => options.clock.wallNow(),
+      log: options.log,
     })
     for (const node of options.registry.nodes()) {
       this.#keys.set(node.id, node.nodeKey)
@@ -86,6 +87,8 @@ export class MapHub {
       out,
       view: this.#view,
       clock: this.#clock,
+      // Until then the rules may not know the node.
+      isHeld: this.#view.policy.isStale,
       ...options,
       onEnd: (ended) => {
         if (this.#sessions.get(node.id) === ended) this.#sessions.delete(node.id)
@@ -94,10 +97,12 @@ export class MapHub {
     })
     if (!out.destroyed) this.#sessions.set(node.id, session)
     former?.end()
+    if (this.#view.policy.isStale) this.#scheduleRound()
   }
 
   /** One message for a request that does not stay; undefined for a node that is not there. */
   once(nodeId: NodeId, compression: MapCompression): Uint8Array | undefined {
+    this.#applyPolicy()
     const sight = this.#view.sight(nodeId)
     return sight && mapFrame(new Told().full(sight, this.#clock.wallNow()), compression)
   }
@@ -127,8 +132,27 @@ export class MapHub {
     this.#presence.close()
   }
 
+  /** Whom the policy shows otherwise than before is looked at again by all, and looks at all again. */
+  #applyPolicy(): void {
+    if (!this.#view.policy.isStale) return
+    const changed = this.#view.policy.refresh()
+    for (const session of this.#sessions.values()) {
+      if (changed === 'all') session.markAll()
+      else for (const id of changed) session.markNode(id)
+      session.markOwn()
+    }
+    if (changed !== 'all') for (const id of changed) this.#sessions.get(id)?.markAll()
+  }
+
   #onChange(change: Change): void {
+    if (change.type === 'policy') {
+      this.#view.policy.touchPolicy()
+      this.#scheduleRound()
+      return
+    }
     if (change.type === 'user') {
+      this.#view.policy.touchUser()
+      if (this.#view.policy.isStale) this.#scheduleRound()
       if (!this.#view.refreshUser(change.id)) return
       for (const session of this.#sessions.values()) session.markUser(change.id)
       // A new role changes what the nodes of the user are told about themselves.
@@ -154,6 +178,8 @@ export class MapHub {
     this.#noteExpiry(id, node)
     const own = this.#sessions.get(id)
     if (own && (!node || !node.nodeKey.equals(own.nodeKey))) own.end()
+    this.#view.policy.touchNode(id)
+    if (this.#view.policy.isStale) this.#scheduleRound()
     if (!this.#view.refreshNode(id)) return
     for (const session of this.#sessions.values()) session.markNode(id)
     this.#scheduleRound()
@@ -186,6 +212,7 @@ export class MapHub {
     this.#cancelRound = this.#clock.after(delayMs, () => {
       this.#cancelRound = undefined
       this.#lastRoundMs = this.#clock.now()
+      this.#applyPolicy()
       for (const session of this.#sessions.values()) session.pump()
     })
   }

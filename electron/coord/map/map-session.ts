@@ -30,6 +30,8 @@ export interface MapSessionOptions {
   readonly view: TailnetView
   readonly clock: Clock
   readonly onEnd: (session: MapSession) => void
+  /** The first message waits for the next `pump`. */
+  readonly isHeld?: boolean | undefined
 }
 
 export class MapSession {
@@ -52,7 +54,7 @@ export class MapSession {
     this.nodeKey = options.nodeKey
     options.out.on('close', () => this.end())
     options.out.on('error', () => this.end())
-    this.pump()
+    if (options.isHeld !== true) this.pump()
   }
 
   markNode(id: NodeId): void {
@@ -62,6 +64,11 @@ export class MapSession {
 
   markUser(id: UserId): void {
     this.#users.add(id)
+    this.#isDirty = true
+  }
+
+  /** Something of the node itself: its filter, its capabilities. */
+  markOwn(): void {
     this.#isDirty = true
   }
 

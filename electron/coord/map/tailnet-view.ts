@@ -1,6 +1,7 @@
 // The tailnet in wire form, kept in step with the registry piece by piece. Who may see whom is decided here and nowhere
 // else, so that patches, profiles and full maps cannot differ in it.
 
+import type { Logger } from '../../base/log.ts'
 import { derpMap as derpMapShape, type DerpMapInput } from '../../wire/tailcfg/derp-map.ts'
 import { dnsConfig } from '../../wire/tailcfg/dns-config.ts'
 import { filterRule, type FilterRuleInput } from '../../wire/tailcfg/filter-rule.ts'
@@ -8,6 +9,7 @@ import { userProfile } from '../../wire/tailcfg/user.ts'
 import { isExpired, type Node, type NodeId, type User, type UserId } from '../model.ts'
 import type { Registry } from '../registry.ts'
 import { selfText, viewNode, type NodeView } from './node-view.ts'
+import { PolicyView } from './policy-view.ts'
 import type { Sight } from './told.ts'
 
 /** With no policy everyone may reach everyone (control.md §9.3). */
@@ -25,9 +27,12 @@ export interface TailnetViewOptions {
   readonly domain: string
   readonly derpMap: DerpMapInput
   readonly wallNow: () => number
+  readonly log: Logger
 }
 
 export class TailnetView {
+  /** Refreshed by whoever sends messages, before they are made. */
+  readonly policy: PolicyView
   readonly #registry: Registry
   readonly #isOnline: (id: NodeId) => boolean
   readonly #domain: string
@@ -40,6 +45,7 @@ export class TailnetView {
 
   constructor(options: TailnetViewOptions) {
     this.#registry = options.registry
+    this.policy = new PolicyView(options.registry, options.log)
     this.#isOnline = options.isOnline
     this.#domain = options.domain
     this.#wallNow = options.wallNow
@@ -86,14 +92,15 @@ export class TailnetView {
     if (!viewer || !self) return undefined
     // An expired node learns that it is expired, and nothing else.
     const isBlind = isExpired(viewer, this.#wallNow())
-    const sees = (view: NodeView): boolean => !isBlind && view.id !== viewerId
+    const sees = (view: NodeView): boolean => !isBlind && view.id !== viewerId && this.policy.sees(viewerId, view.id)
     return {
       self: selfText(self, viewer, this.#capabilities(viewer)),
       selfUser: viewer.userId,
       domain: JSON.stringify(this.#domain),
       dns: this.#dns,
       derpMap: this.#derpMap,
-      packetFilter: isBlind ? '[]' : this.#allowAll,
+      packetFilter: isBlind ? '[]' : (this.policy.filter(viewerId) ?? this.#allowAll),
+      sshPolicy: isBlind ? undefined : this.policy.sshPolicy(viewerId),
       profile: (id) => this.#profiles.get(id),
       peer: (id) => {
         const view = this.#views.get(id)
@@ -109,6 +116,7 @@ export class TailnetView {
       FILE_SHARING,
       ...(role === 'owner' || role === 'admin' ? [IS_ADMIN] : []),
       ...(role === 'owner' ? [IS_OWNER] : []),
+      ...this.policy.capabilities(node.id),
     ]
   }
 }

@@ -43,6 +43,7 @@ class World {
   readonly views = new Map<number, NodeView>()
   readonly profiles = new Map<number, string>()
   filter = '[]'
+  ssh: string | undefined
 
   set(node: Node, isOnline = true): void {
     this.views.set(node.id, viewNode(node, isOnline, DOMAIN, NOW))
@@ -56,6 +57,7 @@ class World {
       dns: '{"Proxied":true}',
       derpMap: '{"Regions":{}}',
       packetFilter: this.filter,
+      sshPolicy: this.ssh,
       profile: (id) => this.profiles.get(id) ?? `{"ID":${id},"LoginName":"u${id}","DisplayName":"U"}`,
       peer: (id) => this.views.get(id),
       peers: () => this.views.values(),
@@ -286,3 +288,14 @@ function changeNode(before: Node, change: string, n: number): Node {
       return node(before.id)
   }
 }
+
+test('SSH rules are told once there are some, and taken back when there are none', () => {
+  const [tailnet, told] = [new World(), new Told()]
+  assert.ok(!told.full(tailnet.sight(), NOW).includes('SSHPolicy'))
+  tailnet.ssh = '{"rules":[{"principals":[],"sshUsers":{}}]}'
+  assert.match(told.delta(tailnet.sight(), [], [], NOW) ?? '', /"SSHPolicy":\{"rules":\[\{/)
+  assert.equal(told.delta(tailnet.sight(), [], [], NOW), undefined)
+  tailnet.ssh = undefined
+  assert.match(told.delta(tailnet.sight(), [], [], NOW) ?? '', /"SSHPolicy":\{"rules":\[\]\}/)
+  assert.equal(told.delta(tailnet.sight(), [], [], NOW), undefined)
+})

@@ -16,9 +16,11 @@ export interface Sight {
   readonly dns: string
   readonly derpMap: string
   readonly packetFilter: string
+  /** Undefined while no policy speaks of SSH. */
+  readonly sshPolicy: string | undefined
 }
 
-type Shared = Pick<Sight, 'self' | 'domain' | 'dns' | 'derpMap' | 'packetFilter'>
+type Shared = Pick<Sight, 'self' | 'domain' | 'dns' | 'derpMap' | 'packetFilter' | 'sshPolicy'>
 
 const members: { [K in keyof Shared]: string } = {
   self: 'Node',
@@ -26,7 +28,11 @@ const members: { [K in keyof Shared]: string } = {
   dns: 'DNSConfig',
   derpMap: 'DERPMap',
   packetFilter: 'PacketFilter',
+  sshPolicy: 'SSHPolicy',
 }
+
+/** Takes SSH rules back that were told before. */
+const NO_SSH = '{"rules":[]}'
 
 export class Told {
   readonly #peers = new Map<NodeId, NodeView>()
@@ -91,8 +97,8 @@ export class Told {
   #changedShared(sight: Sight): string[] {
     const parts: string[] = []
     for (const [name, member] of Object.entries(members)) {
-      const text = sight[name as keyof Shared]
-      if (this.#shared.get(member) === text) continue
+      const text = sight[name as keyof Shared] ?? (this.#shared.has(member) ? NO_SSH : undefined)
+      if (text === undefined || this.#shared.get(member) === text) continue
       this.#shared.set(member, text)
       parts.push(`"${member}":${text}`)
     }

@@ -1,0 +1,123 @@
+// The policy compiled for the tailnet as it is now. Compiling is put off until somebody needs it, so that a burst of
+// changes costs one; and whoever is as before to all rules need not be told of anybody.
+
+import type { Logger } from '../../base/log.ts'
+import type { FilterRuleInput } from '../../wire/tailcfg/filter-rule.ts'
+import { sshPolicy } from '../../wire/tailcfg/ssh-policy.ts'
+import { messageOf } from '../../base/errors.ts'
+import type { NodeId } from '../model.ts'
+import { CompiledPolicy } from '../policy/compile.ts'
+import type { Policy } from '../policy/document.ts'
+import { wireRule } from '../policy/node-filter.ts'
+import { readPolicy } from '../policy/read-policy.ts'
+import { factsOf, topologyOf } from '../policy/server-topology.ts'
+import type { Registry } from '../registry.ts'
+
+/** Lets clients serve SSH by policy at all (control.md §5.7). */
+const SSH = 'https://tailscale.com/cap/ssh'
+
+/** In force while the stored policy cannot be read: a damaged rule must not open what it closed. */
+const DENY_ALL = '{"acls": []}'
+
+export class PolicyView {
+  readonly #registry: Registry
+  readonly #log: Logger
+  #policy: Policy | undefined
+  #compiled: CompiledPolicy | undefined
+  #isStale = false
+  #isNew = false
+  /** What of each node the compiled rules were made of. */
+  #facts = new Map<NodeId, string>()
+  readonly #filters = new Map<NodeId, string>()
+  readonly #ssh = new Map<NodeId, string>()
+
+  constructor(registry: Registry, log: Logger) {
+    this.#registry = registry
+    this.#log = log
+    this.touchPolicy()
+    this.refresh()
+  }
+
+  /** Whether `refresh` has something to do. */
+  get isStale(): boolean {
+    return this.#isStale
+  }
+
+  touchPolicy(): void {
+    this.#policy = this.#read()
+    this.#isStale = true
+    this.#isNew = true
+  }
+
+  touchNode(id: NodeId): void {
+    if (!this.#policy || this.#isStale) return
+    const node = this.#registry.node(id)
+    if (this.#facts.get(id) !== (node && factsOf(node))) this.#isStale = true
+  }
+
+  touchUser(): void {
+    if (this.#policy) this.#isStale = true
+  }
+
+  /** Brings the rules up to date; returns the nodes that see, or are seen, otherwise than before. */
+  refresh(): 'all' | readonly NodeId[] {
+    if (!this.#isStale) return []
+    const [before, isNew] = [this.#compiled, this.#isNew]
+    this.#isStale = false
+    this.#isNew = false
+    this.#filters.clear()
+    this.#ssh.clear()
+    this.#facts.clear()
+    this.#compiled = this.#policy && new CompiledPolicy(this.#policy, topologyOf(this.#registry, this.#policy))
+    if (this.#compiled) for (const node of this.#registry.nodes()) this.#facts.set(node.id, factsOf(node))
+    if (isNew || !before || !this.#compiled) return 'all'
+    const now = this.#compiled
+    return [...this.#facts.keys()].filter((id) => before.signature(String(id)) !== now.signature(String(id)))
+  }
+
+  /** Undefined while no policy speaks of packets: then the default holds. JSON. */
+  filter(id: NodeId): string | undefined {
+    const compiled = this.#compiled
+    if (!compiled || compiled.allowsAll) return undefined
+    return kept(this.#filters, id, () => JSON.stringify(rulesFor(compiled, id).map(wireRule)))
+  }
+
+  /** Undefined while there is no policy. JSON. */
+  sshPolicy(id: NodeId): string | undefined {
+    const compiled = this.#compiled
+    if (!compiled || compiled.policy.ssh.length === 0) return undefined
+    return kept(this.#ssh, id, () => JSON.stringify(sshPolicy.write({ rules: compiled.sshRules(String(id)) })))
+  }
+
+  sees(viewer: NodeId, other: NodeId): boolean {
+    return !this.#compiled || this.#compiled.sees(String(viewer), String(other))
+  }
+
+  capabilities(id: NodeId): readonly string[] {
+    if (!this.#compiled) return []
+    const hasSsh = this.#compiled.policy.ssh.length > 0
+    return [...this.#compiled.capabilities(String(id)), ...(hasSsh ? [SSH] : [])]
+  }
+
+  #read(): Policy | undefined {
+    const stored = this.#registry.policy
+    if (!stored) return undefined
+    try {
+      return readPolicy(stored.text)
+    } catch (error) {
+      this.#log.error('the stored policy cannot be used; everything is denied until it is set anew', {
+        revision: stored.revision,
+        problem: messageOf(error),
+      })
+      return readPolicy(DENY_ALL)
+    }
+  }
+}
+
+const rulesFor = (compiled: CompiledPolicy, id: NodeId): readonly FilterRuleInput[] => compiled.filter(String(id))
+
+function kept(known: Map<NodeId, string>, id: NodeId, make: () => string): string {
+  const text = known.get(id) ?? make()
+  known.set(id, text)
+  return text
+}

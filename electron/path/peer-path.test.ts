@@ -291,6 +291,23 @@ const input: fc.Arbitrary<PeerInput> = fc.oneof(
     type: fc.constant('netmap' as const),
     endpoints: fc.oneof(fewEndpoints, fc.array(endpoint, { maxLength: 150, size: 'max' })),
     home: fc.option(fc.integer({ min: 1, max: 3 }), { nil: undefined }),
+    relayCapable: fc.boolean(),
+  }),
+  fc.record({
+    type: fc.constant('relay-ready' as const),
+    endpoint: fc.constantFrom(A, B, LAN),
+    vni: fc.integer({ min: 1, max: 3 }),
+    relay: fc.record({ server: fc.constantFrom('s', 't'), node: fc.constantFrom(undefined, 'r', 'q') }),
+    latencyMs: fc.nat(300),
+  }),
+  fc.record({
+    type: fc.constant('policy' as const),
+    policy: fc.record({
+      mode: fc.constantFrom('automatic', 'only-direct', 'prefer-relay', 'only-relay'),
+      relay: fc.constant('r'),
+      family: fc.constantFrom(undefined, 'ipv4', 'ipv6'),
+      derpData: fc.boolean(),
+    }),
   }),
   fc.constant<PeerInput>({ type: 'active' }),
   fc.constant<PeerInput>({ type: 'tick' }),
@@ -306,6 +323,19 @@ const input: fc.Arbitrary<PeerInput> = fc.oneof(
   }),
   fc.record({ type: fc.constant('send-error' as const), endpoint: fc.constantFrom(A, B, LAN) }),
 )
+
+/** No leg that the policy forbids is ever in use. */
+function assertAllowed(path: PeerPath): void {
+  const { best, policy } = path
+  const { leg, fallback } = pathSpec(path)
+  if (best?.leg.kind === 'direct') assert.notEqual(policy.mode, 'only-relay')
+  if (best?.leg.kind === 'relay') {
+    assert.notEqual(policy.mode, 'only-direct')
+    if (policy.mode === 'only-relay') assert.equal(best.relay?.node, policy.relay)
+  }
+  if (!policy.derpData || policy.mode.startsWith('only-'))
+    for (const one of [leg, fallback]) assert.notEqual(one?.kind, 'derp')
+}
 
 test('whatever happens, what the data plane was told is one path, and the right one', () => {
   const happenings = fc.array(fc.tuple(input, fc.nat(4_000)), { maxLength: 60, size: 'max' })
@@ -328,6 +358,7 @@ test('whatever happens, what the data plane was told is one path, and the right 
         assert.deepEqual(told, pathSpec(run.path))
         const { best, candidates, pings } = run.path
         if (best?.leg.kind === 'direct') assert.ok(candidates.has(best.leg.endpoint), 'the best path is a candidate')
+        assertAllowed(run.path)
         assert.ok(candidates.size <= MAX_CANDIDATES)
         assert.ok(pings.size <= PING_BURST + 10 * PINGS_PER_SECOND + list.length)
         assert.ok((nextWakeMs(run.path) ?? Infinity) > run.nowMs)

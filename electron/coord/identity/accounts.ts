@@ -27,7 +27,7 @@ import {
   type CreatedPasskey,
   type Site,
 } from './passkeys.ts'
-import { PasswordCheck, wrongCredentials, type Typed } from './password-check.ts'
+import { PasswordCheck, type Typed } from './password-check.ts'
 import { passwordProblem, type PasswordProblem } from './password-rule.ts'
 import { isSetupCode, spendSetupCode } from './setup-code.ts'
 import type { Sessions } from './sessions.ts'
@@ -95,11 +95,10 @@ export class Accounts {
     const proof = await this.passwordCheck.check(visitor, name, typed, (user, detail) =>
       this.noteRefusal(visitor, user, detail),
     )
-    const signedIn = await this.#context.registry.transaction(async (tx) =>
-      (await proof.settle(tx.store.identity)) ? this.beginSession(tx, proof.user, 'password', visitor) : undefined,
-    )
-    if (!signedIn) throw wrongCredentials()
-    return signedIn
+    return this.#context.registry.transaction(async (tx) => {
+      await proof.settle(tx.store.identity)
+      return this.beginSession(tx, proof.user, 'password', visitor)
+    })
   }
 
   /** Takes the place of everything else, once for each code. */

@@ -15,7 +15,7 @@ import { Ceremonies } from './ceremonies.ts'
 import { codeHash, newCode, shownCode } from './codes.ts'
 import { IdentityError } from './identity-error.ts'
 import { checkAssertion, checkCreation, creationOptions, requestOptions, type Site } from './passkeys.ts'
-import { totpPurpose, wrongCode, wrongCredentials, type Typed } from './password-check.ts'
+import { totpPurpose, wrongCode, type Typed } from './password-check.ts'
 import type { CurrentSession } from './sessions.ts'
 import { newTotpSecret, totpStep } from './totp.ts'
 import { mayRemove, waysOf, type Way } from './ways.ts'
@@ -85,13 +85,12 @@ export class OwnAccount {
     const proof = await passwordCheck.check(visitor, me.user.name, typed, (user, detail) =>
       this.#accounts.noteRefusal(visitor, user, detail),
     )
-    const signedIn = await this.#context.registry.transaction(async (tx) =>
-      proof.user.id === me.user.id && (await proof.settle(tx.store.identity))
-        ? this.#accounts.beginSession(tx, me.user, 'password', visitor)
-        : undefined,
-    )
-    if (!signedIn) throw wrongCredentials()
-    return signedIn
+    // The name may have gone to somebody else meanwhile.
+    if (proof.user.id !== me.user.id) throw notSignedIn()
+    return this.#context.registry.transaction(async (tx) => {
+      await proof.settle(tx.store.identity)
+      return this.#accounts.beginSession(tx, me.user, 'password', visitor)
+    })
   }
 
   async beginProof(

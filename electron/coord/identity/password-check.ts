@@ -18,8 +18,8 @@ export interface Typed {
 
 export interface PasswordProof {
   readonly user: User
-  /** False when the password or the code counts no more: it was changed, or used, meanwhile. */
-  settle(identity: IdentityTables): Promise<boolean>
+  /** Throws when the password or the code counts no more: it was changed, or used, meanwhile. */
+  settle(identity: IdentityTables): Promise<void>
 }
 
 /** What is refused, for the audit log; never what was typed. */
@@ -66,12 +66,12 @@ export class PasswordCheck {
       user,
       settle: async (identity) => {
         // A reset or a new second factor may have come between; what was checked counts no more then.
-        if ((await identity.passwordOf(user.id)) !== phc) return false
+        if ((await identity.passwordOf(user.id)) !== phc) throw wrongCredentials()
         const isFactorSame = ((await identity.totp(user.id)) !== undefined) === (step !== undefined)
-        if (!isFactorSame || (step !== undefined && !(await identity.noteTotpStep(user.id, step)))) return false
+        if (!isFactorSame) throw wrongCredentials()
+        if (step !== undefined && !(await identity.noteTotpStep(user.id, step))) throw wrongCode()
         if (fresh !== undefined) await identity.setPassword(user.id, fresh, this.#clock.wallNow())
         await this.guesses.succeeded(identity, guesser, user.id)
-        return true
       },
     }
   }
@@ -91,7 +91,7 @@ export class PasswordCheck {
 
 export const totpPurpose = (user: Pick<User, 'id'>): string => `totp ${user.id}`
 
-export const wrongCredentials = (): IdentityError =>
+const wrongCredentials = (): IdentityError =>
   new IdentityError('login/wrong-credentials', 'The name or the password is not right.')
 
 export const wrongCode = (): IdentityError =>

@@ -39,6 +39,8 @@ test('stock clients and our agents under our server reach each other, direct and
       const result = await agent.machine.ns.tryRun([stock.cliPath, `--socket=${agent.socket}`, 'status'])
       assert.equal(result.status, 0, result.stderr)
       for (const node of tailnet.all) assert.match(result.stdout, new RegExp(`${await addressOf(node)}.*anna.*linux`))
+      const ip = await agent.machine.ns.tryRun([stock.cliPath, `--socket=${agent.socket}`, 'ip', '-4'])
+      assert.equal(ip.stdout.trim(), await addressOf(agent), ip.stderr)
     }
   })
 
@@ -74,4 +76,6 @@ test('stock clients and our agents under our server reach each other, direct and
     await agent.up({ loginServer: coord.url, authKey })
     await systemPingUntil(stockNew, await addressOf(agent), BACK_MS)
   })
+
+  await t.test('nobody complains after all that', () => nobodyComplains([agent, ...tailnet.stock]))
 })

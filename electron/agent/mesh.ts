@@ -146,6 +146,7 @@ export class Mesh {
       clock: options.clock,
       log: options.log.scoped('portmap'),
       io: options.portmapIo ?? systemPortmapIo(defaultGateway),
+      secret: options.nodeKey.secretBytes(),
       onChange: ({ endpoint, upnp, pmp, pcp }) => this.#paths.setPortMapping({ endpoint, upnp, pmp, pcp }),
     })
     this.#lifetime.defer(() => this.#portMapper.close())

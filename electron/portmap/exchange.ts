@@ -48,11 +48,22 @@ export function ask<T>(
         return
       }
       port.send(server, request)
-      cancel = clock.after(waitMs, () => send(round + 1))
+      cancel = afterReading(clock, waitMs, () => send(round + 1))
     }
     signal.addEventListener('abort', giveUp, { once: true })
     send(0)
   })
+}
+
+/**
+ * Like `clock.after`, but what came in meanwhile is read first: after a pause of the whole program, timers are run before
+ * sockets are read, and an answer in time would look late.
+ */
+export function afterReading(clock: Clock, delayMs: number, callback: () => void): () => void {
+  let cancel = clock.after(delayMs, () => {
+    cancel = clock.after(1, callback)
+  })
+  return () => cancel()
 }
 
 export function readOrNothing<T>(read: (bytes: Uint8Array) => T, bytes: Uint8Array): T | undefined {

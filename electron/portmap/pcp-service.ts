@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { createHmac, randomBytes } from 'node:crypto'
 import { equalBytes } from '../base/bytes.ts'
 import { joinEndpoint, type IpAddress } from '../base/endpoint.ts'
 import {
@@ -26,13 +26,17 @@ export class PcpService implements MappingService {
   readonly #parts: ExchangeParts
   readonly #localPort: number
   /** Kept as long as the mapping: with another, a router has to refuse to renew or delete. */
-  readonly #nonce = new Uint8Array(randomBytes(PCP_NONCE_BYTES))
+  readonly #nonce: Uint8Array
   readonly #epoch = new Epoch()
   #external: { readonly address: IpAddress; readonly port: number } = { address: ANY_IPV4, port: 0 }
 
-  constructor(parts: ExchangeParts, localPort: number) {
+  constructor(parts: ExchangeParts, localPort: number, secret?: Uint8Array) {
     this.#parts = parts
     this.#localPort = localPort
+    const { address, ownAddress } = parts.gateway
+    const mapping = `pcp ${address} ${ownAddress} ${localPort}`
+    const source = secret ? createHmac('sha256', secret).update(mapping).digest() : randomBytes(PCP_NONCE_BYTES)
+    this.#nonce = Uint8Array.from(source.subarray(0, PCP_NONCE_BYTES))
   }
 
   async map(signal: AbortSignal): Promise<MapResult> {

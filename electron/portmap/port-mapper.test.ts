@@ -82,7 +82,7 @@ for (const via of ['pmp', 'pcp', 'upnp'] as const) {
     const world = await new World({ [via]: true }).mapped()
     await world.run(100_000)
     world.router.restart()
-    await world.run(62_000)
+    await world.run(31_000)
     assert.equal(world.router.table.get(PORT)?.by, via)
     assert.deepEqual(world.told, [ENDPOINT])
     await world.closed()
@@ -226,6 +226,30 @@ test('an announced restart is acted on at once, a flood of announcements is not'
   }
   assert.ok(world.router.asked.length - before <= 3, `${world.router.asked.length - before} requests in ten seconds`)
   await world.closed()
+})
+
+test('after a crash, what is still mapped by PCP is renewed by whoever has the secret, and by nobody else', async () => {
+  const world = new World({ pcp: true })
+  const open = (secret: Uint8Array): PortMapper =>
+    new PortMapper({
+      clock: world.clock,
+      log: silentLogger,
+      io: world.router,
+      onChange: (view) => void world.views.push(view),
+      secret,
+    })
+  open(Uint8Array.of(1)).setLocalPort(PORT)
+  await world.run(3_000)
+  const stranger = open(Uint8Array.of(2))
+  stranger.setLocalPort(PORT)
+  const again = open(Uint8Array.of(1))
+  again.setLocalPort(PORT)
+  await world.run(3_000)
+  assert.equal(stranger.view.endpoint, undefined)
+  assert.equal(again.view.endpoint, ENDPOINT)
+  void again.close()
+  await world.run(2_000)
+  assert.equal(world.router.table.size, 0)
 })
 
 test('only a router at a private address is asked', async () => {

@@ -13,7 +13,7 @@ import { probe } from './probe.ts'
 import { UpnpService } from './upnp-service.ts'
 
 /** Whether the mapping is still there is looked at this often; a router that announces its restart is asked at once. */
-const CHECK_MS = 60_000
+const CHECK_MS = 30_000
 const SILENT_CHECK_MS = 5_000
 /** Checks without an answer, after which the mapping counts as gone. */
 const MOST_SILENT = 3
@@ -32,6 +32,11 @@ export interface PortMapperOptions {
   readonly onChange: (view: PortmapView) => void
   /** 0 to below 1; for external ports. */
   readonly random?: () => number
+  /**
+   * A secret that outlives the process, of which PCP's nonces are made: after a crash, what is still mapped can then be renewed and
+   * given back. Without one they are random.
+   */
+  readonly secret?: Uint8Array
 }
 
 interface Held {
@@ -156,7 +161,7 @@ export class PortMapper {
     this.#show({ ...this.#view, pmp: first.pmp, pcp: first.pcp })
     const small = [
       ...(first.pmp ? [new NatPmpService(parts, port)] : []),
-      ...(first.pcp ? [new PcpService(parts, port)] : []),
+      ...(first.pcp ? [new PcpService(parts, port, this.#options.secret)] : []),
     ]
     let refusal: string | undefined
     for (const service of small) refusal = (await this.#try(service, gateway, port, signal)) ?? refusal

@@ -10,7 +10,7 @@ import {
 } from '../wire/natpmp/message.ts'
 import { pcpAnnounceRequest, PCP_RESULT, PCP_VERSION, readPcpResponse } from '../wire/pcp/message.ts'
 import { isGatewayDevice, readSsdpAnswer, SSDP_GROUP, SSDP_PORT, SSDP_TARGETS, ssdpSearch } from '../wire/upnp/ssdp.ts'
-import { readOrNothing } from './exchange.ts'
+import { afterReading, readOrNothing } from './exchange.ts'
 import type { Gateway, PortmapIo } from './portmap-io.ts'
 
 /** NAT-PMP and PCP answer at once or not at all. */
@@ -60,7 +60,7 @@ export function probe(parts: { clock: Clock; io: PortmapIo; gateway: Gateway }, 
   const hearUpnp = (bytes: Uint8Array): void => {
     const answer = readOrNothing(readSsdpAnswer, bytes)
     if (!answer || !isGatewayDevice(answer) || locations.size >= MOST_LOCATIONS) return
-    if (locations.size === 0) timers.push(clock.after(UPNP_MORE_MS, endWhenHeard))
+    if (locations.size === 0) timers.push(afterReading(clock, UPNP_MORE_MS, endWhenHeard))
     locations.add(answer.location)
   }
   const end = (): void => {
@@ -84,11 +84,11 @@ export function probe(parts: { clock: Clock; io: PortmapIo; gateway: Gateway }, 
     for (const target of SSDP_TARGETS) port.send(joinEndpoint(to, SSDP_PORT), ssdpSearch(target))
   timers.push(
     clock.after(AGAIN_MS, askSmall),
-    clock.after(WINDOW_MS, () => {
+    afterReading(clock, WINDOW_MS, () => {
       first.settle(found())
       if (locations.size > 0) end()
     }),
-    clock.after(UPNP_WINDOW_MS, end),
+    afterReading(clock, UPNP_WINDOW_MS, end),
   )
   signal.addEventListener('abort', end, { once: true })
   if (signal.aborted) end()

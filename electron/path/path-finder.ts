@@ -60,6 +60,8 @@ export class PathFinder {
     policy: AUTOMATIC,
     exceptions: new Map(),
   }
+  /** By node key: a peer that restarts may come back under another number. */
+  readonly #histories = new Map<string, PathHistory>()
   #closed = false
 
   constructor(options: PathFinderOptions) {
@@ -151,6 +153,14 @@ export class PathFinder {
       if (!next || !next.nodeKey.equals(peer.nodeKey)) this.#drop(peer)
     }
     for (const want of wanted.values()) this.#update(this.#peers.get(want.id) ?? this.#add(want), want)
+    const keys = new Set(list.map(({ nodeKey }) => nodeKey.text))
+    for (const key of this.#histories.keys()) if (!keys.has(key)) this.#histories.delete(key)
+  }
+
+  #historyOf(nodeKey: NodePublic): PathHistory {
+    const history = this.#histories.get(nodeKey.text) ?? new PathHistory()
+    this.#histories.set(nodeKey.text, history)
+    return history
   }
 
   /** The relays that we may ask, this node's own among them; each of the others must be a peer. */
@@ -291,7 +301,7 @@ export class PathFinder {
       calling: false,
       relayCapable: false,
       waiters: new PingWaiters(),
-      history: new PathHistory(),
+      history: this.#historyOf(want.nodeKey),
     }
     this.#peers.add(peer)
     this.#give(peer, { type: 'policy', policy: this.#policyOf(want.id) })

@@ -14,12 +14,12 @@ import {
   derpRegion,
   inSession,
   isTrusted,
+  legOf,
   pathSpec,
   type PeerPath,
   PING_BURST,
   PING_TIMEOUT_MS,
   PINGS_PER_SECOND,
-  type SentPing,
   shownLeg,
 } from './peer-state.ts'
 import type { PeerEffect, PeerInput } from './peer-input.ts'
@@ -497,6 +497,3 @@ class Draft {
     this.#asked.push({ type: 'derp-ping', region })
   }
 }
-
-const legOf = ({ endpoint, vni }: SentPing): UdpLeg =>
-  vni === undefined ? { kind: 'direct', endpoint } : { kind: 'relay', endpoint, vni }

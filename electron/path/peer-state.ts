@@ -33,6 +33,9 @@ export interface SentPing {
   readonly atMs: number
 }
 
+export const legOf = ({ endpoint, vni }: SentPing): UdpLeg =>
+  vni === undefined ? { kind: 'direct', endpoint } : { kind: 'relay', endpoint, vni }
+
 /** The answer that the best path owes us while traffic flows. */
 export interface Awaited {
   readonly dueAtMs: number

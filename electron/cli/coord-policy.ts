@@ -1,4 +1,4 @@
-// The verbs `peerway coord policy …`. `check` and `compile` work on files alone; the others on a server.
+// The verbs `peerway coord policy …`. `check` and `compile` work on files alone; `get`, `diff` and `set` on a server.
 
 import { readFile } from 'node:fs/promises'
 import { CodedError, messageOf } from '../base/errors.ts'
@@ -9,8 +9,8 @@ import { reportPolicy, type NodeReport } from '../coord/policy/report.ts'
 import { runPolicyTests } from '../coord/policy/run-tests.ts'
 import type { Topology } from '../coord/policy/topology.ts'
 import { readTopology } from '../coord/policy/topology-file.ts'
-import { answer } from './coord-admin.ts'
-import { type Command, DONE, FAILED, print, stringOption, UsageError } from './command.ts'
+import { adminOptionHelp, adminOptions, answer, ask } from './coord-admin.ts'
+import { type Command, type CommandCall, DONE, FAILED, print, stringOption, UsageError } from './command.ts'
 
 const json = { type: 'boolean' } as const
 const jsonHelp = '--json             one JSON document on stdout'
@@ -95,7 +95,7 @@ function nodeText([name, report]: [string, NodeReport]): string {
   ].join('\n')
 }
 
-export async function fileText(path: string): Promise<string> {
+async function fileText(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8')
   } catch (error) {
@@ -103,4 +103,60 @@ export async function fileText(path: string): Promise<string> {
   }
 }
 
-export const policyCommands: readonly Command[] = [policyCompile, policyCheck]
+const policyGet: Command = {
+  name: 'coord policy get',
+  summary: 'Prints the policy in force.',
+  usage: ['coord policy get [--revision N] [--json]'],
+  help: { revision: '--revision N       an earlier one; 0 is the default', ...adminOptionHelp },
+  example: 'peerway coord policy get > policy.hujson',
+  options: { ...adminOptions, revision: { type: 'string' } },
+  positionals: [0, 0],
+  async run(call) {
+    const policy = await ask(call, 'policy.get', { revision: numberOption(call, 'revision') })
+    return answer(call, policy, ({ text }) => text.replace(/\n$/, ''))
+  },
+}
+
+const policyDiff: Command = {
+  name: 'coord policy diff',
+  summary: 'Shows who would gain and who would lose what; changes nothing.',
+  usage: ['coord policy diff FILE [--json]'],
+  help: adminOptionHelp,
+  example: 'peerway coord policy diff policy.hujson',
+  options: adminOptions,
+  positionals: [1, 1],
+  async run(call) {
+    const text = await fileText(call.positionals[0] ?? '')
+    return answer(call, await ask(call, 'policy.diff', { text }), ({ effects, isCut }) => {
+      const lines = effects.map(({ from, to, gains, loses }) =>
+        [`${from} → ${to}:`, ...gains.map((one) => `+${one}`), ...loses.map((one) => `-${one}`)].join(' '),
+      )
+      if (isCut) lines.push('… and more: this tailnet is too large to show all of it.')
+      return lines.length === 0 ? 'Nothing changes for the nodes there are.' : lines.join('\n')
+    })
+  },
+}
+
+const policySet: Command = {
+  name: 'coord policy set',
+  summary: 'Puts a policy in force, if it is valid and its tests pass.',
+  usage: ['coord policy set FILE [--expect N]', 'Going back: coord policy get --revision N > FILE, then set it.'],
+  help: { expect: '--expect N         only if revision N is still in force', ...adminOptionHelp },
+  example: 'peerway coord policy set policy.hujson',
+  options: { ...adminOptions, expect: { type: 'string' } },
+  positionals: [1, 1],
+  async run(call) {
+    const text = await fileText(call.positionals[0] ?? '')
+    const policy = await ask(call, 'policy.set', { text, expected: numberOption(call, 'expect') })
+    return answer(call, policy, ({ revision }) => `Revision ${revision} of the policy is in force.`)
+  },
+}
+
+function numberOption(call: CommandCall, name: string): number | undefined {
+  const text = stringOption(call, name)
+  if (text === undefined) return undefined
+  if (!/^\d{1,9}$/.test(text)) throw new UsageError(`--${name} takes the number of a revision, not "${text}".`)
+  return Number(text)
+}
+
+export const policyCommands: readonly Command[] = [policyGet, policySet, policyDiff, policyCheck, policyCompile]

@@ -39,6 +39,9 @@ export const adminCalls = {
   'nodes.rename': (admin, args) => admin.renameNode(text(args, 'node'), text(args, 'to')),
   'logins.list': (admin) => admin.listLogins(),
   'logins.approve': (admin, args) => admin.approveLogin(text(args, 'login'), text(args, 'user')),
+  'policy.get': (admin, args) => admin.policy.get(maybeNumber(args, 'revision')),
+  'policy.diff': (admin, args) => admin.policy.diff(longText(args, 'text')),
+  'policy.set': (admin, args) => admin.policy.set(longText(args, 'text'), 'cli', maybeNumber(args, 'expected')),
 } satisfies Record<string, AdminCall>
 
 export type AdminCallName = keyof typeof adminCalls
@@ -52,6 +55,13 @@ function text(args: CallArguments, name: string): string {
   const value = args[name]
   if (typeof value !== 'string' || value.length > 1024)
     throw new CoordError('coord/bad-argument', `${name} is missing.`)
+  return value
+}
+
+/** How long is long is for who reads it to say; the body of a call is bounded anyway. */
+function longText(args: CallArguments, name: string): string {
+  const value = args[name]
+  if (typeof value !== 'string') throw new CoordError('coord/bad-argument', `${name} is missing.`)
   return value
 }
 

@@ -11,6 +11,7 @@ import { setupCode } from '../identity/setup-code.ts'
 import type { PendingLogins } from '../login/pending-logins.ts'
 import { isExpired, ROLES, type AuthKey, type Node, type NodeId, type Role, type User, type UserId } from '../model.ts'
 import { isLabel, sanitiseLabel } from '../names.ts'
+import { PolicyAdmin } from '../policy/policy-admin.ts'
 import type { Registrar } from '../registrar.ts'
 import type { Registry, RegistryTransaction } from '../registry.ts'
 import type { EnrolPurpose } from '../store/identity-store.ts'
@@ -52,10 +53,12 @@ export interface NewAuthKeyWish {
 }
 
 export class Admin {
+  readonly policy: PolicyAdmin
   readonly #options: AdminOptions
 
   constructor(options: AdminOptions) {
     this.#options = options
+    this.policy = new PolicyAdmin(options)
   }
 
   async listUsers(): Promise<UserInfo[]> {

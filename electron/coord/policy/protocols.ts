@@ -79,3 +79,7 @@ export function parseIpSpec(text: string): IpSpec | string {
   if (!takesPorts(protocols) && !isAllPorts(ports)) return `${left} has no ports; write ${left}:*`
   return { protocols, ports }
 }
+
+export function protocolName(number: number): string {
+  return Object.entries(NUMBERS).find(([, value]) => value === number)?.[0] ?? String(number)
+}

@@ -164,14 +164,24 @@ impl Forward {
                     }
                     let bytes = (end - start) as u64;
                     let sessions = shared.table.read();
-                    match sessions.get(&vni).and_then(|session| session.route(received.from)) {
+                    let session = sessions.get(&vni);
+                    match session.and_then(|session| session.route(received.from)) {
                         Some((to, side)) => {
                             side.count(packets as u64, bytes, now.mono_ns);
                             self.runs.push(Run { message, start, end, stride: received.stride, vni, is_disco, to });
                             add(&shared.counters.forwarded_packets, packets as u64);
                             add(&shared.counters.forwarded_bytes, bytes);
                         }
-                        None => add(&shared.counters.not_bound, packets as u64),
+                        None => {
+                            add(&shared.counters.not_bound, packets as u64);
+                            if let Some(session) = session
+                                && is_disco
+                                && packets == 1
+                                && end - start <= SMALL_BYTES
+                            {
+                                session.hold(received.from, self.packet(message, start), now.mono_ns);
+                            }
+                        }
                     }
                 }
                 Packet::Control { vni } => {

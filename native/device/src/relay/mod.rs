@@ -14,7 +14,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::device::DeviceError;
-use crate::device::clock::{JsTime, Now};
+use crate::device::clock::{JsTime, Now, now};
 use crate::device::counters::Totals;
 use crate::device::errno::errno_name;
 use crate::device::poller::Wake;
@@ -119,7 +119,12 @@ impl Relay {
 
     /// False when there are too many sessions.
     pub fn bind(&self, vni: u32, ends: [Option<SocketAddr>; 2]) -> bool {
-        self.shared.table.bind(vni & VNI_MAX, ends)
+        let Some(early) = self.shared.table.bind(vni & VNI_MAX, ends, now().mono_ns) else { return false };
+        for (to, packet) in early {
+            // A loss, as any other on the way.
+            let _ = self.shared.sockets.send_now(to, &packet);
+        }
+        true
     }
 
     pub fn unbind(&self, vni: u32) {
@@ -289,6 +294,20 @@ mod tests {
         }
         assert_eq!((records[4], records[8], records.len()), (Kind::GeneveControl as u8, 7, 56));
         assert!(records.windows(4).any(|window| window == b"bind"));
+    }
+
+    #[test]
+    fn a_ping_right_behind_the_answer_that_binds_is_not_lost() {
+        let relay = relay();
+        let (a, a_at) = client("127.0.0.1:0");
+        let (b, b_at) = client("127.0.0.1:0");
+        relay.bind(7, [Some(a_at), None]);
+        let ping = [&geneve_header(7, false, false)[..], b"ping"].concat();
+        b.send_to(&ping, ("127.0.0.1", relay.ports().0)).expect("sends");
+        std::thread::sleep(Duration::from_millis(30));
+        relay.bind(7, [Some(a_at), Some(b_at)]);
+        let mut buffer = [0; 100];
+        assert_eq!(a.recv(&mut buffer).expect("arrives"), ping.len());
     }
 
     #[test]

@@ -47,7 +47,7 @@ async function setUp(t: TestContext) {
     clock,
     admin: () => new PolicyAdmin({ registry, clock }),
     registry: () => registry,
-    async restart() {
+    restart: async () => {
       await registry.close()
       registry = await load()
     },

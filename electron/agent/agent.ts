@@ -7,7 +7,7 @@ import { CodedError, isCoded, messageOf } from '../base/errors.ts'
 import { Lifetime, Listeners } from '../base/lifetime.ts'
 import type { Logger } from '../base/log.ts'
 import { VERSION } from '../base/version.ts'
-import type { AgentHandlers, PingArgument, PingReply, UpArgument } from '../contract/calls.ts'
+import type { AgentHandlers, PingArgument, PingReply, SetArgument, UpArgument } from '../contract/calls.ts'
 import type { NetcheckView } from '../contract/netcheck-view.ts'
 import type {
   AgentEvent,
@@ -18,8 +18,10 @@ import type {
   TrafficView,
 } from '../contract/snapshot.ts'
 import type { Dataplane, DataplaneOptions } from '../dataplane/dataplane.ts'
+import type { RelayForwarder, RelayForwarderOptions } from '../dataplane/relay-forwarder.ts'
 import type { HostFacts } from '../os/host.ts'
 import type { HostNetwork } from '../os/host-network.ts'
+import { changedRelay, relayOff } from './relay-settings.ts'
 import { netcheckView } from './netcheck-words.ts'
 import { Session } from './session.ts'
 import { SnapshotStore } from './snapshot-store.ts'
@@ -33,6 +35,7 @@ export interface AgentOptions {
   readonly log: Logger
   readonly facts: HostFacts
   readonly openDataplane: (options: DataplaneOptions) => Dataplane
+  readonly openRelayForwarder: (options: RelayForwarderOptions) => RelayForwarder
   readonly openHostNetwork: () => HostNetwork
 }
 
@@ -59,6 +62,9 @@ export class Agent {
     'agent.up': (wish) => this.#inTurn(() => this.#up(wish)),
     'agent.down': () => this.#inTurn(() => this.#down()),
     'agent.logout': () => this.#inTurn(() => this.#logout()),
+    'agent.set': (wish) => this.#inTurn(() => this.#set(wish)),
+    'agent.relayStatus': () =>
+      Promise.resolve(this.#session?.relayStatus() ?? relayOff(currentProfile(this.#file.state)?.relay)),
     'agent.ping': (question) => this.#ping(question),
     'agent.netcheck': () => this.#netcheck(),
   }
@@ -163,6 +169,7 @@ export class Agent {
       hostname: wish.hostname ?? known?.hostname,
       loginName: known?.loginName,
       tailnetName: known?.tailnetName,
+      relay: known?.relay,
     }
     const running = this.#store.now.state === 'running' && before?.id === profile.id && wish.forceReauth !== true
     if (running && profile.hostname === before.hostname && wish.authKey === undefined) return
@@ -171,6 +178,14 @@ export class Agent {
     const keepsBefore = before?.nodeKey !== undefined && profile.nodeKey === undefined
     await this.#file.update((state) => ({ ...(keepsBefore ? state : withProfile(state, profile)), wantRunning: true }))
     this.#start(profile, { authKey: wish.authKey, forceReauth: wish.forceReauth === true })
+  }
+
+  async #set(wish: SetArgument): Promise<void> {
+    const profile = currentProfile(this.#file.state)
+    if (!profile) throw new CodedError('agent/not-logged-in', 'This machine is not in a network yet: peerway up')
+    const relay = changedRelay(profile.relay, wish)
+    await this.#file.update((state) => withProfile(state, { ...profile, relay }))
+    if (this.#session?.profileId === profile.id) this.#session.setRelay(relay)
   }
 
   async #down(): Promise<void> {

@@ -9,6 +9,7 @@ import { CodedError, isCoded } from '../base/errors.ts'
 import { silentLogger } from '../base/log.ts'
 import type { AgentHandlers } from '../contract/calls.ts'
 import { AgentClient } from './client/agent-client.ts'
+import { relayOff } from './relay-settings.ts'
 import { LocalApi, type LocalApiSource } from './local-api.ts'
 import { SnapshotStore } from './snapshot-store.ts'
 
@@ -21,6 +22,8 @@ function sourceOf(store: SnapshotStore, handlers: Partial<AgentHandlers> = {}): 
       'agent.up': done,
       'agent.down': done,
       'agent.logout': done,
+      'agent.set': done,
+      'agent.relayStatus': () => Promise.resolve(relayOff(undefined)),
       'agent.ping': () => Promise.reject(new CodedError('agent/unknown-node', 'There is no such machine.')),
       'agent.netcheck': () => Promise.reject(new CodedError('agent/not-running', 'Not connected.')),
       ...handlers,

@@ -11,6 +11,7 @@ import type { Logger } from '../base/log.ts'
 import type { Netmap } from '../control/netmap.ts'
 import { DiscoPrivate, type NodePrivate, type NodePublic } from '../crypto/keys.ts'
 import type { Dataplane, DataplaneOptions, DataplaneRecord, PeerCounters } from '../dataplane/dataplane.ts'
+import type { RelayForwarder, RelayForwarderOptions } from '../dataplane/relay-forwarder.ts'
 import { type DerpMap, regionsOf } from '../derp/derp-map.ts'
 import { DerpPool, type DerpRegionStatus } from '../derp/derp-pool.ts'
 import { measureHttpsLatency } from '../derp/https-latency.ts'
@@ -18,7 +19,10 @@ import { defaultGateway } from '../os/gateway.ts'
 import type { HostNetwork } from '../os/host-network.ts'
 import type { OwnEndpoint } from '../path/endpoints.ts'
 import { PathFinder } from '../path/path-finder.ts'
+import type { PathChange } from '../path/path-history.ts'
+import { AUTOMATIC, type PathPolicy } from '../path/path-policy.ts'
 import type { PathView } from '../path/path-view.ts'
+import type { RelayFailure } from '../path/relay-client.ts'
 import type { NetcheckReport, NetInfo } from '../path/report.ts'
 import { PortMapper } from '../portmap/port-mapper.ts'
 import type { PortmapIo, PortmapView } from '../portmap/portmap-io.ts'
@@ -36,13 +40,17 @@ import {
   poolDerpMap,
   restartedPeers,
 } from './netmap-config.ts'
+import { relayServers } from './peer-caps.ts'
 import { PeerIds } from './peer-ids.ts'
+import { RelayHost } from './relay-host.ts'
+import type { RelaySettings } from './state-file.ts'
 
 /** IPv6's minimum: nothing inside needs fragmenting, and the outer packet fits nearly every path (paths.md §7.5). */
 export const MTU_BYTES = 1280
 /** The mark that keeps our own packets out of the tunnel's routes. */
 export const FIREWALL_MARK = 0x80000
-const TRAFFIC_MS = 5_000
+/** Often enough for the path finder to know whether data flows at the moment. */
+const TRAFFIC_MS = 2_000
 /** A network check this young is shown as it is; while there is traffic none is older. */
 const FRESH_CHECK_MS = 30_000
 /** Longer than any check takes. */
@@ -56,6 +64,8 @@ export interface MeshOptions {
   readonly clock: Clock
   readonly log: Logger
   readonly openDataplane: (options: DataplaneOptions) => Dataplane
+  readonly openRelayForwarder: (options: RelayForwarderOptions) => RelayForwarder
+  readonly relay: RelaySettings | undefined
   readonly hostNetwork: HostNetwork
   readonly listener: MeshListener
   /** How the home router is asked for a mapping; the system's sockets when left out. */
@@ -68,6 +78,8 @@ export interface MeshListener {
   /** A peer's path changed; the key is the node key's text. */
   onPath(nodeKey: string, path: PathView): void
   onDerpStatus(status: readonly DerpRegionStatus[]): void
+  /** This node began or stopped relaying for others, or what is known of its relay changed. */
+  onRelay(): void
   /** The data plane died; the mesh must be closed and opened anew. */
   onFatal(problem: CodedError): void
   controlConnected(): boolean
@@ -85,7 +97,12 @@ export class Mesh {
   readonly #derp: DerpPool
   readonly #paths: PathFinder
   readonly #portMapper: PortMapper
+  readonly relay: RelayHost
   #netmap: Netmap | undefined
+  #policy: { readonly policy: PathPolicy; readonly exceptions: ReadonlyMap<string, PathPolicy> } = {
+    policy: AUTOMATIC,
+    exceptions: new Map(),
+  }
   #regions: DerpMap = {}
   #started = false
   readonly #lastSends = new Map<number, number>()
@@ -114,6 +131,21 @@ export class Mesh {
       onStatus: (status) => options.listener.onDerpStatus(status),
     })
     this.#lifetime.defer(() => this.#derp.close())
+    this.relay = new RelayHost({
+      clock: options.clock,
+      log: options.log,
+      firewallMark: FIREWALL_MARK,
+      openForwarder: options.openRelayForwarder,
+      interfaces: () => withoutInterface(networkInterfaces(), this.tunName),
+      resolve: resolveHost,
+      ownDisco: this.discoKey.public,
+      onChange: () => {
+        this.#tellRelayServers()
+        options.listener.onRelay()
+      },
+    })
+    this.#lifetime.defer(() => this.relay.close())
+    this.relay.configure(options.relay)
     this.#paths = new PathFinder({
       clock: options.clock,
       log: options.log.scoped('path'),
@@ -130,11 +162,16 @@ export class Mesh {
         httpsLatency: (region, signal) => this.#httpsLatency(region, signal),
         derpHeardAtMs: (region) => this.#derp.status().find((status) => status.region === region)?.lastFrameMs,
         controlConnected: () => options.listener.controlConnected(),
+        allocateOwnRelay: (pair) => Promise.resolve(this.relay.allocateOwn(pair)),
       },
       events: {
         onEndpoints: (endpoints) => options.listener.onEndpoints(endpoints),
         onNetInfo: (_, netInfo) => options.listener.onNetInfo(netInfo),
         onHomeRegion: (region) => this.#derp.setHome(region),
+        onRelayRequest: (from, disco, request) => {
+          const response = this.relay.handleRequest(from, disco, request)
+          if (response) this.#paths.sendRelayResponse(from, response)
+        },
         onPath: (peer, path) => {
           const key = this.#ids.keyOf(peer)
           if (key !== undefined) options.listener.onPath(key, path)
@@ -169,9 +206,12 @@ export class Mesh {
     }
     // The data plane first: it has to know a peer before its path is set.
     this.#dataplane.setPeers(dataplanePeers(peers, this.#ids))
+    this.#tellPolicy()
     this.#paths.setPeers(pathPeers(peers, this.#ids))
+    this.#tellRelayServers()
     for (const peer of peers) if (cutOff.has(peer.key.text)) this.#greet(peer, netmap.self)
     this.#dataplane.setFilter(filterRules(netmap), localPrefixes(netmap))
+    this.relay.setNetmap(netmap)
     if (!this.#started) {
       this.#started = true
       this.#paths.start()
@@ -201,6 +241,16 @@ export class Mesh {
     this.#dataplane.sendTunnel(this.#ids.of(peer.key.text), writeTsmp({ source, destination, message }))
   }
 
+  #tellRelayServers(): void {
+    const netmap = this.#netmap
+    if (!netmap) return
+    const others = relayServers(netmap, livePeers(netmap, this.#options.clock.wallNow()))
+    this.#paths.setRelayServers([
+      ...(this.relay.isOn ? [{ nodeKey: netmap.self.key, isSelf: true }] : []),
+      ...others.map(({ key }) => ({ nodeKey: key, isSelf: false })),
+    ])
+  }
+
   #learnKeys(peers: readonly Node[]): void {
     this.#keys.clear()
     for (const peer of peers) this.#keys.set(this.#ids.of(peer.key.text), peer.key)
@@ -222,7 +272,7 @@ export class Mesh {
         this.#paths.handleStun(record)
         break
       case 'geneve-control':
-        // Peer relay handshakes: no relay is asked for yet, so none is expected.
+        this.#paths.handleRelayControl(record)
         break
       case 'derp-out': {
         const to = this.#keys.get(record.peer)
@@ -244,7 +294,8 @@ export class Mesh {
         break
       case 'peer-seen':
         this.#paths.noteSeen(record.peer, {
-          ...(record.endpoint === undefined ? {} : { endpoint: record.endpoint }),
+          // Behind a VNI it is a relay's, and no place of the peer.
+          ...(record.endpoint === undefined || record.vni !== undefined ? {} : { endpoint: record.endpoint }),
           ...(record.region === undefined ? {} : { region: record.region }),
         })
         break
@@ -319,6 +370,31 @@ export class Mesh {
     return withoutInterface(networkInterfaces(), this.tunName)
   }
 
+  /** Changes of the peer's path in the last 24 hours, oldest first. */
+  pathHistory(nodeKey: string): readonly PathChange[] {
+    return this.#paths.history(this.#ids.of(nodeKey))
+  }
+
+  /** Relays that were tried for the peer in vain; by node key's text. */
+  relayFailures(nodeKey: string): readonly RelayFailure[] {
+    return this.#paths.relayFailures(this.#ids.of(nodeKey))
+  }
+
+  /** Which paths may be used; `exceptions` by the node key's text. */
+  setPathPolicy(policy: PathPolicy, exceptions: ReadonlyMap<string, PathPolicy>): void {
+    this.#policy = { policy, exceptions }
+    this.#tellPolicy()
+  }
+
+  #tellPolicy(): void {
+    const { policy, exceptions } = this.#policy
+    const present = new Set([...this.#keys.values()].map((key) => key.text))
+    const byId = [...exceptions]
+      .filter(([key]) => present.has(key))
+      .map(([key, one]) => [this.#ids.of(key), one] as const)
+    this.#paths.setPolicy(policy, new Map(byId))
+  }
+
   get endpoints(): readonly OwnEndpoint[] {
     return this.#paths.endpoints
   }
@@ -347,6 +423,7 @@ export class Mesh {
     this.#paths.linkChanged({ rebound: true })
     this.#portMapper.networkChanged()
     this.#derp.linkChanged()
+    this.relay.linkChanged()
   }
 
   close(): Promise<void> {

@@ -1,6 +1,7 @@
 import { systemClock } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
 import { openDataplane } from '../dataplane/native-dataplane.ts'
+import { openRelayForwarder } from '../dataplane/native-relay-forwarder.ts'
 import { hostFacts, openHostNetwork } from '../os/host.ts'
 import { watchNetwork } from '../os/network-watch.ts'
 import { Agent } from './agent.ts'
@@ -16,7 +17,14 @@ export interface AgentPlace {
 
 /** The agent on this very machine, with its real clock, device and network. */
 export async function openAgent(place: AgentPlace): Promise<Agent> {
-  const agent = await Agent.open({ ...place, clock: systemClock, facts: hostFacts(), openDataplane, openHostNetwork })
+  const agent = await Agent.open({
+    ...place,
+    clock: systemClock,
+    facts: hostFacts(),
+    openDataplane,
+    openRelayForwarder,
+    openHostNetwork,
+  })
   const unwatch = watchNetwork({
     clock: systemClock,
     isOwn: (name) => name === place.tunName,

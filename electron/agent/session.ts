@@ -5,12 +5,14 @@ import { CodedError } from '../base/errors.ts'
 import type { Listeners } from '../base/lifetime.ts'
 import type { Logger } from '../base/log.ts'
 import { VERSION } from '../base/version.ts'
+import type { RelayStatusView } from '../contract/relay-view.ts'
 import type { AgentEvent, PathView, Problem, TailnetView } from '../contract/snapshot.ts'
 import { ControlClient, type PollStatus } from '../control/control-client.ts'
 import type { KnownEndpoint, NodeState } from '../control/map-stream.ts'
 import type { Netmap } from '../control/netmap.ts'
 import type { MachinePrivate, NodePrivate, NodePublic } from '../crypto/keys.ts'
 import type { Dataplane, DataplaneOptions, PeerCounters } from '../dataplane/dataplane.ts'
+import type { RelayForwarder, RelayForwarderOptions } from '../dataplane/relay-forwarder.ts'
 import type { DerpRegionStatus } from '../derp/derp-pool.ts'
 import type { HostFacts } from '../os/host.ts'
 import type { HostNetwork } from '../os/host-network.ts'
@@ -26,7 +28,7 @@ import type { NetcheckFacts } from './netcheck-words.ts'
 import { netmapViews, nodeIdOf } from './netmap-views.ts'
 import { contractPath } from './path-words.ts'
 import type { SnapshotStore } from './snapshot-store.ts'
-import type { Profile } from './state-file.ts'
+import type { Profile, RelaySettings } from './state-file.ts'
 
 export interface SessionOptions {
   readonly profile: Profile
@@ -39,6 +41,7 @@ export interface SessionOptions {
   readonly log: Logger
   readonly facts: HostFacts
   readonly openDataplane: (options: DataplaneOptions) => Dataplane
+  readonly openRelayForwarder: (options: RelayForwarderOptions) => RelayForwarder
   readonly openHostNetwork: () => HostNetwork
   readonly store: SnapshotStore
   readonly events: Listeners<AgentEvent>
@@ -194,6 +197,8 @@ export class Session {
       clock: options.clock,
       log: options.log,
       openDataplane: options.openDataplane,
+      openRelayForwarder: options.openRelayForwarder,
+      relay: this.#profile.relay,
       hostNetwork: options.openHostNetwork(),
       listener: {
         onEndpoints: (endpoints) => {
@@ -205,8 +210,9 @@ export class Session {
           this.#tellControl()
         },
         onPath: (nodeKeyText, view) =>
-          this.#takePath(nodeKeyText, contractPath(view, this.#regionCode, options.clock.wallNow())),
+          this.#takePath(nodeKeyText, contractPath(view, this.#regionCode, options.clock.wallNow(), this.#nameOf)),
         onDerpStatus: (status) => this.#takeDerpStatus(status),
+        onRelay: () => this.#tellControl(),
         onFatal: (problem) => this.#fail(problem),
         controlConnected: () => this.#isControlConnected,
       },
@@ -215,6 +221,13 @@ export class Session {
 
   readonly #regionCode = (region: number): string =>
     this.#netmap?.derpMap.regions?.get(region)?.regionCode || String(region)
+
+  /** The short name of the node with that key, this one included. */
+  readonly #nameOf = (nodeKey: string): string | undefined => {
+    const netmap = this.#netmap
+    const node = netmap && [netmap.self, ...netmap.peers.values()].find(({ key }) => key.text === nodeKey)
+    return node?.name.split('.')[0]
+  }
 
   #hostinfo(): HostinfoInput {
     const { facts } = this.#options
@@ -225,6 +238,7 @@ export class Session {
       goArch: facts.arch,
       hostname: this.#profile.hostname ?? facts.hostname,
       noLogsNoSupport: true,
+      peerRelay: this.#mesh?.relay.isOn === true,
       ...(this.#netInfo ? { netInfo: this.#netInfo } : {}),
     }
   }
@@ -395,6 +409,7 @@ export class Session {
     const warnings: Problem[] = []
     if (controlProblem) warnings.push(controlProblem)
     if (this.#derpProblem) warnings.push(this.#derpProblem)
+    if (this.#mesh?.relay.problem) warnings.push(this.#mesh.relay.problem)
     for (const line of netmap.health) warnings.push({ code: 'control/health', message: line })
     for (const [id, message] of netmap.displayMessages)
       warnings.push({ code: `control/${id}`, message: `${message.title}. ${message.text}`.trim() })
@@ -415,6 +430,16 @@ export class Session {
 
   counters(): ReadonlyMap<string, PeerCounters> {
     return this.#mesh?.counters() ?? new Map()
+  }
+
+  /** New settings of this node as a relay; already on disk. */
+  setRelay(relay: RelaySettings): void {
+    this.#profile = { ...this.#profile, relay }
+    this.#mesh?.relay.configure(relay)
+  }
+
+  relayStatus(): RelayStatusView | undefined {
+    return this.#mesh?.relay.status()
   }
 
   linkChanged(): void {

@@ -6,9 +6,20 @@ import { chmod, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readTextIfThere, writeFileAtomic } from '../base/atomic-file.ts'
 import { fromHex, toHex } from '../base/bytes.ts'
+import { canonicalEndpoint, type Endpoint } from '../base/endpoint.ts'
 import { CodedError, codeOf, messageOf } from '../base/errors.ts'
 import { FolderLock } from '../base/folder-lock.ts'
 import { MachinePrivate, NodePrivate, NodePublic } from '../crypto/keys.ts'
+
+/** This node as a relay for others. */
+export interface RelaySettings {
+  /** Undefined is off, 0 lets the system pick. */
+  readonly port: number | undefined
+  /** Always offered, before what is found. */
+  readonly staticEndpoints: readonly Endpoint[]
+  /** 0 for no limit. */
+  readonly bytesPerSecond: number
+}
 
 /** One login at one server. */
 export interface Profile {
@@ -24,6 +35,8 @@ export interface Profile {
   readonly loginName: string | undefined
   /** The tailnet's name for people, as the server last said it. */
   readonly tailnetName: string | undefined
+  /** Never set: off. */
+  readonly relay?: RelaySettings | undefined
 }
 
 export interface AgentState {
@@ -68,6 +81,7 @@ export function encodeState(state: AgentState): string {
       hostname: profile.hostname ?? null,
       loginName: profile.loginName ?? null,
       tailnetName: profile.tailnetName ?? null,
+      ...(profile.relay ? { relay: { ...profile.relay, port: profile.relay.port ?? null } } : {}),
     })),
   }
   return `${JSON.stringify(document, undefined, 2)}\n`
@@ -123,6 +137,25 @@ function decodeProfile(value: unknown): Profile {
     hostname: optionalText(entry, 'hostname'),
     loginName: optionalText(entry, 'loginName'),
     tailnetName: optionalText(entry, 'tailnetName'),
+    relay: decodeRelay(entry['relay']),
+  }
+}
+
+function decodeRelay(value: unknown): RelaySettings | undefined {
+  if (value === undefined || value === null) return undefined
+  if (typeof value !== 'object') throw new Error('the relay settings are not an object')
+  const { port, staticEndpoints, bytesPerSecond } = value as Record<string, unknown>
+  const isPort = (number: unknown): number is number =>
+    typeof number === 'number' && Number.isInteger(number) && number >= 0 && number <= 65_535
+  if (port !== null && port !== undefined && !isPort(port)) throw new Error('the relay port is none')
+  if (!Array.isArray(staticEndpoints)) throw new Error('the relay endpoints are not a list')
+  const rate = typeof bytesPerSecond === 'number' && bytesPerSecond > 0 ? Math.floor(bytesPerSecond) : 0
+  return {
+    port: port ?? undefined,
+    staticEndpoints: staticEndpoints.flatMap((text) =>
+      typeof text === 'string' ? (canonicalEndpoint(text) ?? []) : [],
+    ),
+    bytesPerSecond: rate,
   }
 }
 

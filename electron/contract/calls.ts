@@ -1,7 +1,8 @@
 // Every question that may be asked across a process border: windows ask over IPC, the CLI over the local socket. Handlers,
 // preload and clients are derived from these values; no channel name is typed twice.
 
-import { type Check, nothing, oneOf, optional, shape, text, whole, yesNo } from './check.ts'
+import { type Check, listOf, nothing, oneOf, optional, shape, text, whole, yesNo } from './check.ts'
+import type { RelayStatusView } from './relay-view.ts'
 import type { NetcheckView } from './netcheck-view.ts'
 import type { AgentSnapshot, TrafficView } from './snapshot.ts'
 
@@ -30,6 +31,26 @@ const up: Check<UpArgument> = shape({
   forceReauth: optional(yesNo),
 })
 
+/** What is left undefined stays as it is. */
+export interface SetArgument {
+  /** This machine as a relay for others. */
+  readonly relayServer:
+    | { /** Undefined turns it off, 0 lets the system pick. */ readonly port: number | undefined }
+    | undefined
+  /** "ip:port" that are always offered, before what is found. */
+  readonly relayServerStaticEndpoints: readonly string[] | undefined
+  /** 0 for no limit. */
+  readonly relayLimitBytesPerSecond: number | undefined
+}
+
+const MOST_STATIC_ENDPOINTS = 16
+
+const set: Check<SetArgument> = shape({
+  relayServer: optional(shape({ port: optional(whole(0, 65_535)) })),
+  relayServerStaticEndpoints: optional(listOf(text(64), MOST_STATIC_ENDPOINTS)),
+  relayLimitBytesPerSecond: optional(whole(0, 1_000_000_000_000)),
+})
+
 export interface PingArgument {
   /** A MagicDNS name, its first label, or a tailnet address. */
   readonly target: string
@@ -54,6 +75,9 @@ export const agentCalls = {
   'agent.down': call<void, void>(nothing),
   /** Forgets this login: the node key is expired at the server and dropped here. */
   'agent.logout': call<void, void>(nothing),
+  /** Changes settings of the current login, at once and for later starts. */
+  'agent.set': call<SetArgument, void>(set),
+  'agent.relayStatus': call<void, RelayStatusView>(nothing),
   'agent.ping': call<PingArgument, PingReply>(shape({ target: text(253), timeoutMs: whole(1, 60_000) })),
   /** Of the last half minute; an older one is made anew first, which takes up to some seconds. */
   'agent.netcheck': call<void, NetcheckView>(nothing),

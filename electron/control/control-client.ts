@@ -27,13 +27,13 @@ import {
 import { parseServerUrl } from './server-url.ts'
 
 /**
- * What this client says it understands (control.md §6). 113 is the least that present Headscale takes. 119 stays below 120
- * and 121, which claim peer relays: peers would then talk relay to us. Whoever uses the netmap must honour what the number
+ * What this client says it understands (control.md §6). 113 is the least that present Headscale takes. 120 and 121
+ * claim peer relays, as a client and as a server: peers then talk relay to us. Whoever uses the netmap must honour what the number
  * covers on the receiving side: `Node.expired` and key expiry (53), masquerade addresses (59, 104), WireGuard-only peers
  * (60), `isJailed` (94), "cap:" sources in filters (109), absent AllowedIPs (112, done in the netmap), regions that are no
  * home (115), display messages (117).
  */
-export const CAPABILITY_VERSION = 119
+export const CAPABILITY_VERSION = 121
 
 const REGISTER_WITHIN_MS = 60_000
 /** A page that waits longer for its user gets asked again by whoever waits for it. */

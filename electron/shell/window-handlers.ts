@@ -28,6 +28,8 @@ export function windowHandlers(backend: Backend, desktop: Desktop): WindowHandle
     'agent.up': (wish) => asked((agent) => agent['agent.up'](wish)),
     'agent.down': () => asked((agent) => agent['agent.down']()),
     'agent.logout': () => asked((agent) => agent['agent.logout']()),
+    'agent.set': (settings) => asked((agent) => agent['agent.set'](settings)),
+    'agent.relayStatus': () => asked((agent) => agent['agent.relayStatus']()),
     'agent.ping': (question) => asked((agent) => agent['agent.ping'](question)),
     'agent.netcheck': () => asked((agent) => agent['agent.netcheck']()),
     'own.status': () => Promise.resolve(backend.own.view),

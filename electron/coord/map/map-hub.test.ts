@@ -385,3 +385,27 @@ test('who was online when the server ended is known afterwards to have been seen
   hub.close()
   assert.equal(registry.node(one.id)?.report.lastSeenAtMs, clock.wallNow())
 })
+
+test('a node that begins to relay is announced by capabilities in the filters, and taken back when it stops', async (t) => {
+  const { clock, hub, registry, addNode, settle } = await setUp(t)
+  const [relay, client] = [await addNode('relay'), await addNode('client')]
+  const readers = [new Reader(hub, relay), new Reader(hub, client)]
+  const capsNow = async (): Promise<(string[] | undefined)[]> => {
+    clock.advance(1_000)
+    await settle()
+    return readers.map((reader) => {
+      const filter = reader.take().findLast(({ packetFilter }) => packetFilter !== undefined)?.packetFilter
+      return filter?.flatMap(({ capGrant }) => capGrant.flatMap(({ capMap }) => [...capMap.keys()]))
+    })
+  }
+  assert.deepEqual(await capsNow(), [[], []])
+  const report = (peerRelay: boolean): void => {
+    registry.report(relay.id, { ...relay.report, hostinfo: { ...NO_HOST_FACTS, hostname: 'relay', peerRelay } })
+  }
+  report(true)
+  assert.deepEqual(await capsNow(), [['tailscale.com/cap/relay'], ['tailscale.com/cap/relay-target']])
+  report(true)
+  assert.deepEqual(await capsNow(), [undefined, undefined], 'told once')
+  report(false)
+  assert.deepEqual(await capsNow(), [[], []])
+})

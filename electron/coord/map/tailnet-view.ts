@@ -10,6 +10,7 @@ import { isExpired, type Node, type NodeId, type User, type UserId } from '../mo
 import type { Registry } from '../registry.ts'
 import { selfText, viewNode, type NodeView } from './node-view.ts'
 import { PolicyView } from './policy-view.ts'
+import { relayRules } from './relay-rules.ts'
 import type { Sight } from './told.ts'
 
 /** With no policy everyone may reach everyone (control.md §9.3). */
@@ -40,7 +41,8 @@ export class TailnetView {
   readonly #views = new Map<NodeId, NodeView>()
   readonly #profiles = new Map<UserId, string>()
   readonly #dns: string
-  readonly #allowAll = JSON.stringify(ALLOW_ALL.map((rule) => filterRule.write(rule)))
+  /** Nodes that relay for others, with their addresses. */
+  readonly #relays = new Map<NodeId, readonly string[]>()
   #derpMap: string
 
   constructor(options: TailnetViewOptions) {
@@ -58,6 +60,8 @@ export class TailnetView {
   /** True when others, or the node itself, would see a difference. */
   refreshNode(id: NodeId): boolean {
     const node = this.#registry.node(id)
+    if (node?.report.hostinfo.peerRelay && !isExpired(node, this.#wallNow())) this.#relays.set(id, addressesOf(node))
+    else this.#relays.delete(id)
     if (!node) return this.#views.delete(id)
     const view = viewNode(node, this.#isOnline(id), this.#domain, this.#wallNow())
     if (this.#views.get(id)?.text === view.text) return false
@@ -99,7 +103,7 @@ export class TailnetView {
       domain: JSON.stringify(this.#domain),
       dns: this.#dns,
       derpMap: this.#derpMap,
-      packetFilter: isBlind ? '[]' : (this.policy.filter(viewerId) ?? this.#allowAll),
+      packetFilter: isBlind ? '[]' : (this.policy.filter(viewerId) ?? this.#filter(viewer)),
       sshPolicy: isBlind ? undefined : this.policy.sshPolicy(viewerId),
       profile: (id) => this.#profiles.get(id),
       peer: (id) => {
@@ -108,6 +112,11 @@ export class TailnetView {
       },
       peers: () => [...this.#views.values()].filter(sees),
     }
+  }
+
+  #filter(viewer: Node): string {
+    const rules = [...ALLOW_ALL, ...relayRules(viewer.id, addressesOf(viewer), this.#relays)]
+    return JSON.stringify(rules.map((rule) => filterRule.write(rule)))
   }
 
   #capabilities(node: Node): string[] {
@@ -120,6 +129,8 @@ export class TailnetView {
     ]
   }
 }
+
+const addressesOf = (node: Node): readonly string[] => [`${node.addressV4}/32`, `${node.addressV6}/128`]
 
 function profileText(user: User): string {
   return JSON.stringify(

@@ -1,0 +1,312 @@
+// This node as a relay for others: turns the wish in the settings into a running RelayService, and asks the netmap who may
+// use it. paths.md §6.
+
+import type { NetworkInterfaceInfo } from 'node:os'
+import type { Clock } from '../base/clock.ts'
+import {
+  type Endpoint,
+  ipToBytes,
+  isLinkLocal,
+  isLoopback,
+  isTailnetAddress,
+  isV6,
+  joinEndpoint,
+  parsePrefix,
+  prefixContains,
+  splitEndpoint,
+} from '../base/endpoint.ts'
+import { codeOf, messageOf } from '../base/errors.ts'
+import type { Logger } from '../base/log.ts'
+import type { RelayClientView, RelayStatusView } from '../contract/relay-view.ts'
+import type { Problem } from '../contract/snapshot.ts'
+import type { Netmap } from '../control/netmap.ts'
+import type { DiscoPublic, NodePublic } from '../crypto/keys.ts'
+import type { RelayForwarder, RelayForwarderOptions } from '../dataplane/relay-forwarder.ts'
+import { nodeAddress, stunPort } from '../path/derp-map.ts'
+import { localAddresses } from '../path/endpoints.ts'
+import { RelayService, type RelaySideStatus } from '../relay/relay-service.ts'
+import type { AllocateRequest } from '../wire/disco/allocate-request.ts'
+import type { AllocateResponse } from '../wire/disco/allocate-response.ts'
+import type { RelayEndpoint } from '../wire/disco/relay-endpoint.ts'
+import type { Node } from '../wire/tailcfg/node.ts'
+import { livePeers, pathDerpMap } from './netmap-config.ts'
+import { nodeIdOf } from './netmap-views.ts'
+import { capsFrom, CAP_RELAY } from './peer-caps.ts'
+import type { RelaySettings } from './state-file.ts'
+
+/** The server can keep a node from relaying, whatever its settings say. */
+const DISABLED_BY_SERVER = 'disable-relay-server'
+const REOPEN_MS = 10_000
+/** Two addresses are enough to see whether the mapping varies; more only make the answer surer. */
+const MOST_STUN_SERVERS = 6
+
+export interface RelayHostOptions {
+  readonly clock: Clock
+  readonly log: Logger
+  readonly firewallMark: number
+  readonly openForwarder: (options: RelayForwarderOptions) => RelayForwarder
+  /** Without the tunnel's own. */
+  readonly interfaces: () => NodeJS.Dict<NetworkInterfaceInfo[]>
+  readonly resolve: (host: string) => Promise<readonly string[]>
+  readonly ownDisco: DiscoPublic
+  /** It began or stopped relaying, or its addresses or its trouble changed. */
+  readonly onChange: () => void
+}
+
+export class RelayHost {
+  readonly #options: RelayHostOptions
+  readonly #log: Logger
+  #settings: RelaySettings | undefined
+  #netmap: Netmap | undefined
+  #service: RelayService | undefined
+  #port: number | undefined
+  #problem: Problem | undefined
+  #extraEndpoints: readonly Endpoint[] = []
+  #cancelReopen = (): void => {}
+  #closed = false
+
+  constructor(options: RelayHostOptions) {
+    this.#options = options
+    this.#log = options.log.scoped('relay')
+  }
+
+  /** Whether others may be told that this node relays. */
+  get isOn(): boolean {
+    return this.#service !== undefined
+  }
+
+  get problem(): Problem | undefined {
+    return this.#problem
+  }
+
+  /** The relay's UDP port, for a port mapping; undefined while off. */
+  get port(): number | undefined {
+    return this.#service?.status().ports.v4
+  }
+
+  configure(settings: RelaySettings | undefined): void {
+    const before = this.#settings
+    this.#settings = settings
+    const samePlace =
+      before?.port === settings?.port && before?.staticEndpoints.join() === settings?.staticEndpoints.join()
+    if (this.#service && settings && samePlace) this.#service.setRate(settings.bytesPerSecond)
+    else this.#restart()
+  }
+
+  setNetmap(netmap: Netmap): void {
+    this.#netmap = netmap
+    if (this.#isWanted() !== (this.#service !== undefined) && this.#problem === undefined) this.#restart()
+    const permitted = new Set(this.#peers().flatMap((peer) => (this.#mayAsk(peer) ? [peer.key.text] : [])))
+    permitted.add(netmap.self.key.text)
+    this.#service?.retain((requester) => permitted.has(requester))
+  }
+
+  /** A router's mapping for the relay's port. */
+  setExtraEndpoints(endpoints: readonly Endpoint[]): void {
+    this.#extraEndpoints = endpoints
+    this.#service?.refreshAddresses()
+  }
+
+  linkChanged(): void {
+    this.#service?.linkChanged()
+  }
+
+  /** A peer, whose disco key is proven and in the pair, asks for a place. No answer is a refusal. */
+  handleRequest(from: NodePublic, fromDisco: DiscoPublic, request: AllocateRequest): AllocateResponse | undefined {
+    const peer = this.#peers().find(({ key }) => key.equals(from))
+    if (!this.#service || !peer?.discoKey?.equals(fromDisco) || !this.#mayAsk(peer)) {
+      this.#log.debug('relay request refused', { from: from.text.slice(0, 16), on: this.isOn })
+      return undefined
+    }
+    return this.#allocate(from, fromDisco, request)
+  }
+
+  /** The same for this node's own traffic: both as relay and as client. */
+  allocateOwn(pair: readonly [DiscoPublic, DiscoPublic]): RelayEndpoint | undefined {
+    const self = this.#netmap?.self.key
+    if (!self) return undefined
+    return this.#allocate(self, this.#options.ownDisco, { clientDisco: pair, generation: 1 })?.relay
+  }
+
+  #allocate(from: NodePublic, disco: DiscoPublic, request: AllocateRequest): AllocateResponse | undefined {
+    const made = this.#service?.allocate(from, disco, request)
+    if (!made || 'refused' in made) {
+      if (made) this.#log.debug('relay request refused', { from: from.text.slice(0, 16), why: made.refused })
+      return undefined
+    }
+    return { generation: made.generation, relay: made.relay }
+  }
+
+  status(): RelayStatusView {
+    const settings = this.#settings
+    const common = {
+      wantedPort: settings?.port,
+      staticEndpoints: settings?.staticEndpoints ?? [],
+      limitBytesPerSecond: settings?.bytesPerSecond ?? 0,
+      problem: this.#problem,
+    }
+    const service = this.#service?.status()
+    if (!service) {
+      const state = this.#problem ? 'failed' : this.#isWanted() ? 'starting' : 'off'
+      return { ...common, state, port: undefined, endpoints: [], mapping: 'unknown', sessions: [], totals: {} }
+    }
+    const { clock } = this.#options
+    return {
+      ...common,
+      state: 'running',
+      port: service.ports.v4,
+      endpoints: service.endpoints,
+      mapping: service.mapping,
+      totals: service.totals,
+      sessions: service.sessions.map(({ vni, sinceMs, sides }) => ({
+        vni,
+        state: sides.every(({ endpoint }) => endpoint !== undefined) ? 'open' : 'connecting',
+        sinceAt: clock.wallNow() - (clock.now() - sinceMs),
+        clients: sides.map((side) => this.#clientView(side)),
+      })),
+    }
+  }
+
+  #clientView(side: RelaySideStatus): RelayClientView {
+    const { clock } = this.#options
+    const all = this.#netmap ? [this.#netmap.self, ...this.#netmap.peers.values()] : []
+    const node = all.find((one) => one.discoKey?.equals(side.client) ?? false)
+    return {
+      id: node && nodeIdOf(node),
+      name: node?.name.split('.')[0],
+      disco: side.client.text.slice('discokey:'.length, 'discokey:'.length + 16),
+      endpoint: side.endpoint,
+      packets: side.packets,
+      bytes: side.bytes,
+      bytesPerSecond: side.bytesPerSecond,
+      lastSeenAt: side.lastSeenMs === 0 ? undefined : clock.wallNow() - (clock.now() - side.lastSeenMs),
+    }
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#stop()
+  }
+
+  #peers(): Node[] {
+    return this.#netmap ? livePeers(this.#netmap, this.#options.clock.wallNow()) : []
+  }
+
+  #mayAsk(peer: Node): boolean {
+    return this.#netmap !== undefined && capsFrom(this.#netmap, peer).has(CAP_RELAY)
+  }
+
+  #isWanted(): boolean {
+    return (
+      !this.#closed &&
+      this.#settings?.port !== undefined &&
+      this.#netmap !== undefined &&
+      !this.#netmap.self.capMap.has(DISABLED_BY_SERVER)
+    )
+  }
+
+  #stop(): void {
+    this.#cancelReopen()
+    this.#service?.close()
+    this.#service = undefined
+    this.#problem = undefined
+  }
+
+  #restart(): void {
+    const before = this.isOn
+    this.#stop()
+    const settings = this.#settings
+    if (this.#isWanted() && settings?.port !== undefined) this.#open(settings, settings.port)
+    if (before || this.isOn || this.#problem) this.#options.onChange()
+  }
+
+  #open(settings: RelaySettings, port: number): void {
+    const { clock, firewallMark, openForwarder } = this.#options
+    let sockets: RelayForwarder
+    try {
+      // A port that the system picked is kept over a restart where it can be had: mappings and rules of routers name it.
+      sockets = openForwarder({ udpPort: port === 0 ? (this.#port ?? 0) : port, firewallMark })
+    } catch (error) {
+      this.#port = undefined
+      this.#trouble({ code: codeOf(error) ?? 'relay/failed', message: messageOf(error) })
+      return
+    }
+    this.#port = sockets.ports.v4
+    this.#service = new RelayService({
+      sockets,
+      clock,
+      log: this.#log,
+      staticEndpoints: settings.staticEndpoints,
+      bytesPerSecond: settings.bytesPerSecond,
+      localAddresses: () => localAddresses(this.#options.interfaces(), []),
+      stunServers: () => this.#stunServers(),
+      extraEndpoints: () => this.#extraEndpoints,
+      endpointsOf: (client) => this.#endpointsOf(client),
+      onEndpoints: (endpoints) => {
+        this.#log.info('relay addresses', { endpoints: endpoints.join(' ') })
+        this.#options.onChange()
+      },
+      onFatal: (message) => {
+        this.#stop()
+        this.#trouble({ code: 'relay/engine-stopped', message: `Relaying stopped: ${message}. It is started anew.` })
+        this.#options.onChange()
+      },
+    })
+    this.#log.info('relaying', { port: this.#port })
+  }
+
+  #trouble(problem: Problem): void {
+    this.#problem = problem
+    this.#log.warn(problem.message, { code: problem.code })
+    this.#cancelReopen = this.#options.clock.after(REOPEN_MS, () => this.#restart())
+  }
+
+  /**
+   * Where our router should expect a client. Addresses of our own networks need no opening, and a peer must not have us
+   * write to whatever it claims to be there.
+   */
+  #endpointsOf(client: DiscoPublic): readonly Endpoint[] {
+    const node = this.#peers().find(({ discoKey }) => discoKey?.equals(client) ?? false)
+    if (!node) return []
+    const attached = Object.values(this.#options.interfaces()).flatMap((addresses) =>
+      (addresses ?? []).flatMap(({ cidr }) => (cidr === null ? [] : (parsePrefix(cidr) ?? []))),
+    )
+    return node.endpoints.filter((endpoint) => {
+      const parts = splitEndpoint(endpoint)
+      const bytes = parts && ipToBytes(parts.address)
+      if (!parts || !bytes || parts.port === 0) return false
+      const { address } = parts
+      if (isLoopback(address) || isLinkLocal(address) || isTailnetAddress(address)) return false
+      return !attached.some((prefix) => prefixContains(prefix, bytes))
+    })
+  }
+
+  async #stunServers(): Promise<readonly Endpoint[]> {
+    if (!this.#netmap) return []
+    const servers: Endpoint[] = []
+    for (const family of ['v4', 'v6'] as const) {
+      let count = 0
+      for (const region of pathDerpMap(this.#netmap.derpMap).regions) {
+        if (count >= MOST_STUN_SERVERS / 2) break
+        for (const node of region.nodes.slice(0, 2)) {
+          const port = stunPort(node)
+          const where = port === undefined ? undefined : nodeAddress(node, family)
+          if (port === undefined || where === undefined) continue
+          const found = 'ip' in where ? where.ip : await this.#lookUp(where.host, family === 'v6')
+          if (found === undefined) continue
+          servers.push(joinEndpoint(found, port))
+          count += 1
+        }
+      }
+    }
+    return [...new Set(servers)].slice(0, MOST_STUN_SERVERS)
+  }
+
+  async #lookUp(host: string, wantV6: boolean): Promise<string | undefined> {
+    try {
+      return (await this.#options.resolve(host)).find((address) => isV6(address) === wantV6)
+    } catch {
+      return undefined
+    }
+  }
+}

@@ -1,0 +1,112 @@
+// `peerway relay …`: this machine as a relay for others.
+
+import type { RelayClientView, RelayStatusView } from '../contract/relay-view.ts'
+import {
+  agentOptionHelp,
+  agentOptions,
+  type Command,
+  commandHelp,
+  DONE,
+  FAILED,
+  parseCommand,
+  print,
+  UsageError,
+} from './command.ts'
+import { bytesText } from './rate.ts'
+import { table } from './table.ts'
+import { agentOf } from './talk.ts'
+
+const status: Command = {
+  name: 'relay status',
+  summary: 'Whether this machine relays for others, where it is reached, and who is carried now.',
+  usage: ['relay status [--json]'],
+  help: { json: '--json             one JSON document', ...agentOptionHelp },
+  example: 'peerway relay status',
+  options: { ...agentOptions, json: { type: 'boolean' } },
+  positionals: [0, 0],
+  async run(call) {
+    const view = await agentOf(call).call('agent.relayStatus')
+    if (call.values['json'] === true) print(JSON.stringify(relayJson(view), undefined, 2))
+    else for (const line of relayLines(view)) print(line)
+    return view.state === 'failed' ? FAILED : DONE
+  },
+}
+
+const verbs: Readonly<Record<string, Command>> = { status }
+
+export async function runRelay(args: string[]): Promise<number> {
+  const [verb, ...rest] = args
+  const command = verb !== undefined && Object.hasOwn(verbs, verb) ? verbs[verb] : undefined
+  if (!command) {
+    if (verb !== undefined && verb !== '--help' && verb !== '-h' && verb !== 'help')
+      throw new UsageError(`There is no command "relay ${verb}". It is: relay status.`)
+    print(Object.values(verbs).map(commandHelp).join('\n\n'))
+    return DONE
+  }
+  const call = parseCommand(command, rest)
+  if (call === 'help') {
+    print(commandHelp(command))
+    return DONE
+  }
+  return command.run(call)
+}
+
+export function relayLines(view: RelayStatusView): string[] {
+  if (view.state === 'off')
+    return [
+      view.wantedPort === undefined
+        ? 'This machine does not relay for others. Turn it on with: peerway set --relay-server-port 0'
+        : 'This machine relays for others while it is connected: peerway up',
+    ]
+  if (view.problem) return [`${view.problem.message} [${view.problem.code}]`]
+  if (view.state !== 'running') return ['Starting to relay…']
+  const limit = view.limitBytesPerSecond > 0 ? `, at most ${bytesText(view.limitBytesPerSecond)}/s` : ''
+  const lines = [`Relaying on UDP port ${view.port}${limit}.`]
+  lines.push(`Offered addresses: ${view.endpoints.length > 0 ? view.endpoints.join(', ') : 'none found yet'}`)
+  if (view.mapping === 'varies')
+    lines.push(
+      'The router gives each destination another port: others get in only by a forwarded port or a static endpoint.',
+    )
+  if (view.sessions.length === 0) return [...lines, 'Nobody is carried now.']
+  const rows = view.sessions.map(({ vni, state, clients }) => [
+    String(vni),
+    state,
+    ...clients.map(clientText),
+    `${bytesText(clients.reduce((sum, { bytesPerSecond }) => sum + bytesPerSecond, 0))}/s`,
+  ])
+  return [...lines, '', table([['ID', 'STATE', 'FROM', 'FROM', 'RATE'], ...rows])]
+}
+
+function clientText({ name, disco, endpoint, bytes }: RelayClientView): string {
+  return `${name ?? disco} (${endpoint ?? 'not bound yet'}) ${bytesText(bytes)}`
+}
+
+/** Stable names for scripts; times as RFC 3339. */
+export function relayJson(view: RelayStatusView): Record<string, unknown> {
+  const time = (at: number | undefined): string | null => (at === undefined ? null : new Date(at).toISOString())
+  return {
+    State: view.state,
+    UDPPort: view.port ?? null,
+    Endpoints: view.endpoints,
+    StaticEndpoints: view.staticEndpoints,
+    Mapping: view.mapping,
+    LimitBytesPerSecond: view.limitBytesPerSecond,
+    Problem: view.problem ? { Code: view.problem.code, Message: view.problem.message } : null,
+    Sessions: view.sessions.map(({ vni, state, sinceAt, clients }) => ({
+      VNI: vni,
+      State: state,
+      Since: time(sinceAt),
+      Clients: clients.map((client) => ({
+        Name: client.name ?? null,
+        ID: client.id ?? null,
+        ShortDisco: `d:${client.disco}`,
+        Endpoint: client.endpoint ?? null,
+        PacketsTx: client.packets,
+        BytesTx: client.bytes,
+        BytesPerSecond: client.bytesPerSecond,
+        LastSeen: time(client.lastSeenAt),
+      })),
+    })),
+    Totals: view.totals,
+  }
+}

@@ -1,0 +1,82 @@
+// Our relay carries clients of others that have no direct path: both behind routers with a new port per destination.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { stockUnavailable } from '../stock/binaries.ts'
+import { startTailscaled } from '../stock/tailscaled.ts'
+import { createLab } from './lab.ts'
+import { addressOf, pingUntil, systemPingUntil } from './mesh-node.ts'
+import { labUnavailable, runOrSkip } from './netns.ts'
+import { peerwayUnavailable, startAgent, startCoord } from './peerway.ts'
+import { until } from './process.ts'
+import { relayStatus, turnRelayOn } from './relay.ts'
+import { transfer } from './transfer.ts'
+
+const options = runOrSkip(
+  labUnavailable() ?? peerwayUnavailable() ?? stockUnavailable('tailscale-new', 'tailscale-old'),
+  300_000,
+)
+
+/** Stock clients look for a relay at most every 30 s. */
+const RELAYED_MS = 45_000
+const PORT = 40_000
+
+test('stock clients behind hard routers talk over our relay', options, async (t) => {
+  const lab = await createLab({ sites: [{ nat: 'hard' }, { nat: 'hard' }], hosts: ['relay'] })
+  t.after(() => lab.close())
+  const coord = await startCoord(lab, lab.coord)
+  await coord.createUser('anna')
+  const authKey = await coord.createAuthKey('anna', { reusable: true })
+  const relay = await startAgent(lab, lab.host('relay'), { hostname: 'relay' })
+  await relay.up({ loginServer: coord.url, authKey })
+  await turnRelayOn(relay, PORT)
+  const a = await startTailscaled(lab, lab.client(0), { version: 'new', hostname: 'stock-new' })
+  const b = await startTailscaled(lab, lab.client(1), { version: 'old', hostname: 'stock-old' })
+  for (const client of [a, b]) await client.up({ loginServer: coord.url, authKey })
+  const [addressA, addressB] = [await addressOf(a), await addressOf(b)]
+
+  await t.test('they are relayed, and their status says so', async () => {
+    await systemPingUntil(a, addressB, 20_000)
+    const pong = await pingUntil(a, b, 'peer-relay', RELAYED_MS)
+    t.diagnostic(pong.text)
+    assert.match(pong.text, new RegExp(`peer-relay\\(${lab.host('relay').address}:${PORT}`))
+    await pingUntil(b, a, 'peer-relay', RELAYED_MS)
+  })
+
+  await t.test('a transfer arrives whole, and is counted', async () => {
+    const bytes = 30_000_000
+    const { seconds } = await transfer(a, b, { bytes, timeoutMs: 60_000 })
+    t.diagnostic(`${((bytes * 8) / seconds / 1e6).toFixed(0)} Mbit/s over the relay`)
+    const open = (await relayStatus(relay)).Sessions.filter(({ State }) => State === 'open')
+    assert.equal(open.length, 1)
+    const clients = open[0]?.Clients ?? []
+    assert.deepEqual(
+      clients.map(({ Name }) => Name ?? '').toSorted((a, b) => a.localeCompare(b)),
+      ['stock-new', 'stock-old'],
+    )
+    const sent = clients.find(({ Name }) => Name === 'stock-new')?.BytesTx ?? 0
+    assert.ok(sent > bytes, `counted ${sent} bytes`)
+  })
+
+  await t.test('a rate cap holds, without breaking the stream', async () => {
+    const result = await relay.cli('set', '--relay-limit', '1MB/s')
+    assert.equal(result.status, 0, result.stderr)
+    const { seconds } = await transfer(a, b, { bytes: 5_000_000, timeoutMs: 60_000 })
+    assert.ok(seconds > 4.5 && seconds < 12, `5 MB took ${seconds.toFixed(1)} s at 1 MB/s`)
+    assert.equal((await relay.cli('set', '--relay-limit', '0')).status, 0)
+  })
+
+  await t.test('a restart of the relay: they come back to it', async () => {
+    await relay.stop()
+    await pingUntil(a, b, 'derp', 30_000)
+    const anew = await startAgent(lab, lab.host('relay'), { hostname: 'relay' })
+    await until(async () => (await relayStatus(anew)).State === 'running', { timeoutMs: 20_000, what: 'the relay' })
+    await systemPingUntil(b, addressA, 20_000)
+    await pingUntil(a, b, 'peer-relay', 75_000)
+    await transfer(b, a, { bytes: 2_000_000, timeoutMs: 30_000 })
+    const off = await anew.cli('set', '--relay-server-port=')
+    assert.equal(off.status, 0, off.stderr)
+    assert.equal((await relayStatus(anew)).State, 'off')
+    await pingUntil(a, b, 'derp', 30_000)
+  })
+})

@@ -1,144 +1,16 @@
 // The pages' calls through the assembled server, as a browser, another site or a program would make them.
 
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
-import { tmpdir } from 'node:os'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { test, type TestContext } from 'node:test'
+import { test } from 'node:test'
 import fc from 'fast-check'
 import type {
   PublicKeyCredentialCreationOptionsJSON,
   PublicKeyCredentialRequestOptionsJSON,
 } from '@simplewebauthn/server'
-import { VirtualClock } from '../../base/clock.ts'
-import { startCoord, type CoordServer } from '../coord-server.ts'
-import { TestMachine } from '../test-machine.ts'
 import { SoftAuthenticator } from './soft-authenticator.ts'
-
-const PASSWORD = 'otter violin harbour seven'
-const NAME = 'home.example.org'
-
-interface Answer {
-  readonly status: number
-  readonly headers: IncomingHttpHeaders
-  readonly text: string
-  readonly body: { ok?: boolean; code?: string; message?: string; value?: Record<string, unknown> }
-}
-
-interface Site {
-  readonly coord: CoordServer
-  readonly stateDir: string
-  readonly clock: VirtualClock
-  /** As the server's terminal shows it. */
-  readonly setupCode: string
-  /** The id of a new machine's login. */
-  readonly ask: (hostname?: string) => Promise<string>
-  send(path: string, more?: { method?: string; headers?: Record<string, string>; body?: string }): Promise<Answer>
-}
-
-/** By default behind a proxy that speaks TLS; the virtual clock keeps limits from filling up again. */
-async function site(t: TestContext, url = `https://${NAME}`): Promise<Site> {
-  const stateDir = mkdtempSync(join(tmpdir(), 'peerway-identity-'))
-  t.after(() => rmSync(stateDir, { recursive: true, force: true }))
-  const clock = new VirtualClock()
-  const coord = await startCoord({
-    stateDir,
-    listen: { host: '127.0.0.1', port: 0 },
-    url,
-    prepare: async () => ({ derpMap: { regions: new Map() } }),
-    clock,
-  })
-  t.after(() => coord.close())
-  return {
-    coord,
-    stateDir,
-    clock,
-    setupCode: (await coord.admin.setupCode())?.code ?? '',
-    async ask(hostname = 'laptop') {
-      const machine = new TestMachine(`http://127.0.0.1:${coord.port}`, hostname)
-      t.after(() => machine.close())
-      return (await machine.register()).authUrl.split('/').at(-1) ?? ''
-    },
-    send: (path, { method = 'GET', headers = {}, body = '' } = {}) =>
-      new Promise((resolve, reject) => {
-        const all = { host: new URL(url).host, ...headers }
-        const outgoing = httpRequest({ port: coord.port, path, method, headers: all }, (response) => {
-          let text = ''
-          response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
-          response.on('end', () => {
-            const isJson = response.headers['content-type']?.startsWith('application/json') === true
-            const body = isJson ? (JSON.parse(text) as Answer['body']) : {}
-            resolve({ status: response.statusCode ?? 0, headers: response.headers, text, body })
-          })
-        })
-        outgoing.on('error', reject)
-        outgoing.end(body)
-      }),
-  }
-}
-
-/** A browser: keeps cookies, sends what browsers send, and has the page's token. */
-class Browser {
-  readonly #site: Site
-  readonly cookies = new Map<string, string>()
-  readonly origin: string
-  token = ''
-
-  constructor(site: Site, origin = `https://${NAME}`) {
-    this.#site = site
-    this.origin = origin
-  }
-
-  headers(): Record<string, string> {
-    return {
-      origin: this.origin,
-      'sec-fetch-site': 'same-origin',
-      'content-type': 'application/json',
-      'x-peerway-token': this.token,
-      cookie: [...this.cookies].map(([name, value]) => `${name}=${value}`).join('; '),
-    }
-  }
-
-  async call(name: string, ask: unknown, headers: Record<string, string> = {}): Promise<Answer> {
-    const all = { ...this.headers(), ...headers }
-    const answer = await this.#site.send(`/login/api/${name}`, {
-      method: 'POST',
-      headers: all,
-      body: JSON.stringify(ask),
-    })
-    for (const line of answer.headers['set-cookie'] ?? []) {
-      const [pair = ''] = line.split(';')
-      const at = pair.indexOf('=')
-      this.cookies.set(pair.slice(0, at), pair.slice(at + 1))
-    }
-    return answer
-  }
-
-  async open(place: { login: string } | { enrol: string }): Promise<Record<string, unknown>> {
-    const answer = await this.call('state', place)
-    assert.equal(answer.status, 200, answer.text)
-    this.token = String(answer.body.value?.['token'])
-    return answer.body.value?.['stage'] as Record<string, unknown>
-  }
-}
-
-const statusesOf = (answers: readonly Answer[]): number[] => answers.map(({ status }) => status).sort((a, b) => a - b)
-
-async function withOwner(t: TestContext): Promise<Site & { readonly browser: Browser }> {
-  const its = await site(t)
-  const login = await its.ask()
-  const browser = new Browser(its)
-  await browser.open({ login })
-  const made = await browser.call('first/password', {
-    login,
-    setupCode: its.setupCode,
-    name: 'ines',
-    password: PASSWORD,
-  })
-  assert.equal(made.status, 200, made.text)
-  return { ...its, browser }
-}
+import { Browser, NAME, PASSWORD, site, statusesOf, withOwner, type Site } from './test-site.ts'
 
 test('the whole way by password: the first account owns the network, and lets its machine in', async (t) => {
   const its = await site(t)

@@ -153,7 +153,7 @@ function otherSection(setting: Setting, page: AccountPage): HTMLElement {
   const passwordText = password ? text.passwordChanged(when(password.changedAtMs)) : text.noPassword
   const codes = (): void => sensitive(setting, page, (page) => makeCodesPage(setting, page))
   return section(
-    text.password,
+    text.otherWays,
     list([
       {
         icon: 'user',
@@ -203,11 +203,8 @@ function sessionSection(setting: Setting, page: AccountPage, trouble: Trouble): 
 
 function sessionItem(setting: Setting, page: AccountPage, session: SessionView, trouble: Trouble): Item {
   const { id, isThis, method, browser, source, usedAtMs } = session
-  const facts = [
-    text.by[method],
-    ...(source === '' ? [] : [sourceText(source)]),
-    text.used(agoText(usedAtMs, page.nowMs)),
-  ]
+  const place = source === '' ? [] : [sourceText(source)]
+  const facts = [...place, text.by[method], text.used(agoText(usedAtMs, page.nowMs))]
   const name = browser || text.unknownBrowser
   const end: HTMLButtonElement = action(text.end, name, () => {
     void attempt(trouble, end, async () => {

@@ -3,7 +3,7 @@
 import type { AccountView, MachineView, RecoveryView, Stage } from '../../identity/login-api.ts'
 import { accountView, recoveryNotes } from './account.ts'
 import { h } from './dom.ts'
-import { appCodeField, attempt, formOf, missing, newPasswordField, tooShort, warnings } from './forms.ts'
+import { appCodeField, attempt, formOf, marked, missing, newPasswordField, tooShort, warnings } from './forms.ts'
 import {
   codeField,
   column,
@@ -195,18 +195,26 @@ function firstPage(setting: Setting, machine: MachineView | undefined): Page {
       ? primary(words.first.createWithPassword, undefined)
       : primary(words.first.createWithPasskey, 'fingerprint', () => form.requestSubmit())
     const fields = [setupCode, name, ...(password ? [password] : [])]
-    const form = formOf(trouble, fields, button, async () => {
-      const problem = missing(setupCode) ?? missing(name) ?? (password && tooShort(password))
-      if (problem !== undefined) return trouble.say(problem)
-      const wish = { login, setupCode: setupCode.input.value, name: name.input.value.trim() }
-      if (password) await api.call('first/password', { ...wish, password: password.input.value })
-      else {
-        const { ceremony, options } = await api.call('first/begin', wish)
-        const response = await createPasskey({ optionsJSON: options })
-        await api.call('first/passkey', { login, ceremony, response, passkeyName: passkeyName() })
-      }
-      await setting.reload()
-    })
+    const form = formOf(
+      trouble,
+      fields,
+      button,
+      async () => {
+        const problem = missing(setupCode) ?? missing(name) ?? (password && tooShort(password))
+        if (problem !== undefined) return trouble.say(problem)
+        const wish = { login, setupCode: setupCode.input.value, name: name.input.value.trim() }
+        if (password) await api.call('first/password', { ...wish, password: password.input.value })
+        else {
+          const { ceremony, options } = await api.call('first/begin', wish)
+          const response = await createPasskey({ optionsJSON: options })
+          await api.call('first/passkey', { login, ceremony, response, passkeyName: passkeyName() })
+        }
+        await setting.reload()
+      },
+      {
+        'login/wrong-setup-code': async () => trouble.say(marked(setupCode, words.fields.wrongSetupCode)),
+      },
+    )
     const other = hasPassword ? words.first.passkeyInstead : words.first.passwordInstead
     const element = column(
       heading,
@@ -272,7 +280,7 @@ function approvePage(
       class: 'btn primary',
       type: 'button',
       on: {
-        click: () => decide(letIn, 'approve', () => endPage(words.end.letIn(machineName), words.end.letInText)),
+        click: () => decide(letIn, 'approve', () => endPage(words.end.letIn(machineName), words.end.letInText, true)),
       },
     },
     words.approve.letIn,
@@ -356,8 +364,9 @@ function enrolPage(setting: Setting, account: AccountView, replaces: boolean): P
   return noPasskeys === undefined ? withPasskey() : withPassword()
 }
 
-export function endPage(title: string, text: string): Page {
-  return { title, element: column({ title, lines: [text] }) }
+export function endPage(title: string, text: string, hasAccount = false): Page {
+  const account = hasAccount && h('p', { class: 'gap-2' }, h('a', { href: '/account' }, words.end.account))
+  return { title, element: column({ title, lines: [text] }, account) }
 }
 
 function lostParts(): { readonly button: HTMLElement; readonly text: HTMLElement } {

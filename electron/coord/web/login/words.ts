@@ -87,8 +87,9 @@ export const words = {
     removePasskey: (name: string) => `Remove “${name}”?`,
     removePasskeyText: 'It signs you in no more, and sessions in other browsers end.',
     removePasskeyDo: 'Remove the passkey',
-    lastWay: 'the last way in stays',
+    lastWay: 'your last way in, so it stays',
 
+    otherWays: 'Password and codes',
     password: 'Password',
     passwordChanged: (when: string) => `Set ${when}`,
     noPassword: 'None. It works at any address and in any browser.',
@@ -142,9 +143,9 @@ export const words = {
     endOthers: 'End all others',
 
     recovery: (who: string, when: string) =>
-      `${who} is about to give this account a new way in, ${when}. Did you not ask for it? Stop it: all that you sign in with would end.`,
+      `${who} gives this account a new way in ${when}, and what you sign in with now ends with it. Stop it if you did not ask for that.`,
     recoveryReady: (who: string) =>
-      `${who} can give this account a new way in now. Did you not ask for it? Stop it: all that you sign in with would end.`,
+      `${who} can give this account a new way in now, and what you sign in with ends with it. Stop it if you did not ask for that.`,
     stop: 'Stop it',
     people: 'Letting others in again',
     peopleText: 'For who lost every way in. It takes effect after a day, in which the person can stop it.',
@@ -201,6 +202,7 @@ export const words = {
     newPasswordHint: 'At least 10 characters. Several words that do not belong together are best.',
     show: 'Show the password',
     hide: 'Hide the password',
+    wrongSetupCode: 'This is not the setup code. The server printed it where it was started.',
     missing: {
       name: 'Type a name.',
       password: 'Type the password.',

@@ -29,6 +29,7 @@ import type { PortmapIo, PortmapView } from '../portmap/portmap-io.ts'
 import { systemPortmapIo } from '../portmap/system-io.ts'
 import type { Node } from '../wire/tailcfg/node.ts'
 import { readTsmp, writeTsmp } from '../wire/tsmp/message.ts'
+import { detectPortal, portalQuestions } from './captive-portal.ts'
 import {
   dataplanePeers,
   filterRules,
@@ -67,6 +68,8 @@ export interface MeshOptions {
   readonly openRelayForwarder: (options: RelayForwarderOptions) => RelayForwarder
   readonly relay: RelaySettings | undefined
   readonly hostNetwork: HostNetwork
+  /** The coordination server's. */
+  readonly serverUrl: string
   readonly listener: MeshListener
   /** How the home router is asked for a mapping; the system's sockets when left out. */
   readonly portmapIo?: PortmapIo
@@ -160,6 +163,8 @@ export class Mesh {
         ports: () => this.#dataplane.ports,
         resolve: resolveHost,
         httpsLatency: (region, signal) => this.#httpsLatency(region, signal),
+        captivePortal: (signal) =>
+          detectPortal(portalQuestions(this.#netmap?.derpMap.regions, this.homeRegion, options.serverUrl), signal),
         derpHeardAtMs: (region) => this.#derp.status().find((status) => status.region === region)?.lastFrameMs,
         controlConnected: () => options.listener.controlConnected(),
         allocateOwnRelay: (pair) => Promise.resolve(this.relay.allocateOwn(pair)),

@@ -26,6 +26,7 @@ export function netcheckView({ report, portMapping, endpoints, regions, clock }:
     ipv6CanSend: report.ipv6CanSend,
     osHasIpv6: report.osHasIpv6,
     mappingVariesByDestIp: report.mappingVariesByDestIp,
+    captivePortal: report.captivePortal,
     publicEndpoints: [...report.observed].map(([seenAt, seen]) => ({ endpoint: seenAt, seen })),
     portMapping: { upnp, pmp, pcp, endpoint, via, refusal },
     regions: Object.values(regions).map(({ id, code, name }) => ({

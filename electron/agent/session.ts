@@ -200,6 +200,7 @@ export class Session {
       openRelayForwarder: options.openRelayForwarder,
       relay: this.#profile.relay,
       hostNetwork: options.openHostNetwork(),
+      serverUrl: this.#profile.serverUrl,
       listener: {
         onEndpoints: (endpoints) => {
           this.#endpoints = endpoints.map(({ endpoint, type }) => ({ endpoint, type: ENDPOINT_NAMES[type] }))

@@ -12,6 +12,7 @@ const home: NetcheckView = {
   ipv6CanSend: false,
   osHasIpv6: true,
   mappingVariesByDestIp: false,
+  captivePortal: undefined,
   publicEndpoints: [
     { endpoint: '198.51.100.7:41641', seen: 2 },
     { endpoint: '[2001:db8::7]:41641', seen: 1 },
@@ -56,6 +57,7 @@ test('the JSON has the names and units of this field', () => {
     GlobalV6Counters: { '[2001:db8::7]:41641': 1 },
     GlobalV4: '198.51.100.7:41641',
     GlobalV6: '[2001:db8::7]:41641',
+    CaptivePortal: null,
     PortMapping: { Endpoint: '198.51.100.7:5000', Via: 'upnp', Refusal: '' },
     Regions: {
       1: { Code: 'ams', Name: 'Amsterdam' },
@@ -106,4 +108,5 @@ test('a person reads what does not work', () => {
     /^Port mapping +the router offers none/m,
   )
   assert.match(netcheckText({ ...home, regions: [] }), /no region/)
+  assert.match(netcheckText({ ...office, captivePortal: true }), /^Sign-in +this network wants/m)
 })

@@ -54,6 +54,7 @@ export function netcheckJson(view: NetcheckView): Record<string, unknown> {
     GlobalV6Counters: counters(true),
     GlobalV4: seen(false)[0]?.endpoint ?? '',
     GlobalV6: seen(true)[0]?.endpoint ?? '',
+    CaptivePortal: view.captivePortal ?? null,
     PortMapping: {
       Endpoint: portMapping.endpoint ?? '',
       Via: portMapping.via ?? '',
@@ -67,6 +68,7 @@ export function netcheckJson(view: NetcheckView): Record<string, unknown> {
 export function netcheckText(view: NetcheckView): string {
   const rows = [
     ['UDP', view.udp ? 'works' : 'no answer: blocked here, or no DERP server in reach'],
+    ...(view.captivePortal === true ? [['Sign-in', 'this network wants a sign-in on a web page first']] : []),
     ['IPv4', familyWords(view, false)],
     ['IPv6', familyWords(view, true)],
     ['NAT', mappingWords(view)],

@@ -12,6 +12,8 @@ export interface NetcheckView {
   readonly osHasIpv6: boolean
   /** True is what people call a hard NAT. Undefined until two servers at different addresses have answered. */
   readonly mappingVariesByDestIp: boolean | undefined
+  /** A web page wants a sign-in first. Undefined where nobody had reason to look. */
+  readonly captivePortal: boolean | undefined
   /** Where this machine was seen from outside, and how many servers saw it there; the first seen first. */
   readonly publicEndpoints: readonly { readonly endpoint: string; readonly seen: number }[]
   readonly portMapping: PortMappingView

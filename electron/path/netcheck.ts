@@ -30,6 +30,8 @@ export interface NetcheckIo {
   resolve(host: string): Promise<readonly string[]>
   /** Round trip in ms of one HTTPS request to the region's DERP server, without the connection set-up. */
   httpsLatency?(region: number, signal: AbortSignal): Promise<number>
+  /** Whether a web page holds everything back; undefined when that cannot be told. Never rejects. */
+  captivePortal?(signal: AbortSignal): Promise<boolean | undefined>
 }
 
 /** What a check found, still without the choice of a home. */
@@ -58,8 +60,10 @@ export class Netcheck {
     await this.#probe(probePlan(input), collector, STUN_WAIT_MS)
     const findings = collector.findings()
     if (findings.udp || !this.#io.httpsLatency) return findings
+    const portal = this.#captivePortal()
     await this.#httpsFallback(input.map, collector)
-    return collector.findings()
+    const hasHttps = collector.regions > 0
+    return { ...collector.findings(), captivePortal: hasHttps ? false : await portal }
   }
 
   /** Only our public endpoints, from the nearest server, within half a second. */
@@ -191,6 +195,14 @@ export class Netcheck {
     if (this.#hosts.size >= MOST_HOSTS) this.#hosts.clear()
     this.#hosts.set(host, { ips, atMs: this.#clock.now() })
     return ips
+  }
+
+  async #captivePortal(): Promise<boolean | undefined> {
+    const abort = new AbortController()
+    const stop = this.#clock.after(HTTPS_WAIT_MS, () => abort.abort())
+    const found = await this.#io.captivePortal?.(abort.signal)
+    stop()
+    return found
   }
 
   async #httpsFallback(map: DerpMap, collector: Collector): Promise<void> {

@@ -24,7 +24,7 @@ class World {
   controlConnected = true
   readonly own: OwnNetwork
 
-  constructor(servers: Servers, httpsMs?: Readonly<Record<number, number>>) {
+  constructor(servers: Servers, httpsMs?: Readonly<Record<number, number>>, portal?: boolean) {
     this.servers = servers
     this.own = new OwnNetwork({
       clock: this.clock,
@@ -57,6 +57,7 @@ class World {
                 }),
             }
           : {}),
+        ...(portal === undefined ? {} : { captivePortal: () => Promise.resolve(portal) }),
         interfaces: () => ({
           eth0: [
             {
@@ -156,6 +157,20 @@ test('where UDP is blocked the home is chosen by HTTPS, within the check', async
   assert.equal(world.infos[0]?.WorkingUDP, false)
   assert.deepEqual(world.own.endpoints, [{ endpoint: '192.168.1.2:41641', type: 1 }])
   world.own.close()
+})
+
+test('a sign-in page is looked for only where nothing else answers', async () => {
+  for (const [servers, httpsMs, found] of [
+    [{ [ONE]: { oneWayMs: 5, seenPort: 7 } }, {}, undefined],
+    [{}, { 1: 30 }, false],
+    [{}, {}, true],
+  ] as const) {
+    const world = new World(servers, httpsMs, true).start(mapOf(ONE))
+    await world.clock.advanceAsync(9_000, 10)
+    assert.equal(world.own.report?.captivePortal, found)
+    assert.equal(world.clock.pendingTimers, 0)
+    world.own.close()
+  }
 })
 
 test('a server that hangs does not hold the check up for ever', async () => {

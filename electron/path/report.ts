@@ -22,6 +22,8 @@ export interface NetcheckReport {
   readonly observed: ReadonlyMap<Endpoint, number>
   readonly preferredDerp: number | undefined
   readonly portMapping: PortMapping
+  /** A web page wants a sign-in before anything gets through. Looked for only where UDP and HTTPS get no answer. */
+  readonly captivePortal?: boolean | undefined
 }
 
 /** What the router offers in the way of port mapping, and what it gave us. Undefined members: nobody has asked. */

@@ -142,8 +142,8 @@ function ownFacts(sources: DoctorSources, vpnInterface: string | undefined, nowM
     addresses: addresses.map(({ address }) => address),
     networks: addresses.flatMap(({ cidr }) => (cidr === null ? [] : [cidr])),
     vpnInterface,
-    // Nothing looks for one yet.
-    captivePortal: undefined,
+    // A home that answers again has outlived what the last check found.
+    captivePortal: home?.connected === true ? undefined : report?.captivePortal,
     clockOffsetMs: netmap.clockOffsetMs,
     somePeerHasUdp: [...netmap.peers.values()].some(
       (peer) => peer.online === true && peer.hostinfo?.netInfo?.workingUdp === true,

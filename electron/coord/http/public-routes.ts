@@ -49,6 +49,7 @@ export class PublicRoutes {
     const path = (request.url ?? '').split('?')[0]
     const isRead = request.method === 'GET' || request.method === 'HEAD'
     if (path === '/key' && isRead) return this.#key(request, response)
+    if (path === '/generate_204' && isRead) return noContent(request, response)
     if (path === '/health' && isRead) return sendJson(response, 200, { status: 'pass' })
     if (path === '/verify' && request.method === 'POST') return this.#verify(request, response)
     if (path === '/ts2021') return sendText(response, 400, 'missing next protocol: a proxy may have removed Upgrade')
@@ -79,6 +80,17 @@ function home(request: IncomingMessage, response: ServerResponse): void {
     '<p>Devices join this private network at this address. On a device, type:</p>',
     '<code>peerway up --login-server (this address)</code>',
   ])
+}
+
+/** What tells this server from a captive portal that answers in its place (paths.md §2.8). */
+function noContent(request: IncomingMessage, response: ServerResponse): void {
+  const challenge = request.headers['x-tailscale-challenge']
+  const isSafe = typeof challenge === 'string' && /^[A-Za-z0-9.\-_:]{1,64}$/.test(challenge)
+  response.writeHead(204, {
+    'cache-control': 'no-store',
+    ...(isSafe ? { 'x-tailscale-response': `response ${challenge}` } : {}),
+  })
+  response.end()
 }
 
 function sendJson(response: ServerResponse, status: number, value: unknown): void {

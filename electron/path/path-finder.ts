@@ -23,7 +23,7 @@ import type { NetcheckReport, PortMapping } from './report.ts'
 import type { PeerEffect, PeerInput } from './peer-input.ts'
 import { step } from './peer-path.ts'
 import { PingWaiters } from './ping-waiters.ts'
-import { RelayClient, type RelayServer } from './relay-client.ts'
+import { RelayClient, type RelayFailure, type RelayServer } from './relay-client.ts'
 
 /** Errors that mean this destination cannot be sent to now, as against a packet lost. */
 const DEAD_END: ReadonlySet<string> = new Set([
@@ -186,6 +186,11 @@ export class PathFinder {
   /** The changes of a peer's path in the last 24 hours, oldest first. */
   history(id: number): readonly PathChange[] {
     return this.#peers.get(id)?.history.list(this.#options.clock.wallNow()) ?? []
+  }
+
+  /** Relays that we tried to reach this peer through, and where that ended; a later success clears it. */
+  relayFailures(id: number): readonly RelayFailure[] {
+    return this.#relays.failures(id)
   }
 
   /** The answer of this node's relay to onRelayRequest. False when the node is not (any more) reachable. */

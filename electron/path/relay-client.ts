@@ -33,6 +33,8 @@ const TELL_AGAIN_MS = [900, 2_500] as const
 /** Handshakes that one peer can make us begin: this many at once, then one in BEGIN_EVERY_MS. */
 const MOST_BEGUN = 12
 const BEGIN_EVERY_MS = 2_000
+/** After this many pings the peer should long have been there. */
+const LATE_TRIES = 5
 const MOST_NAMES = 256
 
 export interface RelayServer {
@@ -45,6 +47,22 @@ export interface RelayPeer {
   readonly id: number
   readonly nodeKey: NodePublic
   readonly disco: { readonly key: DiscoPublic; readonly box: SharedBox } | undefined
+}
+
+/** Where the way to a relay ended. */
+export type RelayFailureStep =
+  /** The relaying node left our requests unanswered: it is offline, relays no more, or does not let us. */
+  | 'no-answer'
+  /** Its relay's socket did not answer: its port cannot be reached from here. */
+  | 'no-challenge'
+  /** We reached the relay, but the peer never came through it. */
+  | 'no-pong'
+
+export interface RelayFailure {
+  /** The relaying node's key as text; undefined when only the peer knows whose the relay is. */
+  readonly node: string | undefined
+  readonly step: RelayFailureStep
+  readonly atMs: number
 }
 
 export interface RelayReady {
@@ -100,6 +118,8 @@ export class RelayClient<P extends RelayPeer> {
   readonly #names = new Map<string, string>()
   /** By relaying node: the last round trip through it, to ask the near ones first. */
   readonly #roundTrips = new Map<string, number>()
+  /** By peer, then relay: how the last attempt ended, when it failed. */
+  readonly #failures = new Map<number, Map<string, RelayFailure>>()
   readonly #begun = new Map<number, { tokens: number; atMs: number }>()
   #generation = 0
 
@@ -121,6 +141,27 @@ export class RelayClient<P extends RelayPeer> {
     return this.#names.get(server)
   }
 
+  /** The relays of which the last attempt for this peer failed. */
+  failures(id: number): readonly RelayFailure[] {
+    return [...(this.#failures.get(id)?.values() ?? [])]
+  }
+
+  #noteEnd(peer: P, name: string, node: string | undefined, step: RelayFailureStep | undefined): void {
+    const failures = this.#failures.get(peer.id) ?? new Map<string, RelayFailure>()
+    const before = failures.get(name)
+    // A place that nobody took in time is forgotten by the relay, which then answers no Bind either.
+    if (step === 'no-challenge' && before?.step === 'no-pong' && this.#options.clock.now() - before.atMs < 60_000)
+      return
+    failures.delete(name)
+    if (step) failures.set(name, { node, step, atMs: this.#options.clock.now() })
+    for (const oldest of failures.keys()) {
+      if (failures.size <= MOST_ASKED) break
+      failures.delete(oldest)
+    }
+    if (failures.size > 0) this.#failures.set(peer.id, failures)
+    else this.#failures.delete(peer.id)
+  }
+
   /** Asks the relays for a place for us and `peer`; `only` is one node key's text. */
   find(peer: P, only?: string): void {
     if (!peer.disco) return
@@ -137,6 +178,7 @@ export class RelayClient<P extends RelayPeer> {
     for (const [name, asked] of this.#asked) if (asked.peer === peer) this.#stopAsking(name, asked)
     for (const [name, work] of this.#works) if (work.peer === peer) this.#stop(name, work)
     this.#begun.delete(peer.id)
+    this.#failures.delete(peer.id)
   }
 
   close(): void {
@@ -161,7 +203,11 @@ export class RelayClient<P extends RelayPeer> {
     if (!send()) return
     this.#asked.set(name, asked)
     const again = ASK_AGAIN_MS.map((ms) => clock.after(ms, () => void send()))
-    const giveUp = clock.after(ASK_GIVE_UP_MS, () => this.#stopAsking(name, asked))
+    const giveUp = clock.after(ASK_GIVE_UP_MS, () => {
+      this.#stopAsking(name, asked)
+      const { text } = server.nodeKey
+      this.#noteEnd(peer, text, text, 'no-answer')
+    })
     asked.cancel = () => {
       for (const cancel of again) cancel()
       giveUp()
@@ -293,6 +339,7 @@ export class RelayClient<P extends RelayPeer> {
       const node = this.#names.get(server)
       if (node !== undefined && this.#servers.some(({ nodeKey }) => nodeKey.text === node))
         this.#roundTrips.set(node, latencyMs)
+      this.#noteEnd(peer, node ?? server, node, undefined)
       this.#options.onReady(peer, { endpoint, vni, relay: { server, node }, latencyMs })
       return
     }
@@ -301,6 +348,7 @@ export class RelayClient<P extends RelayPeer> {
   #give(name: string, work: Work<P>, input: HandshakeInput): void {
     const { handshake, effects } = stepHandshake(work.handshake, input, this.#options.clock.now())
     work.handshake = handshake
+    if (handshake.bound && handshake.tries >= LATE_TRIES) this.#noteFailedWork(work, 'no-pong')
     for (const effect of effects) this.#do(name, work, effect)
     if (this.#works.get(name) === work) this.#arm(name, work)
   }
@@ -331,8 +379,15 @@ export class RelayClient<P extends RelayPeer> {
         return sendPing(peer, effect.endpoint, relay.vni)
       case 'failed':
         log.info('relay handshake failed', { peer: peer.id, why: effect.why, vni: relay.vni })
+        this.#noteFailedWork(work, effect.why)
         return this.#stop(name, work)
     }
+  }
+
+  #noteFailedWork({ peer, relay }: Work<P>, step: RelayFailureStep): void {
+    const server = relay.serverDisco.text
+    const node = this.#names.get(server)
+    this.#noteEnd(peer, node ?? server, node, step)
   }
 
   #arm(name: string, work: Work<P>): void {

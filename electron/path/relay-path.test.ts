@@ -299,6 +299,29 @@ test('a direct path that is far slower than a relay is left for it', async () =>
   place.net.close()
 })
 
+test('of a relay that does not work, the step that fails is known, until it works', async () => {
+  const place = await world()
+  const { a, r, net } = place
+  const step = (): string | undefined => a.finder.relayFailures(2)[0]?.step
+  const relayOfPacket = ({ from, to }: Packet): boolean => [from, to].includes('192.0.2.3:7777')
+  place.relay.dead = true
+  await talk(place, 10_000)
+  assert.deepEqual(step(), 'no-answer')
+  assert.equal(a.finder.relayFailures(2)[0]?.node, r.nodeKey.text)
+  place.relay.dead = false
+  net.lose = relayOfPacket
+  await talk(place, 30_000)
+  assert.deepEqual(step(), 'no-challenge')
+  net.lose = (packet) =>
+    relayOfPacket(packet) && [packet.from, packet.to].some((end) => end?.startsWith('198.51.100.2:'))
+  await talk(place, 60_000)
+  assert.deepEqual(step(), 'no-pong')
+  net.lose = () => false
+  await until(place, bothOn(place, 'peer-relay'), 30_000)
+  assert.deepEqual(step(), undefined)
+  place.net.close()
+})
+
 test('an idle pair costs nothing, and a closed finder leaves no timer', async () => {
   const place = await world()
   await until(place, bothOn(place, 'peer-relay'), 2_000)

@@ -1,0 +1,103 @@
+// A relay in a home without an open port: what it can do depends on what its router lets in, and it makes the router
+// expect its clients. Clients are stock ones, which know nothing of that.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { stockUnavailable } from '../stock/binaries.ts'
+import { startTailscaled } from '../stock/tailscaled.ts'
+import { createLab } from './lab.ts'
+import { addressOf, pingUntil, systemPingUntil } from './mesh-node.ts'
+import { WAN_IF } from './nat.ts'
+import { labUnavailable, runOrSkip } from './netns.ts'
+import { peerwayUnavailable, startAgent, startCoord } from './peerway.ts'
+import { relayStatus, turnRelayOn } from './relay.ts'
+import { transfer } from './transfer.ts'
+
+const unavailable = labUnavailable() ?? peerwayUnavailable() ?? stockUnavailable('tailscale-new', 'tailscale-old')
+const options = runOrSkip(unavailable, 480_000)
+
+/** Stock clients look for a relay at most every 30 s. */
+const RELAYED_MS = 75_000
+const HOME = 2
+
+/** Keeps one public port for `port` of the client, and lets in everyone, or everyone who was written to. */
+const portKept = (port: number, client: string, wan: string, letsIn: 'all' | 'known'): string => `table ip relayhome {
+  set known {
+    type ipv4_addr
+    flags dynamic
+    timeout 300s
+  }
+  chain out {
+    type filter hook forward priority -5
+    oifname "${WAN_IF}" udp sport ${port} update @known { ip daddr }
+  }
+  chain in {
+    type nat hook prerouting priority -100
+    iifname "${WAN_IF}" udp dport ${port} ${letsIn === 'known' ? 'ip saddr @known ' : ''}dnat to ${client}:${port}
+  }
+  chain same {
+    type nat hook postrouting priority 90
+    oifname "${WAN_IF}" udp sport ${port} snat to ${wan}:${port}
+  }
+}
+`
+
+test('a relay in a home without an open port carries whom physics allows', options, async (t) => {
+  const lab = await createLab({ sites: [{ nat: 'easy' }, { nat: 'easy' }, { nat: 'easy' }] })
+  t.after(() => lab.close())
+  const coord = await startCoord(lab, lab.coord)
+  await coord.createUser('anna')
+  const authKey = await coord.createAuthKey('anna', { reusable: true })
+  const relay = await startAgent(lab, lab.client(HOME), { hostname: 'relay' })
+  await relay.up({ loginServer: coord.url, authKey })
+  const a = await startTailscaled(lab, lab.client(0), { version: 'new', hostname: 'stock-new' })
+  const b = await startTailscaled(lab, lab.client(1), { version: 'old', hostname: 'stock-old' })
+  const routers = [0, 1, HOME].map((site) => lab.site(site).router)
+  const [routerA, routerB, home] = routers
+  assert.ok(routerA && routerB && home)
+  // Nothing passes between the two clients' sites: they need someone in between.
+  for (const way of ['saddr', 'daddr']) await routerA.addRule(`ip ${way} ${routerB.wanAddress} meta l4proto udp drop`)
+  for (const client of [a, b]) await client.up({ loginServer: coord.url, authKey })
+  const addressB = await addressOf(b)
+
+  const isPublic = (port: number) => (status: { readonly Endpoints: readonly string[] }) =>
+    status.Endpoints.includes(`${home.wanAddress}:${port}`)
+
+  const areRelayed = async (port: number): Promise<void> => {
+    await systemPingUntil(a, addressB, 20_000)
+    const pong = await pingUntil(a, b, 'peer-relay', RELAYED_MS)
+    assert.match(pong.text, new RegExp(`peer-relay\\(${home.wanAddress}:${port}`))
+    await pingUntil(b, a, 'peer-relay', RELAYED_MS)
+    await transfer(a, b, { bytes: 2_000_000, timeoutMs: 30_000 })
+    assert.equal((await relayStatus(relay)).Sessions.filter(({ State }) => State === 'open').length, 1)
+  }
+
+  const off = async (): Promise<void> => {
+    const result = await relay.cli('set', '--relay-server-port=')
+    assert.equal(result.status, 0, result.stderr)
+    await pingUntil(a, b, 'derp', 30_000)
+  }
+
+  await t.test('behind an ordinary router: clients whose ports can be foreseen', async () => {
+    await turnRelayOn(relay, 40_000, isPublic(40_000))
+    await areRelayed(40_000)
+    await off()
+  })
+
+  for (const router of [routerA, routerB]) await router.become('hard')
+
+  await t.test('behind a router that lets in whom one has written to: clients behind hard routers', async () => {
+    await home.ns.nft(portKept(40_001, lab.client(HOME).address, home.wanAddress, 'known'))
+    await turnRelayOn(relay, 40_001, isPublic(40_001))
+    await areRelayed(40_001)
+    await off()
+    await home.ns.nft('delete table ip relayhome')
+  })
+
+  await t.test('behind a router that lets in everyone: clients behind hard routers', async () => {
+    await home.ns.nft(portKept(40_002, lab.client(HOME).address, home.wanAddress, 'all'))
+    await turnRelayOn(relay, 40_002, isPublic(40_002))
+    await areRelayed(40_002)
+    await off()
+  })
+})

@@ -24,7 +24,7 @@ export const serve: Command = {
     tls: '--tls auto|off|CERT,KEY   files of a certificate; auto answers TLS with a self-signed one',
     derp: '--no-derp          no DERP server of its own',
     'derp-listen': '--derp-listen ADDR   TLS address of the DERP server (the port after that of --listen)',
-    stun: '--stun ADDR        UDP address for STUN (:3478); "off" for none',
+    stun: '--stun ADDR,…      UDP addresses for STUN (:3478 and :3479); "off" for none',
     'base-domain': '--base-domain D    what node names hang under (home.peerway.internal); kept once set',
   },
   example: 'peerway coord serve --url http://192.168.1.10:8480',
@@ -49,10 +49,7 @@ export const serve: Command = {
       url,
       tls: await tlsOption(call),
       derp: call.values['no-derp'] === true ? undefined : (placeOption(call, 'derp-listen') ?? beside(listen)),
-      stun:
-        stringOption(call, 'stun') === 'off'
-          ? undefined
-          : (placeOption(call, 'stun') ?? { ...listen, port: STUN_PORT }),
+      ...stunOptions(stringOption(call, 'stun') ?? '', listen),
       baseDomain: stringOption(call, 'base-domain'),
       log: stderrLogger(),
     })
@@ -70,6 +67,13 @@ export const serve: Command = {
     await host.close()
     return DONE
   },
+}
+
+/** By two addresses clients see how their router maps; a second port is the next best. */
+function stunOptions(text: string, listen: Place): { stun: Place | undefined; moreStun?: readonly Place[] } {
+  if (text === 'off') return { stun: undefined }
+  const [first, ...more] = text === '' ? [] : text.split(',').map(place)
+  return { stun: first ?? { ...listen, port: STUN_PORT }, ...(more.length > 0 && { moreStun: more }) }
 }
 
 /** DERP has its own port, the next one: known without asking, and the same at each start. */

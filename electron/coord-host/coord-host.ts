@@ -33,6 +33,8 @@ export interface CoordHostOptions {
   /** Undefined for none; then the tailnet has no relays but those of a map of one's own. */
   readonly derp: Place | undefined
   readonly stun: Place | undefined
+  /** Further addresses for STUN, each an IP literal: by two of them clients see how their router maps. */
+  readonly moreStun?: readonly Place[] | undefined
   readonly baseDomain?: string | undefined
   readonly login?: LoginProviderFactory | undefined
   readonly clock?: Clock
@@ -105,15 +107,34 @@ async function startRelays(
     lifetime.defer(() => stun.close())
     running.stunPort = stun.port
   }
+  const more: Place[] = []
+  for (const place of moreStunPlaces(options, running.stunPort)) {
+    try {
+      const stun = await startStunServer(placeOf(place))
+      lifetime.defer(() => stun.close())
+      more.push({ host: isUnspecified(place.host) ? host : place.host, port: stun.port })
+    } catch (error) {
+      // One server is enough for all but telling kinds of routers apart.
+      log.warn('no second STUN server', { port: place.port, error })
+    }
+  }
   return {
-    derpMap: derpMapOf(host, running.derpPort, identity?.sha256Raw, running.stunPort),
+    derpMap: derpMapOf(host, running.derpPort, identity?.sha256Raw, running.stunPort, more),
     tls: options.tls === 'self-signed' ? identity : options.tls === 'off' ? undefined : options.tls,
   }
 }
 
+/** By default the next port: many a router shows by that alone how it maps, and few servers have a second address. */
+function moreStunPlaces({ stun, moreStun }: CoordHostOptions, stunPort: number | undefined): readonly Place[] {
+  if (!stun || stunPort === undefined || stunPort === 65_535) return []
+  return moreStun ?? [{ host: stun.host, port: stunPort + 1 }]
+}
+
+const isUnspecified = (host: string): boolean => host === '::' || host === '0.0.0.0'
+
 /** Unspecified addresses are left to the servers, which then listen on both families. */
 function placeOf({ host, port }: Place): { readonly address?: string; readonly port: number } {
-  return host === '::' || host === '0.0.0.0' ? { port } : { address: host, port }
+  return isUnspecified(host) ? { port } : { address: host, port }
 }
 
 function derpMapOf(
@@ -121,20 +142,33 @@ function derpMapOf(
   derpPort: number | undefined,
   certName: string | undefined,
   stunPort: number | undefined,
+  moreStun: readonly Place[],
 ): DerpMapInput {
   if (derpPort === undefined || certName === undefined) return { regions: new Map() }
-  const family = isIP(host)
   const node = {
     name: `${REGION}a`,
     regionId: REGION,
     hostName: host,
     certName,
-    // No address of the other family: nothing to look up, nothing to wait for.
-    ...(family === 4 && { ipv4: host, ipv6: 'none' }),
-    ...(family === 6 && { ipv4: 'none', ipv6: host }),
+    ...familyOf(host),
     derpPort,
     stunPort: stunPort ?? -1,
   }
-  const region = { regionId: REGION, regionCode: 'own', regionName: 'This network’s own server', nodes: [node] }
+  const others = moreStun.map((place, index) => ({
+    name: `${REGION}s${index + 1}`,
+    regionId: REGION,
+    hostName: place.host,
+    ...familyOf(place.host),
+    stunPort: place.port,
+    stunOnly: true,
+  }))
+  const nodes = [node, ...others]
+  const region = { regionId: REGION, regionCode: 'own', regionName: 'This network’s own server', nodes }
   return { regions: new Map([[REGION, region]]) }
+}
+
+/** No address of the other family: nothing to look up, nothing to wait for. */
+function familyOf(host: string): { readonly ipv4?: string; readonly ipv6?: string } {
+  const family = isIP(host)
+  return family === 4 ? { ipv4: host, ipv6: 'none' } : family === 6 ? { ipv4: 'none', ipv6: host } : {}
 }

@@ -355,7 +355,7 @@ export class Accounts {
 }
 
 const PROBLEM_WORDS: Readonly<Record<PasswordProblem, string>> = {
-  'too-short': 'This password is short enough to be guessed. Use at least 10 characters.',
+  'too-short': 'This password is short enough to be guessed. Use at least 15 characters: three or four words will do.',
   'too-long': 'This password is too long. Use at most 1024 characters.',
   'too-common': 'This password is among the first that get tried. Use words that do not belong together.',
 }

@@ -1,7 +1,8 @@
 // Which passwords are refused: those that a guesser tries first. Length does most of the work; the rest keeps out what long
 // passwords are made of when nobody thinks about them.
 
-export const MIN_PASSWORD_CHARS = 10
+/** NIST SP 800-63B-4 §3.1.1.2, for a password that stands alone; the page does not ask which will get a second factor. */
+export const MIN_PASSWORD_CHARS = 15
 /** Taken whole: nothing is cut off. Longer ones are refused before any work is done on them. */
 export const MAX_PASSWORD_BYTES = 1024
 

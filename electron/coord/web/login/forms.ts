@@ -6,7 +6,7 @@ import { h } from './dom.ts'
 import { codeField, note, passwordField, type Field, type Trouble } from './parts.ts'
 import { words } from './words.ts'
 
-const MIN_PASSWORD_CHARS = 10
+const MIN_PASSWORD_CHARS = 15
 
 export function formOf(
   trouble: Trouble,

@@ -199,7 +199,7 @@ export const words = {
     name: 'Name',
     password: 'Password',
     newPassword: 'New password',
-    newPasswordHint: 'At least 10 characters. Several words that do not belong together are best.',
+    newPasswordHint: 'At least 15 characters. Several words that do not belong together are best.',
     show: 'Show the password',
     hide: 'Hide the password',
     wrongSetupCode: 'This is not the setup code. The server printed it where it was started.',
@@ -215,7 +215,7 @@ export const words = {
     appCodeHint: 'Six digits that change every half minute.',
     recoveryCode: 'Recovery code',
     recoveryCodeHint: 'One of those you printed or wrote down. Each works once.',
-    passwordShort: 'Use at least 10 characters.',
+    passwordShort: 'Use at least 15 characters: three or four words will do.',
   },
   noPasskeys: {
     address: 'Passkeys need a name such as home.example.org. This page was opened by an address, so use a password.',

@@ -3,6 +3,7 @@ import type { Logger } from '../base/log.ts'
 import { openDataplane } from '../dataplane/native-dataplane.ts'
 import { openRelayForwarder } from '../dataplane/native-relay-forwarder.ts'
 import { hostFacts, openHostNetwork } from '../os/host.ts'
+import { onLinkEvents } from '../os/link-events.ts'
 import { watchNetwork } from '../os/network-watch.ts'
 import { Agent } from './agent.ts'
 
@@ -27,6 +28,7 @@ export async function openAgent(place: AgentPlace): Promise<Agent> {
   })
   const unwatch = watchNetwork({
     clock: systemClock,
+    events: (told) => onLinkEvents(systemClock, told),
     isOwn: (name) => name === place.tunName,
     onChange: (why) => {
       place.log.info('the network changed', { why })

@@ -50,13 +50,17 @@ export function gatewayOf(
   return undefined
 }
 
-/** Undefined when there is none, and on systems where it is not looked for yet: all but Linux. */
-export function defaultGateway(): Gateway | undefined {
-  if (process.platform !== 'linux') return undefined
+/** Of the system's main table. None on systems where they are not looked for yet: all but Linux. */
+export function defaultRoutes(): readonly DefaultRoute[] {
+  if (process.platform !== 'linux') return []
   try {
-    return gatewayOf(readDefaultRoutes(readFileSync('/proc/net/route', 'utf8')), networkInterfaces())
+    return readDefaultRoutes(readFileSync('/proc/net/route', 'utf8'))
   } catch {
     // Without /proc, in some containers.
-    return undefined
+    return []
   }
+}
+
+export function defaultGateway(): Gateway | undefined {
+  return gatewayOf(defaultRoutes(), networkInterfaces())
 }

@@ -12,7 +12,7 @@ import { agentPlace, peerwayUnavailable, startAgent, startCoord, type PeerwayCoo
 const options = runOrSkip(labUnavailable() ?? peerwayUnavailable(), 120_000)
 
 /** All of a machine's network that the agent touches, as text to compare. */
-async function networkOf({ ns }: Machine): Promise<Record<string, string>> {
+async function networkOf({ ns, address }: Machine): Promise<Record<string, string>> {
   const questions = {
     links: 'ip -br link show',
     addresses: 'ip -br addr show',
@@ -24,6 +24,9 @@ async function networkOf({ ns }: Machine): Promise<Record<string, string>> {
   }
   const answers: Record<string, string> = {}
   for (const [name, question] of Object.entries(questions)) answers[name] = await ns.run(question.split(' '))
+  // Sockets that ask the router for a port mapping come and go while an agent runs.
+  const ports = (answers['ports'] ?? '').split('\n')
+  answers['ports'] = ports.filter((line) => !line.includes(` ${address}:`)).join('\n')
   return answers
 }
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createLab } from './lab.ts'
 import { labUnavailable, runOrSkip } from './netns.ts'
-import { peerwayUnavailable, startAgent, startCoord } from './peerway.ts'
+import { type PeerwayAgent, peerwayUnavailable, startAgent, startCoord } from './peerway.ts'
 import { until } from './process.ts'
 
 const options = runOrSkip(labUnavailable() ?? peerwayUnavailable(), 120_000)
@@ -12,6 +12,11 @@ const options = runOrSkip(labUnavailable() ?? peerwayUnavailable(), 120_000)
 const PORTAL_PORT = 8_090
 /** A portal in one line: whatever is asked, go and sign in. */
 const PORTAL = `require('http').createServer((q, s) => s.writeHead(302, { Location: 'http://portal.example/login' }).end()).listen(${PORTAL_PORT}, () => console.log('ready'))`
+
+async function endpointsOf(agent: PeerwayAgent): Promise<readonly string[]> {
+  const status = JSON.parse((await agent.cli('status', '--json')).stdout) as { Self: { Addrs: readonly string[] } }
+  return status.Self.Addrs
+}
 
 test('netcheck tells an open network, one without UDP, and one behind a sign-in page', options, async (t) => {
   const lab = await createLab({ sites: [{ nat: 'easy' }] })
@@ -43,6 +48,21 @@ test('netcheck tells an open network, one without UDP, and one behind a sign-in 
     const latencies = found['RegionLatency'] as Record<string, number>
     assert.ok((latencies['900'] ?? 0) > 1_000 && (latencies['900'] ?? 0) < 1e9, 'nanoseconds')
     assert.match((await agent.cli('netcheck')).stdout, /^UDP +works$/m)
+  })
+
+  await t.test('a new address is offered within a second', async () => {
+    await changeLink()
+    const began = performance.now()
+    const offered = `192.168.200.${addresses}:41641`
+    await until(async () => (await endpointsOf(agent)).includes(offered), {
+      timeoutMs: 10_000,
+      everyMs: 20,
+      what: `${offered} to be offered`,
+      explain: () => agent.log().slice(-3_000),
+    })
+    const ms = performance.now() - began
+    t.diagnostic(`offered after ${ms.toFixed(0)} ms, asking included`)
+    assert.ok(ms < 2_000, `it took ${ms.toFixed(0)} ms`)
   })
 
   await t.test('without UDP, the DERP latency is measured over HTTPS', async () => {

@@ -385,6 +385,10 @@ export class Mesh {
     return this.#paths.relayFailures(this.#ids.of(nodeKey))
   }
 
+  pathPolicyOf(nodeKey: string): PathPolicy {
+    return this.#policy.exceptions.get(nodeKey) ?? this.#policy.policy
+  }
+
   /** Which paths may be used; `exceptions` by the node key's text. */
   setPathPolicy(policy: PathPolicy, exceptions: ReadonlyMap<string, PathPolicy>): void {
     this.#policy = { policy, exceptions }

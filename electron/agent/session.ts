@@ -356,6 +356,8 @@ export class Session {
       derpStatus: mesh.derpStatus(),
       interfaces,
       counters: () => mesh.counters(),
+      relayFailure: (nodeKey) => mesh.relayFailures(nodeKey).at(-1),
+      pathPolicy: (nodeKey) => mesh.pathPolicyOf(nodeKey),
     })
   }
 

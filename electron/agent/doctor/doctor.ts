@@ -8,6 +8,8 @@ import type { PathView } from '../../contract/snapshot.ts'
 import type { Netmap } from '../../control/netmap.ts'
 import type { PeerCounters } from '../../dataplane/dataplane.ts'
 import type { DerpRegionStatus } from '../../derp/derp-pool.ts'
+import { allowsDirect, type PathPolicy } from '../../path/path-policy.ts'
+import type { RelayFailure, RelayFailureStep } from '../../path/relay-client.ts'
 import type { NetcheckReport } from '../../path/report.ts'
 import type { PortmapView } from '../../portmap/portmap-io.ts'
 import type { Node } from '../../wire/tailcfg/node.ts'
@@ -31,6 +33,9 @@ export interface DoctorSources {
   /** Without the tunnel. */
   readonly interfaces: NodeJS.Dict<NetworkInterfaceInfo[]>
   counters(): ReadonlyMap<string, PeerCounters>
+  /** Where the last way through a relay to that peer ended, when none works. */
+  relayFailure(nodeKey: string): RelayFailure | undefined
+  pathPolicy(nodeKey: string): PathPolicy
 }
 
 interface PeerTimes {
@@ -169,17 +174,18 @@ function networkFacts(report: NetcheckReport, { endpoint, refusal }: PortmapView
 function peerFacts(
   peer: Node,
   expired: boolean,
-  { derpStatus }: DoctorSources,
+  sources: DoctorSources,
   path: PathView | undefined,
   counted: PeerCounters | undefined,
   { searchingSinceMs, unanswered }: PeerTimes,
   nowMs: number,
 ): PeerFacts {
   const homeRegion = peer.homeDerp === 0 ? undefined : peer.homeDerp
-  const link = derpStatus.find(({ region }) => region === homeRegion)
+  const link = sources.derpStatus.find(({ region }) => region === homeRegion)
   const kind = path?.kind ?? 'none'
+  const policy = sources.pathPolicy(peer.key.text)
   return {
-    name: peer.name.split('.')[0] ?? peer.name,
+    name: firstLabel(peer),
     pathKind: kind,
     expired,
     online: peer.online,
@@ -191,8 +197,24 @@ function peerFacts(
     searchingMs: searchingSinceMs === undefined ? undefined : nowMs - searchingSinceMs,
     unansweredMs: unanswered === undefined ? undefined : nowMs - unanswered.sinceMs,
     heardAgoMs: counted && counted.lastReceiveMs > 0 ? nowMs - counted.lastReceiveMs : undefined,
-    directForbidden: kind === 'none' && path?.reason === 'policy',
+    directForbidden: !allowsDirect(policy) || (policy.mode === 'prefer-relay' && kind === 'peer-relay'),
     largePacketsLost: undefined,
-    failingRelay: undefined,
+    failingRelay: kind === 'peer-relay' ? undefined : failingRelay(sources, peer.key.text),
   }
 }
+
+const RELAY_STEPS: Readonly<Record<RelayFailureStep, string>> = {
+  'no-answer': 'it answers no request',
+  'no-challenge': 'its UDP port cannot be reached from here',
+  'no-pong': 'this computer reaches it, and the other one does not',
+}
+
+function failingRelay(sources: DoctorSources, nodeKey: string): PeerFacts['failingRelay'] {
+  const { netmap } = sources
+  const failure = sources.relayFailure(nodeKey)
+  if (!failure) return undefined
+  const relay = [netmap.self, ...netmap.peers.values()].find(({ key }) => key.text === failure.node)
+  return { name: relay ? firstLabel(relay) : 'of a third machine', step: RELAY_STEPS[failure.step] }
+}
+
+const firstLabel = ({ name }: Node): string => name.split('.')[0] ?? name

@@ -67,7 +67,7 @@ export function doctorWords(cause: DoctorCause, own: OwnFacts, peer: PeerFacts):
       )
     case 'path-rule':
       return words(
-        `The path rule set for ${name} does not allow a direct path.`,
+        `The path rule for ${name} prefers or demands a relay, so no direct path is used.`,
         'Set the rule to automatic to allow one.',
       )
     case 'udp-blocked-here':

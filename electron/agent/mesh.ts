@@ -139,6 +139,8 @@ export class Mesh {
       log: options.log,
       firewallMark: FIREWALL_MARK,
       openForwarder: options.openRelayForwarder,
+      portmapIo: options.portmapIo ?? systemPortmapIo(defaultGateway),
+      portmapSecret: options.nodeKey.secretBytes(),
       interfaces: () => withoutInterface(networkInterfaces(), this.tunName),
       resolve: resolveHost,
       ownDisco: this.discoKey.public,
@@ -380,7 +382,7 @@ export class Mesh {
     return this.#paths.history(this.#ids.of(nodeKey))
   }
 
-  /** Relays that were tried for the peer in vain; by node key's text. */
+  /** Relays that were tried for the peer in vain, the newest last. */
   relayFailures(nodeKey: string): readonly RelayFailure[] {
     return this.#paths.relayFailures(this.#ids.of(nodeKey))
   }

@@ -24,6 +24,8 @@ import type { DiscoPublic, NodePublic } from '../crypto/keys.ts'
 import type { RelayForwarder, RelayForwarderOptions } from '../dataplane/relay-forwarder.ts'
 import { nodeAddress, stunPort } from '../path/derp-map.ts'
 import { localAddresses } from '../path/endpoints.ts'
+import { PortMapper } from '../portmap/port-mapper.ts'
+import type { PortmapIo } from '../portmap/portmap-io.ts'
 import { RelayService, type RelaySideStatus } from '../relay/relay-service.ts'
 import type { AllocateRequest } from '../wire/disco/allocate-request.ts'
 import type { AllocateResponse } from '../wire/disco/allocate-response.ts'
@@ -32,6 +34,7 @@ import type { Node } from '../wire/tailcfg/node.ts'
 import { livePeers, pathDerpMap } from './netmap-config.ts'
 import { nodeIdOf } from './netmap-views.ts'
 import { capsFrom, CAP_RELAY } from './peer-caps.ts'
+import { NOT_RUNNING } from './relay-settings.ts'
 import type { RelaySettings } from './state-file.ts'
 
 /** The server can keep a node from relaying, whatever its settings say. */
@@ -45,6 +48,10 @@ export interface RelayHostOptions {
   readonly log: Logger
   readonly firewallMark: number
   readonly openForwarder: (options: RelayForwarderOptions) => RelayForwarder
+  /** How the home router is asked to let clients in to the relay's port. */
+  readonly portmapIo: PortmapIo
+  /** Outlives the process: mappings of a crashed run are given back with it. */
+  readonly portmapSecret: Uint8Array
   /** Without the tunnel's own. */
   readonly interfaces: () => NodeJS.Dict<NetworkInterfaceInfo[]>
   readonly resolve: (host: string) => Promise<readonly string[]>
@@ -61,13 +68,20 @@ export class RelayHost {
   #service: RelayService | undefined
   #port: number | undefined
   #problem: Problem | undefined
-  #extraEndpoints: readonly Endpoint[] = []
+  readonly #mapper: PortMapper
   #cancelReopen = (): void => {}
   #closed = false
 
   constructor(options: RelayHostOptions) {
     this.#options = options
     this.#log = options.log.scoped('relay')
+    this.#mapper = new PortMapper({
+      clock: options.clock,
+      log: this.#log.scoped('portmap'),
+      io: options.portmapIo,
+      secret: options.portmapSecret,
+      onChange: () => this.#service?.refreshAddresses(),
+    })
   }
 
   /** Whether others may be told that this node relays. */
@@ -77,11 +91,6 @@ export class RelayHost {
 
   get problem(): Problem | undefined {
     return this.#problem
-  }
-
-  /** The relay's UDP port, for a port mapping; undefined while off. */
-  get port(): number | undefined {
-    return this.#service?.status().ports.v4
   }
 
   configure(settings: RelaySettings | undefined): void {
@@ -101,13 +110,8 @@ export class RelayHost {
     this.#service?.retain((requester) => permitted.has(requester))
   }
 
-  /** A router's mapping for the relay's port. */
-  setExtraEndpoints(endpoints: readonly Endpoint[]): void {
-    this.#extraEndpoints = endpoints
-    this.#service?.refreshAddresses()
-  }
-
   linkChanged(): void {
+    this.#mapper.networkChanged()
     this.#service?.linkChanged()
   }
 
@@ -148,7 +152,7 @@ export class RelayHost {
     const service = this.#service?.status()
     if (!service) {
       const state = this.#problem ? 'failed' : this.#isWanted() ? 'starting' : 'off'
-      return { ...common, state, port: undefined, endpoints: [], mapping: 'unknown', sessions: [], totals: {} }
+      return { ...common, ...NOT_RUNNING, state }
     }
     const { clock } = this.#options
     return {
@@ -157,6 +161,9 @@ export class RelayHost {
       port: service.ports.v4,
       endpoints: service.endpoints,
       mapping: service.mapping,
+      portMapped: this.#mapper.view.endpoint,
+      portMappedVia: this.#mapper.view.via,
+      portMapRefusal: this.#mapper.view.refusal,
       totals: service.totals,
       sessions: service.sessions.map(({ vni, sinceMs, sides }) => ({
         vni,
@@ -183,9 +190,10 @@ export class RelayHost {
     }
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#closed = true
     this.#stop()
+    await this.#mapper.close()
   }
 
   #peers(): Node[] {
@@ -210,6 +218,7 @@ export class RelayHost {
     this.#service?.close()
     this.#service = undefined
     this.#problem = undefined
+    this.#mapper.setLocalPort(undefined)
   }
 
   #restart(): void {
@@ -240,7 +249,10 @@ export class RelayHost {
       bytesPerSecond: settings.bytesPerSecond,
       localAddresses: () => localAddresses(this.#options.interfaces(), []),
       stunServers: () => this.#stunServers(),
-      extraEndpoints: () => this.#extraEndpoints,
+      extraEndpoints: () => {
+        const { endpoint } = this.#mapper.view
+        return endpoint === undefined ? [] : [endpoint]
+      },
       endpointsOf: (client) => this.#endpointsOf(client),
       onEndpoints: (endpoints) => {
         this.#log.info('relay addresses', { endpoints: endpoints.join(' ') })
@@ -252,6 +264,7 @@ export class RelayHost {
         this.#options.onChange()
       },
     })
+    this.#mapper.setLocalPort(sockets.ports.v4)
     this.#log.info('relaying', { port: this.#port })
   }
 

@@ -32,10 +32,18 @@ export function relayOff(settings: RelaySettings | undefined): RelayStatusView {
     staticEndpoints: settings?.staticEndpoints ?? [],
     limitBytesPerSecond: settings?.bytesPerSecond ?? 0,
     problem: undefined,
-    port: undefined,
-    endpoints: [],
-    mapping: 'unknown',
-    sessions: [],
-    totals: {},
+    ...NOT_RUNNING,
   }
 }
+
+/** What is only known while it runs. */
+export const NOT_RUNNING = {
+  port: undefined,
+  endpoints: [],
+  mapping: 'unknown',
+  portMapped: undefined,
+  portMappedVia: undefined,
+  portMapRefusal: undefined,
+  sessions: [],
+  totals: {},
+} as const satisfies Partial<RelayStatusView>

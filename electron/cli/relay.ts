@@ -63,7 +63,10 @@ export function relayLines(view: RelayStatusView): string[] {
   const limit = view.limitBytesPerSecond > 0 ? `, at most ${bytesText(view.limitBytesPerSecond)}/s` : ''
   const lines = [`Relaying on UDP port ${view.port}${limit}.`]
   lines.push(`Offered addresses: ${view.endpoints.length > 0 ? view.endpoints.join(', ') : 'none found yet'}`)
-  if (view.mapping === 'varies')
+  if (view.portMapped !== undefined)
+    lines.push(`The router forwards ${view.portMapped} to it (${view.portMappedVia?.toUpperCase()}).`)
+  else if (view.portMapRefusal !== undefined) lines.push(`The router forwards no port: ${view.portMapRefusal}`)
+  if (view.portMapped === undefined && view.mapping === 'varies')
     lines.push(
       'The router gives each destination another port: others get in only by a forwarded port or a static endpoint.',
     )
@@ -90,6 +93,8 @@ export function relayJson(view: RelayStatusView): Record<string, unknown> {
     Endpoints: view.endpoints,
     StaticEndpoints: view.staticEndpoints,
     Mapping: view.mapping,
+    PortMapped: view.portMapped ?? null,
+    PortMappedVia: view.portMappedVia ?? null,
     LimitBytesPerSecond: view.limitBytesPerSecond,
     Problem: view.problem ? { Code: view.problem.code, Message: view.problem.message } : null,
     Sessions: view.sessions.map(({ vni, state, sinceAt, clients }) => ({

@@ -15,6 +15,11 @@ export interface RelayStatusView {
   readonly endpoints: readonly string[]
   /** Whether the router keeps one public port for the relay's socket, whoever it talks to. */
   readonly mapping: 'unknown' | 'independent' | 'varies'
+  /** The public address that the router forwards to the relay's port, and by which protocol. */
+  readonly portMapped?: string | undefined
+  readonly portMappedVia?: 'pmp' | 'pcp' | 'upnp' | undefined
+  /** Why the router forwards nothing though it can, in words. */
+  readonly portMapRefusal?: string | undefined
   readonly sessions: readonly RelaySessionView[]
   /** Named counts: "forwarded.bytes", "refused.too-many-sessions", … */
   readonly totals: Readonly<Record<string, number>>

@@ -10,6 +10,7 @@ import { addressOf, pingUntil, systemPingUntil } from './mesh-node.ts'
 import { WAN_IF } from './nat.ts'
 import { labUnavailable, runOrSkip } from './netns.ts'
 import { peerwayUnavailable, startAgent, startCoord } from './peerway.ts'
+import { portMappingUnavailable, startPortMapping } from './port-mapping.ts'
 import { relayStatus, turnRelayOn } from './relay.ts'
 import { transfer } from './transfer.ts'
 
@@ -100,4 +101,27 @@ test('a relay in a home without an open port carries whom physics allows', optio
     await areRelayed(40_002)
     await off()
   })
+})
+
+const withMapping = runOrSkip(unavailable ?? portMappingUnavailable(), 240_000)
+
+test('a router that maps ports makes a relay for everyone, even behind a hard one', withMapping, async (t) => {
+  const lab = await createLab({ sites: [{ nat: 'hard' }, { nat: 'hard' }, { nat: 'hard' }] })
+  t.after(() => lab.close())
+  const router = await startPortMapping(lab, HOME, { pmp: false })
+  const coord = await startCoord(lab, lab.coord)
+  await coord.createUser('anna')
+  const authKey = await coord.createAuthKey('anna', { reusable: true })
+  const relay = await startAgent(lab, lab.client(HOME), { hostname: 'relay' })
+  await relay.up({ loginServer: coord.url, authKey })
+  const mapped = `${router.externalAddress}:40000`
+  await turnRelayOn(relay, 40_000, ({ Endpoints }) => Endpoints[0] === mapped)
+  const a = await startTailscaled(lab, lab.client(0), { version: 'new', hostname: 'stock-new' })
+  const b = await startTailscaled(lab, lab.client(1), { version: 'old', hostname: 'stock-old' })
+  for (const client of [a, b]) await client.up({ loginServer: coord.url, authKey })
+  await systemPingUntil(a, await addressOf(b), 20_000)
+  const pong = await pingUntil(a, b, 'peer-relay', RELAYED_MS)
+  assert.ok(pong.text.includes(`peer-relay(${mapped}`), pong.text)
+  await relay.cli('set', '--relay-server-port=')
+  assert.ok(!(await router.rules()).includes('dport 40000'), 'the mapping is given back when relaying ends')
 })

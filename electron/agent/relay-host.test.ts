@@ -1,0 +1,196 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { VirtualClock } from '../base/clock.ts'
+import { CodedError } from '../base/errors.ts'
+import { silentLogger } from '../base/log.ts'
+import { applyMapResponse, type Netmap } from '../control/netmap.ts'
+import { DiscoPrivate, NodePrivate } from '../crypto/keys.ts'
+import { FakeRelayForwarder } from '../dataplane/fake-relay-forwarder.ts'
+import { mapResponse, type MapResponseInput } from '../wire/tailcfg/map-response.ts'
+import type { NodeInput } from '../wire/tailcfg/node.ts'
+import { readMessage } from '../wire/tailcfg/schema.ts'
+import { CAP_RELAY } from './peer-caps.ts'
+import { RelayHost } from './relay-host.ts'
+import type { RelaySettings } from './state-file.ts'
+
+const ON: RelaySettings = { port: 40_000, staticEndpoints: [], bytesPerSecond: 0 }
+
+function member(id: number, endpoints: readonly string[] = []) {
+  const [node, disco] = [NodePrivate.generate().public, DiscoPrivate.generate().public]
+  const input: NodeInput = {
+    id: String(id),
+    stableId: `n${id}`,
+    name: `host${id}.tail.example.`,
+    user: '1',
+    key: node,
+    discoKey: disco,
+    addresses: [`100.64.0.${id}/32`],
+    endpoints: [...endpoints],
+    machineAuthorized: true,
+  }
+  return { node, disco, input }
+}
+
+const [self, a, b] = [
+  member(1),
+  member(2, ['198.51.100.2:41641', '192.168.1.77:41641', '127.0.0.1:1', '100.64.0.9:1']),
+  member(3, ['[2001:db8::3]:41641']),
+]
+
+function netmapOf(more: MapResponseInput = {}): Netmap {
+  const response = { node: self.input, peers: [a.input, b.input], packetFilter: permits('100.64.0.2/32'), ...more }
+  const json: unknown = JSON.parse(JSON.stringify(mapResponse.write(response)))
+  return applyMapResponse(undefined, readMessage(mapResponse, json), 0)
+}
+
+const permits = (source: string) => [
+  { srcIps: [source], capGrant: [{ dsts: ['100.64.0.1/32'], capMap: new Map([[CAP_RELAY, []]]) }] },
+]
+
+function setUp(open?: () => FakeRelayForwarder) {
+  const clock = new VirtualClock()
+  const forwarders: FakeRelayForwarder[] = []
+  let changes = 0
+  const host = new RelayHost({
+    clock,
+    log: silentLogger,
+    firewallMark: 0,
+    openForwarder: ({ udpPort }) => {
+      const forwarder = open ? open() : new FakeRelayForwarder(udpPort)
+      forwarders.push(forwarder)
+      return forwarder
+    },
+    portmapIo: {
+      gateway: () => undefined,
+      openUdp: () => ({ send: () => {}, close: () => {} }),
+      onAnnouncement: () => () => {},
+      http: () => Promise.reject(new Error('no router')),
+    },
+    portmapSecret: new Uint8Array(32),
+    interfaces: () => ({
+      eth0: [
+        {
+          address: '192.168.1.5',
+          netmask: '255.255.255.0',
+          family: 'IPv4',
+          mac: '00:00:00:00:00:00',
+          internal: false,
+          cidr: '192.168.1.5/24',
+        },
+      ],
+    }),
+    resolve: () => Promise.resolve([]),
+    ownDisco: self.disco,
+    onChange: () => (changes += 1),
+  })
+  const ask = (from = a) =>
+    host.handleRequest(from.node, from.disco, { clientDisco: [a.disco, b.disco], generation: 9 })
+  return { clock, forwarders, host, ask, changes: () => changes }
+}
+
+test('relays for a peer that its filter permits, and for no other', () => {
+  const { host, ask, forwarders } = setUp()
+  host.configure(ON)
+  host.setNetmap(netmapOf())
+  assert.ok(host.isOn)
+  const response = ask()
+  assert.equal(response?.generation, 9)
+  assert.deepEqual(response.relay.endpoints, ['192.168.1.5:40000'])
+  assert.deepEqual([...(forwarders[0]?.bound.keys() ?? [])], [response.relay.vni])
+  assert.equal(ask(b), undefined, 'b is not permitted')
+  assert.equal(host.handleRequest(a.node, b.disco, { clientDisco: [a.disco, b.disco], generation: 1 }), undefined)
+  assert.equal(ask(member(9)), undefined, 'a stranger')
+})
+
+test('writes to both clients before they bind, but to nothing in our own networks', () => {
+  const { host, ask, forwarders, clock } = setUp()
+  host.configure(ON)
+  host.setNetmap(netmapOf())
+  ask()
+  const opened = () => forwarders[0]?.sent.map(({ endpoint }) => endpoint) ?? []
+  assert.deepEqual(new Set(opened()), new Set(['198.51.100.2:41641', '[2001:db8::3]:41641']))
+  for (let again = 0; again < 20; again++) ask()
+  assert.equal(opened().length, 2, 'asking again does not make us write more')
+  clock.advance(60_000)
+  assert.equal(opened().length, 8, 'repeats end')
+})
+
+test('a permission that is taken back ends what it allowed', () => {
+  const { host, ask, forwarders } = setUp()
+  host.configure(ON)
+  host.setNetmap(netmapOf())
+  ask()
+  host.setNetmap(netmapOf({ packetFilter: permits('100.64.0.99/32') }))
+  assert.equal(forwarders[0]?.bound.size, 0)
+  assert.equal(host.status().sessions.length, 0)
+})
+
+test('names the clients and counts them', () => {
+  const { host, ask, forwarders } = setUp()
+  host.configure({ ...ON, bytesPerSecond: 5_000 })
+  host.setNetmap(netmapOf())
+  const vni = ask()?.relay.vni ?? 0
+  const side = { lastSeenMs: 1, packets: 2, bytes: 300 }
+  forwarders[0]?.seen.set(vni, [side, side])
+  const status = host.status()
+  assert.equal(status.state, 'running')
+  assert.equal(forwarders[0]?.rate, 5_000)
+  const [session] = status.sessions
+  assert.equal(session?.state, 'connecting')
+  assert.deepEqual(
+    session.clients.map(({ name }) => name ?? '').toSorted((x, y) => x.localeCompare(y)),
+    ['host2', 'host3'],
+  )
+  assert.equal(session.clients[0]?.bytes, 300)
+})
+
+test('off by setting and by the server, and on again; a new rate leaves sessions alone', () => {
+  const { host, ask, forwarders, changes } = setUp()
+  host.setNetmap(netmapOf())
+  assert.equal(host.status().state, 'off')
+  host.configure(ON)
+  assert.ok(changes() > 0)
+  ask()
+  host.configure({ ...ON, bytesPerSecond: 7 })
+  assert.deepEqual([forwarders.length, forwarders[0]?.rate, host.status().sessions.length], [1, 7, 1])
+  host.setNetmap(netmapOf({ node: { ...self.input, capMap: new Map([['disable-relay-server', []]]) } }))
+  assert.ok(!host.isOn && forwarders[0]?.closed)
+  host.setNetmap(netmapOf())
+  assert.ok(host.isOn)
+  host.configure(undefined)
+  assert.ok(!host.isOn && forwarders[1]?.closed)
+})
+
+test('a port that is taken is told, and tried again', () => {
+  let free = false
+  const { host, clock } = setUp(() => {
+    if (!free) throw new CodedError('relay/port-in-use', 'taken')
+    return new FakeRelayForwarder()
+  })
+  host.configure(ON)
+  host.setNetmap(netmapOf())
+  assert.deepEqual([host.isOn, host.problem?.code, host.status().state], [false, 'relay/port-in-use', 'failed'])
+  free = true
+  clock.advance(10_000)
+  assert.deepEqual([host.isOn, host.problem], [true, undefined])
+})
+
+test('an engine that stopped is started anew', () => {
+  const { host, clock, forwarders } = setUp()
+  host.configure(ON)
+  host.setNetmap(netmapOf())
+  forwarders[0]?.push({ kind: 'fatal', message: 'gone' })
+  assert.ok(!host.isOn && forwarders[0]?.closed)
+  clock.advance(10_000)
+  assert.ok(host.isOn && forwarders.length === 2)
+})
+
+test('nothing is left running after close', async () => {
+  const { host, ask, clock } = setUp()
+  host.configure(ON)
+  host.setNetmap(netmapOf())
+  ask()
+  await host.close()
+  await clock.advanceAsync(1)
+  assert.equal(clock.pendingTimers, 0)
+})

@@ -18,6 +18,8 @@ export type Change =
   | { readonly type: 'node'; readonly id: NodeId }
   | { readonly type: 'user'; readonly id: UserId }
   | { readonly type: 'policy' }
+  /** What the machines of a user tell their person changed. */
+  | { readonly type: 'notices'; readonly id: UserId }
 
 /** A transaction on store and memory. Memory is what the last committed transaction left, until this one is through. */
 export interface RegistryTransaction {
@@ -38,6 +40,7 @@ export class Registry {
   readonly #clock: Clock
   readonly #log: Logger
   readonly #users = new Map<UserId, User>()
+  #notices: ReadonlyMap<UserId, readonly string[]> = new Map()
   readonly #nodes = new Map<NodeId, Node>()
   readonly #byNodeKey = new Map<string, NodeId>()
   /** Machine key to its nodes: one for each account it is logged in to. */
@@ -76,6 +79,20 @@ export class Registry {
 
   user(id: UserId): User | undefined {
     return this.#users.get(id)
+  }
+
+  /** What the machines of this user tell the person before them; made anew at each start, kept nowhere. */
+  notices(id: UserId): readonly string[] {
+    return this.#notices.get(id) ?? []
+  }
+
+  /** For all users; who is left out has none. */
+  setNotices(notices: ReadonlyMap<UserId, readonly string[]>): void {
+    const former = this.#notices
+    this.#notices = notices
+    for (const id of new Set([...former.keys(), ...notices.keys()]))
+      if (former.get(id)?.join('\n') !== notices.get(id)?.join('\n'))
+        this.changes.emit({ type: 'notices', id }, (error) => this.#log.error('listener failed', { error }))
   }
 
   nodes(): Iterable<Node> {

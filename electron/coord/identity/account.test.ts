@@ -11,6 +11,7 @@ import type {
 import type { AccountPage } from './login-api.ts'
 import { FRESH_MS } from './own-account.ts'
 import { RECOVERY_DELAY_MS } from './recoveries.ts'
+import { TestMachine } from '../test-machine.ts'
 import { SoftAuthenticator } from './soft-authenticator.ts'
 import { Browser, PASSWORD, site, statusesOf, withOwner, type Answer, type Site } from './test-site.ts'
 import { hotp } from './totp.ts'
@@ -436,6 +437,34 @@ test('a recovery waits a day, can be stopped until its link was used, and ends w
   assert.equal((await signIn(karin, 'karin', PASSWORD)).status, 200)
   assert.deepEqual((await pageOf(karin)).recoveries, [])
   assert.equal((await pageOf(it.browser)).people[0]?.recovery, undefined)
+})
+
+test('the person’s own machines tell of a recovery, others’ do not, and no longer than it lasts', async (t) => {
+  const it = await withOwner(t)
+  await person(it, 'karin')
+  const join = async (user: string) => {
+    const { key } = await it.coord.admin.createAuthKey({ user })
+    const machine = new TestMachine(`http://127.0.0.1:${it.coord.port}`, user)
+    t.after(() => machine.close())
+    await machine.register({ auth: { authKey: key } })
+    return machine.poll()
+  }
+  const [hers, mine] = [await join('karin'), await join('ines')]
+  const first = await hers.until(({ node }) => node !== undefined)
+  assert.equal(first.health, undefined)
+  const them = (await pageOf(it.browser)).people[0]
+  await it.browser.call('account/recovery/start', { person: them?.id })
+  it.clock.advance(1_000)
+  const told = await hers.until(({ health }) => health !== undefined)
+  assert.match(
+    told.health?.join() ?? '',
+    /^ines gives your account a new way .* stop it at https:\/\/home\.example\.org\/account$/,
+  )
+  await it.browser.call('account/recovery/stop', { id: (await pageOf(it.browser)).people[0]?.recovery?.id })
+  it.clock.advance(1_000)
+  const over = await hers.until(({ health }) => health !== undefined)
+  assert.deepEqual(over.health, [])
+  assert.ok(mine.messages.every(({ health }) => health === undefined))
 })
 
 test('no secret of an account can be read out of the database, and every change is in the audit log', async (t) => {

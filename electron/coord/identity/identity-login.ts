@@ -38,7 +38,9 @@ const LOGIN_PATH = /^\/login\/([A-Za-z0-9_-]{8,64})$/
 const ENROL_PATH = /^\/enrol\/([A-Za-z0-9_-]{8,64})$/
 
 export async function identityLogin(context: LoginContext): Promise<LoginProvider> {
-  const pages = new LoginPages(context)
+  const recoveries = new Recoveries(context.registry, context.clock, context.publicUrl)
+  await recoveries.announce()
+  const pages = new LoginPages(context, recoveries)
   return { handleHttp: (request, response) => pages.handle(request, response) }
 }
 
@@ -52,12 +54,12 @@ class LoginPages {
   readonly #tryLimit: RateLimiter
   #assets: Promise<Assets> | undefined
 
-  constructor(context: LoginContext) {
+  constructor(context: LoginContext, recoveries: Recoveries) {
     this.#context = context
     this.#sessions = new Sessions(context.registry, context.clock)
     const accounts = new Accounts(context, this.#sessions)
     const own = new OwnAccount(context, accounts)
-    this.#parts = { context, accounts, own, recoveries: new Recoveries(context.registry, context.clock) }
+    this.#parts = { context, accounts, own, recoveries }
     this.#calls = loginCalls(this.#parts)
     this.#callLimit = new RateLimiter(context.clock, CALL_LIMIT)
     this.#tryLimit = new RateLimiter(context.clock, TRY_LIMIT)

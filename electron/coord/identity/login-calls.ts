@@ -3,6 +3,7 @@
 import { BadArgument, optional, shape, yesNo, type Check } from '../../contract/check.ts'
 import { isCoded } from '../../base/errors.ts'
 import type { WaitingMachine } from '../login/login-provider.ts'
+import type { User } from '../model.ts'
 import { accountCalls, accountPage } from './account-calls.ts'
 import { loginOver, type SignedIn } from './accounts.ts'
 import {
@@ -44,6 +45,11 @@ export function loginCalls(parts: Parts): LoginCalls {
   const { context, accounts } = parts
   const begun = async ({ user, token }: SignedIn, caller: Caller): Promise<{ account: AccountView }> => {
     await caller.signIn(token)
+    return { account: accountView(user) }
+  }
+  const enrolled = async (user: User): Promise<{ account: AccountView }> => {
+    // A recovery may have come to its end with it.
+    await parts.recoveries.announce()
     return { account: accountView(user) }
   }
   const mustWait = (login: string | undefined): void => {
@@ -102,9 +108,9 @@ export function loginCalls(parts: Parts): LoginCalls {
       await caller.signOut()
       return null
     }),
-    'enrol/password': call<'enrol/password'>(shape({ enrol: enrolToken, password }), async ({ enrol, password }) => ({
-      account: accountView(await accounts.enrolPassword(enrol, password)),
-    })),
+    'enrol/password': call<'enrol/password'>(shape({ enrol: enrolToken, password }), async ({ enrol, password }) =>
+      enrolled(await accounts.enrolPassword(enrol, password)),
+    ),
     'enrol/begin': call<'enrol/begin'>(shape({ enrol: enrolToken }), async ({ enrol }, caller) =>
       accounts.beginEnrol(caller.visitor, passkeySite(caller.site), enrol),
     ),
@@ -112,7 +118,7 @@ export function loginCalls(parts: Parts): LoginCalls {
       shape({ enrol: enrolToken, ceremony, response: registration, passkeyName }),
       async ({ enrol, ceremony, response, passkeyName }, caller) => {
         const made = { ceremony, response, name: plainText(passkeyName) }
-        return { account: accountView(await accounts.enrolPasskey(caller.visitor, enrol, made)) }
+        return enrolled(await accounts.enrolPasskey(caller.visitor, enrol, made))
       },
     ),
     ...accountCalls(parts),

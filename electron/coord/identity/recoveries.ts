@@ -27,22 +27,35 @@ export class Recoveries {
   readonly #registry: Registry
   readonly #clock: Clock
 
-  constructor(registry: Registry, clock: Clock) {
+  readonly #publicUrl: string
+
+  constructor(registry: Registry, clock: Clock, publicUrl: string) {
     this.#registry = registry
     this.#clock = clock
+    this.#publicUrl = publicUrl
+  }
+
+  /** Has the machines of each person say what is under way, so that nobody has to look at a page to see it. */
+  async announce(): Promise<void> {
+    const notices = new Map<UserId, string[]>()
+    for (const { userId, helperId, readyAtMs } of await this.open()) {
+      const helper = this.#registry.user(helperId)?.displayName ?? 'Somebody'
+      const time = new Date(readyAtMs).toISOString().slice(0, 16).replace('T', ' ')
+      const text =
+        `${helper} gives your account a new way to sign in, from ${time} UTC on. ` +
+        `If you did not ask for that, stop it at ${this.#publicUrl}/account`
+      notices.set(userId, [...(notices.get(userId) ?? []), text])
+    }
+    this.#registry.setNotices(notices)
   }
 
   open(): Promise<Recovery[]> {
     return this.#registry.read(({ identity }) => identity.recoveries())
   }
 
-  async of(userId: UserId): Promise<Recovery[]> {
-    return (await this.open()).filter((recovery) => recovery.userId === userId)
-  }
-
-  start(helper: User, personId: UserId): Promise<void> {
+  async start(helper: User, personId: UserId): Promise<void> {
     const nowMs = this.#clock.wallNow()
-    return this.#registry.transaction(async (tx) => {
+    await this.#registry.transaction(async (tx) => {
       const person = await this.#person(tx, helper, personId)
       if ((await tx.store.identity.recoveries()).some(({ userId }) => userId === person.id))
         throw new IdentityError('login/conflict', `A recovery of ${person.name} is under way already.`)
@@ -55,18 +68,20 @@ export class Recoveries {
         `ready ${new Date(readyAtMs).toISOString()}`,
       )
     })
+    await this.announce()
   }
 
   /** By the person it is about, or by one who could have started it. A link that was made of it ends too. */
-  stop(who: User, id: number): Promise<void> {
+  async stop(who: User, id: number): Promise<void> {
     const nowMs = this.#clock.wallNow()
-    return this.#registry.transaction(async (tx) => {
+    await this.#registry.transaction(async (tx) => {
       const recovery = await found(tx, id)
       if (recovery.userId !== who.id) await this.#person(tx, who, recovery.userId)
       await tx.store.identity.endRecovery(id, nowMs)
       await tx.store.identity.spendEnrolTokensOf(recovery.userId, nowMs)
       await tx.audit(`user:${who.id}`, 'recovery.stop', `user:${recovery.userId}`)
     })
+    await this.announce()
   }
 
   /** Once the delay is over; whoever opens it sets a new way in, and all before it ends. */

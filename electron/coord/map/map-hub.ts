@@ -150,6 +150,11 @@ export class MapHub {
       this.#scheduleRound()
       return
     }
+    if (change.type === 'notices') {
+      for (const node of this.#registry.nodes()) if (node.userId === change.id) this.#sessions.get(node.id)?.markOwn()
+      this.#scheduleRound()
+      return
+    }
     if (change.type === 'user') {
       this.#view.policy.touchUser()
       if (this.#view.policy.isStale) this.#scheduleRound()

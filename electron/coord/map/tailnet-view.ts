@@ -105,6 +105,7 @@ export class TailnetView {
       derpMap: this.#derpMap,
       packetFilter: isBlind ? '[]' : (this.policy.filter(viewerId) ?? this.#filter(viewer)),
       sshPolicy: isBlind ? undefined : this.policy.sshPolicy(viewerId),
+      health: this.#health(viewer),
       profile: (id) => this.#profiles.get(id),
       peer: (id) => {
         const view = this.#views.get(id)
@@ -117,6 +118,12 @@ export class TailnetView {
   #filter(viewer: Node): string {
     const rules = [...ALLOW_ALL, ...relayRules(viewer.id, addressesOf(viewer), this.#relays)]
     return JSON.stringify(rules.map((rule) => filterRule.write(rule)))
+  }
+
+  /** Machines with tags stand somewhere by themselves: nobody is before them. */
+  #health(node: Node): string | undefined {
+    const notices = node.tags.length > 0 ? [] : this.#registry.notices(node.userId)
+    return notices.length > 0 ? JSON.stringify(notices) : undefined
   }
 
   #capabilities(node: Node): string[] {

@@ -58,6 +58,7 @@ class World {
       derpMap: '{"Regions":{}}',
       packetFilter: this.filter,
       sshPolicy: this.ssh,
+      health: undefined,
       profile: (id) => this.profiles.get(id) ?? `{"ID":${id},"LoginName":"u${id}","DisplayName":"U"}`,
       peer: (id) => this.views.get(id),
       peers: () => this.views.values(),

@@ -18,9 +18,11 @@ export interface Sight {
   readonly packetFilter: string
   /** Undefined while no policy speaks of SSH. */
   readonly sshPolicy: string | undefined
+  /** What the person before the machine should know; undefined for nothing. */
+  readonly health: string | undefined
 }
 
-type Shared = Pick<Sight, 'self' | 'domain' | 'dns' | 'derpMap' | 'packetFilter' | 'sshPolicy'>
+type Shared = Pick<Sight, 'self' | 'domain' | 'dns' | 'derpMap' | 'packetFilter' | 'sshPolicy' | 'health'>
 
 const members: { [K in keyof Shared]: string } = {
   self: 'Node',
@@ -29,10 +31,11 @@ const members: { [K in keyof Shared]: string } = {
   derpMap: 'DERPMap',
   packetFilter: 'PacketFilter',
   sshPolicy: 'SSHPolicy',
+  health: 'Health',
 }
 
-/** Takes SSH rules back that were told before. */
-const NO_SSH = '{"rules":[]}'
+/** Takes back what was told before. */
+const NOTHING: Partial<Record<keyof Shared, string>> = { sshPolicy: '{"rules":[]}', health: '[]' }
 
 export class Told {
   readonly #peers = new Map<NodeId, NodeView>()
@@ -97,7 +100,8 @@ export class Told {
   #changedShared(sight: Sight): string[] {
     const parts: string[] = []
     for (const [name, member] of Object.entries(members)) {
-      const text = sight[name as keyof Shared] ?? (this.#shared.has(member) ? NO_SSH : undefined)
+      const part = name as keyof Shared
+      const text = sight[part] ?? (this.#shared.has(member) ? NOTHING[part] : undefined)
       if (text === undefined || this.#shared.get(member) === text) continue
       this.#shared.set(member, text)
       parts.push(`"${member}":${text}`)

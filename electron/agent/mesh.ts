@@ -162,7 +162,7 @@ export class Mesh {
         setPath: (peer, spec) => this.#dataplane.setPath(peer, spec),
         trust: (peer, untilMs) => this.#dataplane.trust(peer, untilMs),
         interfaces: () => withoutInterface(networkInterfaces(), this.tunName),
-        ports: () => this.#dataplane.ports,
+        ports: () => ({ ...this.#dataplane.ports, isFixed: options.udpPort !== 0 }),
         resolve: resolveHost,
         httpsLatency: (region, signal) => this.#httpsLatency(region, signal),
         captivePortal: (signal) =>

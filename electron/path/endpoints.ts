@@ -29,6 +29,16 @@ export type Interfaces = Readonly<Record<string, readonly NetworkInterfaceInfo[]
 export interface Ports {
   readonly v4: number
   readonly v6: number | undefined
+  /** Chosen by a person, who may have forwarded it in a router. */
+  readonly isFixed?: boolean
+}
+
+/** What is offered besides what STUN and the system tell. */
+export interface MoreEndpoints {
+  /** By a mapping that the router gave. */
+  readonly portMapped?: Endpoint | undefined
+  /** Our own port at the address that STUN saw: worth a try where a router maps anew for each destination. */
+  readonly guessed?: Endpoint | undefined
 }
 
 /** Other overlays: two that use each other as transport multiply every packet. */
@@ -118,12 +128,18 @@ export class OwnEndpoints {
     this.#freshAtMs = undefined
   }
 
-  list(nowMs: number, local: readonly IpAddress[], ports: Ports, portMapped?: Endpoint): readonly OwnEndpoint[] {
+  list(
+    nowMs: number,
+    local: readonly IpAddress[],
+    ports: Ports,
+    { portMapped, guessed }: MoreEndpoints = {},
+  ): readonly OwnEndpoint[] {
     this.#forget(nowMs)
     const list = new Map<Endpoint, EndpointType>()
     if (portMapped !== undefined) list.set(portMapped, ENDPOINT_TYPE.portmap)
     for (const endpoint of [...this.#current.filter((one) => this.#stun.has(one)), ...[...this.#stun.keys()].reverse()])
       if (!list.has(endpoint)) list.set(endpoint, ENDPOINT_TYPE.stun)
+    if (guessed !== undefined && !list.has(guessed)) list.set(guessed, ENDPOINT_TYPE.stunWithLocalPort)
     for (const address of local) {
       const port = isV6(address) ? ports.v6 : ports.v4
       if (port === undefined || port === 0) continue

@@ -22,6 +22,7 @@ class World {
   servers: Servers
   errno: string | undefined
   controlConnected = true
+  hasFixedPort = false
   readonly own: OwnNetwork
 
   constructor(servers: Servers, httpsMs?: Readonly<Record<number, number>>, portal?: boolean) {
@@ -70,7 +71,7 @@ class World {
             },
           ],
         }),
-        ports: () => ({ v4: 41641, v6: undefined }),
+        ports: () => ({ v4: 41641, v6: undefined, isFixed: this.hasFixedPort }),
         controlConnected: () => this.controlConnected,
       },
       events: {
@@ -130,6 +131,27 @@ test('a router that maps anew for each destination is recognised, and of its end
   assert.deepEqual(
     world.own.endpoints.filter(({ type }) => type === 2).map(({ endpoint }) => endpoint),
     ['198.51.100.5:7'],
+  )
+  world.own.close()
+})
+
+test('behind such a router a port that a person chose is offered too: it may be forwarded by hand', async () => {
+  const world = new World({ [ONE]: { oneWayMs: 5, seenPort: 7 }, [TWO]: { oneWayMs: 6, seenPort: 8 } })
+  world.hasFixedPort = true
+  world.start(mapOf(ONE, TWO))
+  await world.clock.advanceAsync(1_000, 5)
+  assert.deepEqual(world.own.endpoints, [
+    { endpoint: '198.51.100.5:7', type: 2 },
+    { endpoint: '198.51.100.5:41641', type: 4 },
+    { endpoint: '192.168.1.2:41641', type: 1 },
+  ])
+  world.servers = { [ONE]: { oneWayMs: 5, seenPort: 7 }, [TWO]: { oneWayMs: 6, seenPort: 7 } }
+  world.own.forget()
+  world.own.check({ full: true })
+  await world.clock.advanceAsync(1_000, 5)
+  assert.deepEqual(
+    world.own.endpoints.map(({ type }) => type),
+    [2, 1],
   )
   world.own.close()
 })

@@ -2,6 +2,7 @@
 // when to look again.
 
 import type { Clock } from '../base/clock.ts'
+import { isV6, joinEndpoint, splitEndpoint, type Endpoint } from '../base/endpoint.ts'
 import type { Logger } from '../base/log.ts'
 import type { DerpMap } from './derp-map.ts'
 import {
@@ -259,10 +260,22 @@ export class OwnNetwork {
 
   #publish(): void {
     const { clock, io, events } = this.#options
-    const next = this.#seen.list(clock.now(), this.#localAddresses(), io.ports(), this.#portMapping.endpoint)
+    const ports = io.ports()
+    const more = { portMapped: this.#portMapping.endpoint, guessed: this.#guessedEndpoint(ports) }
+    const next = this.#seen.list(clock.now(), this.#localAddresses(), ports, more)
     const changed = !sameEndpoints(this.#endpoints, next)
     this.#endpoints = next
     if (changed) events.onEndpoints(next)
+  }
+
+  /** Behind a router that maps anew for each destination, what STUN saw is of no use to peers; a port forwarded by hand is. */
+  #guessedEndpoint(ports: Ports): Endpoint | undefined {
+    if (ports.isFixed !== true || this.report?.mappingVariesByDestIp !== true) return undefined
+    for (const seen of this.report.observed.keys()) {
+      const address = splitEndpoint(seen)?.address
+      if (address !== undefined && !isV6(address)) return joinEndpoint(address, ports.v4)
+    }
+    return undefined
   }
 
   #schedule(): void {

@@ -149,6 +149,27 @@ test('agents behind routers that map ports are reached through the mapping', opt
   })
 })
 
+test('a port that someone forwarded by hand is found behind a hard NAT', options, async (t) => {
+  const lab = await createLab({ sites: [{ nat: 'hard' }, { nat: 'hard' }] })
+  t.after(() => lab.close())
+  const { address, secondAddress } = lab.coord
+  const coord = await startCoord(lab, lab.coord, ['--stun', `${address}:3478,${secondAddress}:3478`])
+  await coord.createUser('anna')
+  const { router } = lab.site(0)
+  await router.ns.nft(
+    `table ip forwarded { chain in { type nat hook prerouting priority -100; iifname "eth0" udp dport ${PORT} dnat to ${lab.client(0).address}; }; }`,
+  )
+  const started = [0, 1].map((site) => startAgent(lab, lab.client(site), { hostname: `agent-${site}` }))
+  const [forwarded, other] = await Promise.all([started[0], started[1]])
+  assert.ok(forwarded && other)
+  for (const agent of [forwarded, other])
+    await agent.up({ loginServer: coord.url, authKey: await coord.createAuthKey('anna') })
+  const endpoint = `${router.wanAddress}:${PORT}`
+  await untilNetcheck(forwarded, ({ Endpoints }) => Endpoints.includes(endpoint), endpoint)
+  await pingUntil(other, forwarded, 'direct', 15_000)
+  assert.equal((await untilPath(other, 'agent-0', 'direct', 5_000)).Path.via, endpoint)
+})
+
 test('a router that means harm neither hangs nor feeds the agent', options, async (t) => {
   const lab = await createLab({ sites: [{ nat: 'easy' }], hosts: ['elsewhere'] })
   t.after(() => lab.close())

@@ -1,7 +1,7 @@
 // What a person can do in the window. Each action asks the app and puts the answer where the views see it.
 
 import type { PeerwayBridge } from '../electron/contract/bridge.ts'
-import type { ThemeChoice, UpArgument } from '../electron/contract/calls.ts'
+import type { SetArgument, ThemeChoice, UpArgument } from '../electron/contract/calls.ts'
 import type { NodeId } from '../electron/contract/snapshot.ts'
 import { acceptSnapshot, type Page, type UiStore } from './store.ts'
 import { words } from './words.ts'
@@ -11,6 +11,12 @@ export type Actions = ReturnType<typeof createActions>
 type Failed = { readonly ok: false; readonly code: string; readonly message: string }
 
 const UP: UpArgument = { serverUrl: undefined, authKey: undefined, hostname: undefined, forceReauth: undefined }
+/** Nothing changes. */
+const SET: SetArgument = {
+  relayServer: undefined,
+  relayServerStaticEndpoints: undefined,
+  relayLimitBytesPerSecond: undefined,
+}
 
 export function createActions(ui: UiStore, bridge: PeerwayBridge) {
   let toasts = 0
@@ -164,8 +170,12 @@ export function createActions(ui: UiStore, bridge: PeerwayBridge) {
     setTheme,
     noTrayRead,
     setUpSignIn,
+    relayStatus: () => bridge.call('agent.relayStatus'),
+    setRelay: (isOn: boolean) => bridge.call('agent.set', { ...SET, relayServer: { port: isOn ? 0 : undefined } }),
+    setRelayLimit: (relayLimitBytesPerSecond: number) => bridge.call('agent.set', { ...SET, relayLimitBytesPerSecond }),
     invite: () => bridge.call('own.invite'),
     ping: (target: string) => bridge.call('agent.ping', { target, timeoutMs: 5_000 }),
+    pathHistory: (id: NodeId) => bridge.call('agent.pathHistory', { peer: id }),
     search: (text: string) => ui.setState({ search: text }),
     dismissFailure: () => ui.setState({ failure: undefined }),
     endToast: (number: number) => ui.setState((now) => (now.toast?.number === number ? { toast: undefined } : now)),

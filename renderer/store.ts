@@ -11,6 +11,7 @@ export type Page =
   | { readonly name: 'join' }
   | { readonly name: 'own' }
   | { readonly name: 'invite' }
+  | { readonly name: 'relay' }
   | { readonly name: 'peer'; readonly id: NodeId }
 
 export interface Toast {

@@ -1,11 +1,13 @@
 import { createContext, use } from 'react'
 import { useStore } from 'zustand'
 import type { Actions } from './actions.ts'
+import type { LatencyLog } from './model/latency.ts'
 import type { Ui, UiStore } from './store.ts'
 
 export interface AppParts {
   readonly ui: UiStore
   readonly actions: Actions
+  readonly latencies: LatencyLog
 }
 
 export const AppContext = createContext<AppParts | undefined>(undefined)
@@ -23,3 +25,4 @@ export function useUi<T>(select: (ui: Ui) => T): T {
 
 export const useActions = (): Actions => useParts().actions
 export const useUiStore = (): UiStore => useParts().ui
+export const useLatencies = (): LatencyLog => useParts().latencies

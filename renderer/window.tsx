@@ -16,6 +16,7 @@ import { Join } from './views/join.tsx'
 import { MainView } from './views/main-view.tsx'
 import { Own } from './views/own.tsx'
 import { Peer } from './views/peer.tsx'
+import { Relay } from './views/relay.tsx'
 import { StartTrouble } from './views/start-trouble.tsx'
 import { words } from './words.ts'
 
@@ -32,7 +33,7 @@ export function AppWindow() {
     return true
   })
   useSpokenChanges()
-  const hasPage = place === 'list' && (page.name === 'peer' || page.name === 'invite')
+  const hasPage = place === 'list' && ['peer', 'invite', 'relay'].includes(page.name)
   return (
     <div className={place === 'list' ? 'window has-list' : 'window'}>
       {place === 'starting' && <StartTrouble />}
@@ -42,6 +43,7 @@ export function AppWindow() {
       {place === 'list' && <MainView isCovered={hasPage && !isWide} />}
       {hasPage && page.name === 'peer' && <Peer key={page.id} id={page.id} />}
       {hasPage && page.name === 'invite' && <Invite />}
+      {hasPage && page.name === 'relay' && <Relay />}
       {place === 'list' && !hasPage && (
         <div className="right-empty">
           <EmptyState icon={MousePointerClick} title={words.right.empty} text={words.right.emptyText} />

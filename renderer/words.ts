@@ -1,6 +1,8 @@
 // Every text that a person reads in the window, in one place. Sentences start with a capital, buttons are verbs that stand
 // alone, trouble says what is so, why, and what to do.
 
+type TitleAndText = readonly [title: string, text: string]
+
 export const words = {
   app: 'Peerway',
   onThisComputer: 'on this computer',
@@ -96,6 +98,84 @@ export const words = {
     label: 'This computer',
     copyAddress: 'Copy the address of this computer',
     noAddress: 'No address yet',
+    gives: 'This PC gives',
+    givesNothing: 'Nothing',
+    givesRelay: 'Relay',
+    givesRelayTo: (pairs: number) => `Relay, carrying ${pairs}`,
+    givesRelayStarting: 'Relay, starting',
+    givesRelayFailed: 'Relay, not running',
+  },
+
+  relay: {
+    title: 'Relay',
+    name: 'Relay for other machines',
+    what: 'Carries machines of this network that cannot reach each other directly. It sees only encrypted packets.',
+    onWord: 'Relay is on',
+    offWord: 'Relay is off',
+    busyWord: 'Starting…',
+    waitWord: 'Relay is on',
+    failedWord: 'Relay not running',
+    off: 'This computer carries nobody',
+    idle: 'Carrying nobody now',
+    carrying: (pairs: number, rate: string) => `Carrying ${pairs} ${pairs === 1 ? 'pair' : 'pairs'} · ${rate}`,
+    busy: 'Opening its port',
+    wait: 'Starts when this computer connects',
+    failedLine: 'On, but it could not start',
+    forbiddenLine: 'On, but not allowed here',
+    unknownMachine: 'an unknown machine',
+    verdict: {
+      retried: 'It is tried again by itself.',
+      forbidden: [
+        'The network does not let this computer relay',
+        'Ask its owner to allow it, or turn the relay off here.',
+      ],
+      fixed: (endpoint: string): TitleAndText => [
+        `Others come to ${endpoint}`,
+        'The address that was set for this relay.',
+      ],
+      forwarded: (endpoint: string, how: string): TitleAndText => [
+        `Others come to ${endpoint}`,
+        `The router forwards this port to it (${how}).`,
+      ],
+      nested: (endpoint: string, port: number): TitleAndText => [
+        'Others may not get in from outside',
+        `The router forwards ${endpoint}, which is no public address: a second router stands in front. Forward UDP port ${port} there too.`,
+      ],
+      kept: (endpoint: string, port: number): TitleAndText => [
+        `Others come to ${endpoint}`,
+        `The router keeps this port, so most machines get in. Those behind the strictest routers need UDP port ${port} forwarded to this computer.`,
+      ],
+      untried: (endpoint: string): TitleAndText => [
+        `Others come to ${endpoint}`,
+        'The address that this computer has outside. Nobody came from there yet to prove it.',
+      ],
+      varies: (port: number): TitleAndText => [
+        'Others may not get in from outside',
+        `The router uses a new port for every destination. Forward UDP port ${port} to this computer in the router’s settings.`,
+      ],
+      local: [
+        'Only machines in the same local network can come',
+        'No public address of this computer is known so far.',
+      ],
+      searching: ['Looking for the addresses of this computer', 'This takes a few seconds.'],
+    } as const,
+    protocols: { upnp: 'UPnP', pmp: 'NAT-PMP', pcp: 'PCP' },
+    carried: 'Carried now',
+    encrypted: 'contents stay encrypted',
+    nobody: 'Nobody at the moment.',
+    and: 'and',
+    sinceAndBytes: (since: string, bytes: string) => `since ${since} · ${bytes}`,
+    total: (bytes: string) => `${bytes} carried since it was turned on.`,
+    limits: 'Limits',
+    rate: 'Rate',
+    rateText: 'For all pairs together',
+    noLimit: 'No limit',
+    address: 'Where others come',
+    port: 'UDP port',
+    outside: 'Outside',
+    inside: 'Local',
+    set: 'Set',
+    said: { on: 'Relay is on', off: 'Relay is off' },
   },
 
   list: {
@@ -142,6 +222,21 @@ export const words = {
     signedOut: 'Its key ran out. Someone must sign in there again.',
     none: 'No path works at the moment.',
     viaEndpoint: 'Through',
+    latency: 'Latency',
+    latencyRange: (minutes: number, range: string) => `${minutes} min · ${range}`,
+    latencySpoken: (minutes: number, range: string) => `Latency of the last ${minutes} min: ${range}`,
+    paths: (hours: number) => (hours === 1 ? 'Path, last hour' : `Path, last ${hours} h`),
+    now: 'now',
+    share: { direct: 'direct', 'peer-relay': 'relay', derp: 'DERP', none: 'no path' },
+    percent: (percent: number) => (percent < 1 ? '<1 %' : `${percent} %`),
+    changed: {
+      direct: 'Direct',
+      relay: (name: string) => `Through ${name}`,
+      derp: (name: string) => `Through DERP ${name}`,
+      none: 'No path',
+    },
+    anotherMachine: 'another machine',
+    allChanges: (count: number) => `All ${count} changes`,
     encryptedDerp: (name: string) => `Until a direct path opens, all traffic goes encrypted through DERP ${name}.`,
   },
 

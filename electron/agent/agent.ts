@@ -8,11 +8,14 @@ import { Lifetime, Listeners } from '../base/lifetime.ts'
 import type { Logger } from '../base/log.ts'
 import { VERSION } from '../base/version.ts'
 import type { AgentHandlers, PingArgument, PingReply, SetArgument, UpArgument } from '../contract/calls.ts'
+import type { PathHistoryView } from '../contract/path-history-view.ts'
+import type { RelayStatusView } from '../contract/relay-view.ts'
 import type { NetcheckView } from '../contract/netcheck-view.ts'
 import type {
   AgentEvent,
   AgentSnapshot,
   PeerTraffic,
+  RelayBriefView,
   PeerView,
   TailnetView,
   TrafficView,
@@ -21,6 +24,7 @@ import type { Dataplane, DataplaneOptions } from '../dataplane/dataplane.ts'
 import type { RelayForwarder, RelayForwarderOptions } from '../dataplane/relay-forwarder.ts'
 import type { HostFacts } from '../os/host.ts'
 import type { HostNetwork } from '../os/host-network.ts'
+import { relayBrief } from './relay-brief.ts'
 import { changedRelay, relayOff } from './relay-settings.ts'
 import { netcheckView } from './netcheck-words.ts'
 import { Session } from './session.ts'
@@ -63,9 +67,9 @@ export class Agent {
     'agent.down': () => this.#inTurn(() => this.#down()),
     'agent.logout': () => this.#inTurn(() => this.#logout()),
     'agent.set': (wish) => this.#inTurn(() => this.#set(wish)),
-    'agent.relayStatus': () =>
-      Promise.resolve(this.#session?.relayStatus() ?? relayOff(currentProfile(this.#file.state)?.relay)),
+    'agent.relayStatus': () => Promise.resolve(this.#relayStatus()),
     'agent.ping': (question) => this.#ping(question),
+    'agent.pathHistory': async ({ peer }) => this.#pathHistory(peer),
     'agent.netcheck': () => this.#netcheck(),
   }
 
@@ -186,6 +190,21 @@ export class Agent {
     const relay = changedRelay(profile.relay, wish)
     await this.#file.update((state) => withProfile(state, { ...profile, relay }))
     if (this.#session?.profileId === profile.id) this.#session.setRelay(relay)
+    this.#store.update((now) => ({ relay: this.#relayBrief(now) }))
+  }
+
+  #relayStatus(): RelayStatusView {
+    return this.#session?.relayStatus() ?? relayOff(currentProfile(this.#file.state)?.relay)
+  }
+
+  #relayBrief(now: AgentSnapshot): RelayBriefView | undefined {
+    return currentProfile(this.#file.state) && relayBrief(this.#relayStatus(), now.relay)
+  }
+
+  #pathHistory(id: string): PathHistoryView {
+    const peer = Object.values(this.#store.now.peers).find((one) => one.id === id)
+    if (!peer) throw new CodedError('agent/unknown-node', 'There is no such machine in this network.')
+    return this.#session?.pathHistory(peer.nodeKey) ?? { changes: [] }
   }
 
   async #down(): Promise<void> {
@@ -231,7 +250,7 @@ export class Agent {
   }
 
   #start(profile: Profile, login: { authKey?: string | undefined; forceReauth?: boolean }): void {
-    this.#store.update(() => ({
+    this.#store.update((now) => ({
       state: 'starting',
       waitingFor: 'the coordination server',
       loginUrl: undefined,
@@ -242,6 +261,7 @@ export class Agent {
       peers: {},
       controlHeardAt: undefined,
       controlConnected: false,
+      relay: relayBrief(relayOff(profile.relay), now.relay),
     }))
     const session = this.#newSession(profile, login)
     this.#session = session
@@ -312,6 +332,7 @@ export class Agent {
       tailnet: loggedIn ? (now.tailnet ?? rememberedTailnet(profile)) : undefined,
       self: loggedIn ? now.self : undefined,
       peers: loggedIn ? withoutPaths(now.peers) : {},
+      relay: loggedIn ? this.#relayBrief(now) : undefined,
     }))
   }
 

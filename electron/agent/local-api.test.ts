@@ -25,6 +25,7 @@ function sourceOf(store: SnapshotStore, handlers: Partial<AgentHandlers> = {}): 
       'agent.set': done,
       'agent.relayStatus': () => Promise.resolve(relayOff(undefined)),
       'agent.ping': () => Promise.reject(new CodedError('agent/unknown-node', 'There is no such machine.')),
+      'agent.pathHistory': () => Promise.resolve({ changes: [] }),
       'agent.netcheck': () => Promise.reject(new CodedError('agent/not-running', 'Not connected.')),
       ...handlers,
     },

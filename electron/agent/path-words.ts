@@ -1,6 +1,8 @@
 import { networkInterfaces } from 'node:os'
 import { ipToBytes, parsePrefix, prefixContains, splitEndpoint } from '../base/endpoint.ts'
+import type { PathHistoryView, PathPlaceView } from '../contract/path-history-view.ts'
 import type { PathView } from '../contract/snapshot.ts'
+import type { PathChange, PathPlace } from '../path/path-history.ts'
 import type { PathView as FinderView } from '../path/path-view.ts'
 
 /** A search for a direct path is worth the word "looking" only this long; after that it goes on quietly. */
@@ -26,8 +28,25 @@ export function contractPath(
   }
 }
 
+export function contractHistory(
+  changes: readonly PathChange[],
+  regionCode: (region: number) => string,
+  nameOf: (nodeKey: string) => string | undefined,
+): PathHistoryView {
+  const place = (one: PathPlace): PathPlaceView => ({ kind: one.kind, via: viaOf(one, regionCode, nameOf) })
+  return {
+    changes: changes.map(({ atWallMs, from, to, reason, reasonText }) => ({
+      at: atWallMs,
+      from: place(from),
+      to: place(to),
+      reason,
+      reasonText,
+    })),
+  }
+}
+
 function viaOf(
-  { kind, region, relay, endpoint }: FinderView,
+  { kind, region, relay, endpoint }: PathPlace,
   regionCode: (region: number) => string,
   nameOf: (nodeKey: string) => string | undefined,
 ): string | undefined {

@@ -5,8 +5,9 @@ import { CodedError } from '../base/errors.ts'
 import type { Listeners } from '../base/lifetime.ts'
 import type { Logger } from '../base/log.ts'
 import { VERSION } from '../base/version.ts'
+import type { PathHistoryView } from '../contract/path-history-view.ts'
 import type { RelayStatusView } from '../contract/relay-view.ts'
-import type { AgentEvent, PathView, Problem, TailnetView } from '../contract/snapshot.ts'
+import type { AgentEvent, PathView, Problem, RelayBriefView, TailnetView } from '../contract/snapshot.ts'
 import { ControlClient, type PollStatus } from '../control/control-client.ts'
 import type { KnownEndpoint, NodeState } from '../control/map-stream.ts'
 import type { Netmap } from '../control/netmap.ts'
@@ -26,7 +27,8 @@ import { FIREWALL_MARK, Mesh } from './mesh.ts'
 import { isExpired } from './netmap-config.ts'
 import type { NetcheckFacts } from './netcheck-words.ts'
 import { netmapViews, nodeIdOf } from './netmap-views.ts'
-import { contractPath } from './path-words.ts'
+import { contractHistory, contractPath } from './path-words.ts'
+import { relayBrief } from './relay-brief.ts'
 import type { SnapshotStore } from './snapshot-store.ts'
 import type { Profile, RelaySettings } from './state-file.ts'
 
@@ -338,7 +340,8 @@ export class Session {
       return
     }
     if (this.#derpAwaySinceMs !== undefined) this.#takeDerpStatus(this.#mesh?.derpStatus() ?? [])
-    if (this.#applied && this.#askDoctor(this.#applied)) this.#publish()
+    if (this.#applied && (this.#askDoctor(this.#applied) || this.#relayBrief() !== this.#options.store.now.relay))
+      this.#publish()
     this.#options.clock.after(TICK_MS, () => this.#tick())
   }
 
@@ -399,7 +402,13 @@ export class Session {
       loginUrl: undefined,
       problem: undefined,
       warnings: this.#warnings(netmap, problem),
+      relay: this.#relayBrief(),
     }))
+  }
+
+  #relayBrief(): RelayBriefView | undefined {
+    const view = this.relayStatus()
+    return view && relayBrief(view, this.#options.store.now.relay)
   }
 
   #rememberTailnet({ name, account }: TailnetView): void {
@@ -439,6 +448,11 @@ export class Session {
   setRelay(relay: RelaySettings): void {
     this.#profile = { ...this.#profile, relay }
     this.#mesh?.relay.configure(relay)
+  }
+
+  /** What happened to the path of the peer with that node key. */
+  pathHistory(nodeKey: string): PathHistoryView {
+    return contractHistory(this.#mesh?.pathHistory(nodeKey) ?? [], this.#regionCode, this.#nameOf)
   }
 
   relayStatus(): RelayStatusView | undefined {

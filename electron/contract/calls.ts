@@ -2,6 +2,7 @@
 // preload and clients are derived from these values; no channel name is typed twice.
 
 import { type Check, listOf, nothing, oneOf, optional, shape, text, whole, yesNo } from './check.ts'
+import type { PathHistoryView } from './path-history-view.ts'
 import type { RelayStatusView } from './relay-view.ts'
 import type { NetcheckView } from './netcheck-view.ts'
 import type { AgentSnapshot, TrafficView } from './snapshot.ts'
@@ -79,6 +80,8 @@ export const agentCalls = {
   'agent.set': call<SetArgument, void>(set),
   'agent.relayStatus': call<void, RelayStatusView>(nothing),
   'agent.ping': call<PingArgument, PingReply>(shape({ target: text(253), timeoutMs: whole(1, 60_000) })),
+  /** Of a peer by its id; 'agent/unknown-node' when there is none. */
+  'agent.pathHistory': call<{ readonly peer: string }, PathHistoryView>(shape({ peer: text(64) })),
   /** Of the last half minute; an older one is made anew first, which takes up to some seconds. */
   'agent.netcheck': call<void, NetcheckView>(nothing),
 }

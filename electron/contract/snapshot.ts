@@ -35,6 +35,16 @@ export interface AgentSnapshot {
   /** Wall-clock ms of the last word from the coordination server; undefined before the first. */
   readonly controlHeardAt: number | undefined
   readonly controlConnected: boolean
+  /** This machine as a relay for others, in short; "agent.relayStatus" has the rest. Undefined before it is in a network. */
+  readonly relay?: RelayBriefView | undefined
+}
+
+export interface RelayBriefView {
+  readonly state: 'off' | 'starting' | 'running' | 'failed'
+  /** The setting; it stays while this machine is off. */
+  readonly isWanted: boolean
+  /** Pairs that are bound at both ends now. */
+  readonly pairs: number
 }
 
 /** A failure or worry, with its code for programs and words for people: what is so, why, what to do. */

@@ -31,6 +31,7 @@ export function windowHandlers(backend: Backend, desktop: Desktop): WindowHandle
     'agent.set': (settings) => asked((agent) => agent['agent.set'](settings)),
     'agent.relayStatus': () => asked((agent) => agent['agent.relayStatus']()),
     'agent.ping': (question) => asked((agent) => agent['agent.ping'](question)),
+    'agent.pathHistory': (question) => asked((agent) => agent['agent.pathHistory'](question)),
     'agent.netcheck': () => asked((agent) => agent['agent.netcheck']()),
     'own.status': () => Promise.resolve(backend.own.view),
     'own.start': ({ name }) => backend.startOwn(name),

@@ -10,7 +10,7 @@ export type Wish = 'on' | 'off' | undefined
 
 export interface Plate {
   readonly look: 'off' | 'busy' | 'on' | 'warn'
-  readonly drawing: 'apart' | 'growing' | 'joined'
+  readonly drawing: 'apart' | 'growing' | 'joined' | 'serving'
   readonly badge: boolean
   readonly word: string
   readonly line: string
@@ -51,7 +51,8 @@ function running(agent: AgentSnapshot, nowMs: number): Plate {
   const ends = endsAt !== undefined && endsAt - nowMs < EXPIRY_NOTICE_MS
   const { all, online, direct } = presenceOf(agent.peers)
   const calm = all === 0 ? text.onAlone : text.on(online, all, direct)
-  const base = { drawing: 'joined', word: text.onWord, at: 'on' } as const
+  const drawing = (agent.relay?.pairs ?? 0) > 0 ? 'serving' : 'joined'
+  const base = { drawing, word: text.onWord, at: 'on' } as const
   if (!agent.controlConnected && agent.warnings.length > 0)
     return { ...base, look: 'warn', badge: true, line: noServerLine(agent.tailnet) }
   if (ends) return { ...base, look: 'warn', badge: true, line: text.signInBy(byText(endsAt, nowMs)) }

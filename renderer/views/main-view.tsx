@@ -1,10 +1,11 @@
-import { Monitor, Plus } from 'lucide-react'
+import { ArrowUp, ChevronRight, Monitor, Plus } from 'lucide-react'
 import { useEffect, useRef } from 'react'
 import { isTyping, useKeys } from '../hooks/use-keys.ts'
 import { useNow } from '../hooks/use-now.ts'
 import { deviceKind, groupsOf } from '../model/machines.ts'
 import { networkWords } from '../model/network.ts'
-import { plateOf } from '../model/plate.ts'
+import { type Plate, plateOf } from '../model/plate.ts'
+import { givesText } from '../model/relay.ts'
 import { clockText } from '../model/time.ts'
 import { CopyButton } from '../ui/copy-button.tsx'
 import { EmptyState } from '../ui/empty-state.tsx'
@@ -41,6 +42,7 @@ export function MainView({ isCovered }: { readonly isCovered: boolean }) {
 
   if (!agent) return <main className="pane" aria-busy="true" />
   const network = networkWords(agent, own)
+  const plate = plateOf(agent, wish, nowMs)
   const groups = groupsOf(agent.peers, search)
   const isOff = agent.state === 'stopped' || agent.state === 'needs-login' || wish === 'off'
   const hasPeers = Object.keys(agent.peers).length > 0
@@ -51,8 +53,8 @@ export function MainView({ isCovered }: { readonly isCovered: boolean }) {
       <Header network={network} />
       <div className="top">
         <PlateControl
-          plate={plateOf(agent, wish, nowMs)}
-          network={network.isKnown ? network.name : words.plate.yourNetwork}
+          plate={plate}
+          name={plateName(plate, network.isKnown ? network.name : words.plate.yourNetwork)}
           onToggle={() => void actions.toggle()}
         />
         <BannerPlace />
@@ -95,19 +97,37 @@ export function MainView({ isCovered }: { readonly isCovered: boolean }) {
   )
 }
 
+function plateName({ at }: Plate, network: string): string {
+  const { on, busy, off } = words.plate.name
+  return { on, half: busy, off }[at](network)
+}
+
 function ThisComputer() {
+  const { open } = useActions()
   const self = useUi((ui) => ui.agent?.self)
+  const relay = useUi((ui) => ui.agent?.relay)
+  const isConnected = useUi((ui) => ui.agent?.state === 'running')
   if (!self) return null
   const address = self.addresses[0]
   return (
-    <section className="card self" aria-label={words.self.label}>
-      <DeviceIcon kind={deviceKind({ name: self.name, os: self.os, tags: [] })} />
-      <span className="two">
-        <b title={self.name}>{self.name}</b>
-        <small>{words.self.label}</small>
-      </span>
-      <span className="address selectable">{address ?? words.self.noAddress}</span>
-      {address !== undefined && <CopyButton text={address} label={words.self.copyAddress} />}
+    <section className="card" aria-label={words.self.label}>
+      <div className="self">
+        <DeviceIcon kind={deviceKind({ name: self.name, os: self.os, tags: [] })} />
+        <span className="two">
+          <b title={self.name}>{self.name}</b>
+          <small>{words.self.label}</small>
+        </span>
+        <span className="address selectable">{address ?? words.self.noAddress}</span>
+        {address !== undefined && <CopyButton text={address} label={words.self.copyAddress} />}
+      </div>
+      {relay && (
+        <button type="button" className="row gives" onClick={() => open({ name: 'relay' })}>
+          <Icon of={ArrowUp} size={14} />
+          <span className="label">{words.self.gives}</span>
+          <span className="fact ell">{givesText(relay, isConnected)}</span>
+          <Icon of={ChevronRight} size={14} />
+        </button>
+      )}
     </section>
   )
 }

@@ -1,0 +1,188 @@
+import { ArrowUp, CircleCheck, Gauge, type LucideIcon } from 'lucide-react'
+import { type ReactNode, useState } from 'react'
+import type { Reply } from '../../electron/contract/calls.ts'
+import type { RelayStatusView } from '../../electron/contract/relay-view.ts'
+import { useNow } from '../hooks/use-now.ts'
+import { useRelay } from '../hooks/use-relay.ts'
+import { bytesText, rateText } from '../model/amounts.ts'
+import { carriedPairs, isLocal, rateChoices, relayPlate, verdictOf } from '../model/relay.ts'
+import { momentText } from '../model/time.ts'
+import { CopyButton } from '../ui/copy-button.tsx'
+import { Icon } from '../ui/icon.tsx'
+import { Note } from '../ui/note.tsx'
+import { Page } from '../ui/page.tsx'
+import { PlateControl } from '../ui/plate-control.tsx'
+import { Select } from '../ui/select.tsx'
+import { useActions, useUi } from '../use-app.ts'
+import { splitMessage, words } from '../words.ts'
+
+type Failed = Extract<Reply<unknown>, { readonly ok: false }>
+
+/** This computer as a relay for others: the switch, who can come, who is carried, and how much. */
+export function Relay() {
+  const { home } = useActions()
+  const { reply, ask } = useRelay()
+  const [failure, setFailure] = useState<Failed>()
+  const trouble = failure ?? (reply?.ok === false ? reply : undefined)
+  const change = async (asked: Promise<Reply<void>>): Promise<boolean> => {
+    const answer = await asked
+    setFailure(answer.ok ? undefined : answer)
+    if (answer.ok) await ask()
+    return answer.ok
+  }
+  return (
+    <Page title={words.relay.title} onBack={home} isOver>
+      <p className="gives-head">
+        <Icon of={ArrowUp} size={14} />
+        {words.self.gives}
+      </p>
+      {reply?.ok === true && <Status view={reply.value} change={change} />}
+      {trouble && <Note kind="bad" {...splitMessage(trouble.message)} code={trouble.code} />}
+    </Page>
+  )
+}
+
+interface StatusProps {
+  readonly view: RelayStatusView
+  readonly change: (asked: Promise<Reply<void>>) => Promise<boolean>
+}
+
+function Status({ view, change }: StatusProps) {
+  const { setRelay, setRelayLimit, say } = useActions()
+  const isConnected = useUi(({ agent }) => agent?.state === 'running')
+  const [wish, setWish] = useState<'on' | 'off'>()
+  const verdict = verdictOf(view, isConnected)
+  async function toggle(): Promise<void> {
+    const next = (wish ?? (view.wantedPort === undefined ? 'off' : 'on')) === 'on' ? 'off' : 'on'
+    setWish(next)
+    const done = await change(setRelay(next === 'on'))
+    setWish((now) => (now === next ? undefined : now))
+    if (done) say(words.relay.said[next])
+  }
+  return (
+    <>
+      <PlateControl
+        plate={relayPlate(view, { wish, isConnected })}
+        name={words.relay.name}
+        onToggle={() => void toggle()}
+      />
+      {view.wantedPort === undefined && <p className="hint gap-2">{words.relay.what}</p>}
+      {verdict && wish !== 'off' && (
+        <Note
+          kind={verdict.kind}
+          {...(verdict.kind === 'info' ? { icon: CircleCheck } : {})}
+          title={verdict.title}
+          text={verdict.text}
+          code={verdict.code}
+        />
+      )}
+      {view.state === 'running' && <Carried view={view} />}
+      {view.wantedPort !== undefined && (
+        <>
+          <h2 className="section">{words.relay.limits}</h2>
+          <div className="card">
+            <Setting icon={Gauge} name={words.relay.rate} text={words.relay.rateText}>
+              <Select
+                label={words.relay.rate}
+                value={String(view.limitBytesPerSecond)}
+                options={rateChoices(view.limitBytesPerSecond).map((rate) => [
+                  String(rate),
+                  rate === 0 ? words.relay.noLimit : rateText(rate),
+                ])}
+                onChoose={(rate) => void change(setRelayLimit(Number(rate)))}
+              />
+            </Setting>
+          </div>
+        </>
+      )}
+      {view.state === 'running' && <Addresses view={view} />}
+    </>
+  )
+}
+
+function Carried({ view }: { readonly view: RelayStatusView }) {
+  const nowMs = useNow()
+  const pairs = carriedPairs(view)
+  const total = view.totals['forwarded.bytes'] ?? 0
+  return (
+    <>
+      <h2 className="section">
+        {words.relay.carried}
+        {pairs.length > 0 && <span className="right">{words.relay.encrypted}</span>}
+      </h2>
+      {pairs.length === 0 ? (
+        <p className="dim">{words.relay.nobody}</p>
+      ) : (
+        <ul className="card">
+          {pairs.map(({ vni, names, bytes, bytesPerSecond, sinceAt }) => (
+            <li key={vni} className="row pair">
+              <span className="grow">
+                <span className="names">
+                  {names.map((name, index) => (
+                    <span key={index}>
+                      {index > 0 && <span className="faint"> {words.relay.and} </span>}
+                      {name}
+                    </span>
+                  ))}
+                </span>
+                <small className="num">{words.relay.sinceAndBytes(momentText(sinceAt, nowMs), bytesText(bytes))}</small>
+              </span>
+              <span className="num">{rateText(bytesPerSecond)}</span>
+            </li>
+          ))}
+        </ul>
+      )}
+      {total > 0 && <p className="hint num">{words.relay.total(bytesText(total))}</p>}
+    </>
+  )
+}
+
+function Addresses({ view }: { readonly view: RelayStatusView }) {
+  if (view.endpoints.length === 0) return null
+  const text = words.relay
+  const kind = (endpoint: string): string =>
+    view.staticEndpoints.includes(endpoint) ? text.set : isLocal(endpoint) ? text.inside : text.outside
+  return (
+    <>
+      <h2 className="section">
+        {text.address}
+        {view.port !== undefined && (
+          <span className="right num">
+            {text.port} {view.port}
+          </span>
+        )}
+      </h2>
+      <ul className="card">
+        {view.endpoints.map((endpoint) => (
+          <li key={endpoint} className="row tight">
+            <span className="name">{kind(endpoint)}</span>
+            <span className="grow ell num selectable" title={endpoint}>
+              {endpoint}
+            </span>
+            <CopyButton text={endpoint} label={`${words.copy} ${endpoint}`} />
+          </li>
+        ))}
+      </ul>
+    </>
+  )
+}
+
+interface SettingProps {
+  readonly icon: LucideIcon
+  readonly name: string
+  readonly text: string
+  readonly children: ReactNode
+}
+
+function Setting({ icon, name, text, children }: SettingProps) {
+  return (
+    <div className="row">
+      <Icon of={icon} />
+      <span className="grow">
+        {name}
+        <small>{text}</small>
+      </span>
+      {children}
+    </div>
+  )
+}

@@ -9,6 +9,7 @@ import type { OwnFacts, OwnNetworkFacts, PeerFacts, PeerNetworkFacts } from './f
 
 const ownNetwork: OwnNetworkFacts = {
   udp: true,
+  udpLostMs: undefined,
   ipv4: true,
   ipv6: false,
   ipv4CanSend: true,
@@ -145,6 +146,24 @@ const table: readonly (readonly [cause: DoctorCause | undefined, says: string, o
     'a peer that says nothing proves nothing',
     { ...noUdp, somePeerHasUdp: false },
     { network: undefined },
+  ],
+  [
+    'udp-blocked-here',
+    'it worked before, and the peer still has it',
+    { network: { ...noUdp.network, udpLostMs: 60_000 } },
+    {},
+  ],
+  [
+    'unknown',
+    'it worked before, and the peer may not have looked again',
+    { network: { ...noUdp.network, udpLostMs: 20_000 } },
+    {},
+  ],
+  [
+    'stun-unanswered',
+    'it worked before, at both ends',
+    { network: { ...noUdp.network, udpLostMs: 60_000 } },
+    { network: { workingUdp: false } },
   ],
   ['unknown', 'without a STUN server nobody was asked', { ...noUdp, hasStunServer: false }, {}],
   ['unknown', 'before the first check', { network: undefined }, {}],

@@ -13,6 +13,8 @@ const DERP_AWAY_MS = 10_000
 const TRIED_MS = 15_000
 /** WireGuard answers data within ten seconds, if only with an empty packet. */
 const SILENT_MS = 15_000
+/** With traffic a machine looks at its network every 26 s, and the server passes on what it found. */
+const PEER_LOOKS_MS = 40_000
 /** Heard as lately as this, a peer is not off, whatever the server still says. */
 const HEARD_MS = 30_000
 
@@ -70,7 +72,10 @@ function udpTrouble(own: OwnFacts, peer: PeerFacts): DoctorCause | undefined {
   if (!network.udp) {
     // Two machines in one network do not need what the world answers.
     if (mayShareLan(own, peer) && there !== true) return 'unknown'
-    if (there !== true && !own.somePeerHasUdp) return 'stun-unanswered'
+    // A server that stopped is news to the peer as well, once it has looked again.
+    const lostMs = network.udpLostMs
+    if (lostMs !== undefined && Math.min(lostMs, peer.searchingMs ?? 0) < PEER_LOOKS_MS) return undefined
+    if (there !== true && !(own.somePeerHasUdp && lostMs === undefined)) return 'stun-unanswered'
     return own.vpnInterface === undefined ? 'udp-blocked-here' : 'vpn-default-route'
   }
   if (there === false) return 'udp-blocked-there'

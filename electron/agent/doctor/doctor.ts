@@ -45,6 +45,7 @@ interface PeerTimes {
   readonly unanswered: { readonly sinceMs: number; readonly lastReceiveMs: number } | undefined
 }
 
+const NO_UDP_YET = { hasWorked: false, lostAtMs: undefined }
 const NO_TIMES: PeerTimes = { searchingSinceMs: undefined, unanswered: undefined }
 
 export class Doctor {
@@ -54,6 +55,7 @@ export class Doctor {
   #views: ReadonlyMap<string, DoctorView> = new Map()
   #counters: ReadonlyMap<string, PeerCounters> = new Map()
   #countedAtMs = -Infinity
+  #udp: { readonly hasWorked: boolean; readonly lostAtMs: number | undefined } = NO_UDP_YET
   #vpnInterface: string | undefined
   #vpnAskedAtMs = -Infinity
 
@@ -75,7 +77,10 @@ export class Doctor {
       this.#countedAtMs = nowMs
       this.#counters = sources.counters()
     }
-    const own = ownFacts(sources, this.#vpnInterface, nowMs)
+    if (sources.report) this.#noteUdp(sources.report.udp, nowMs)
+    const { lostAtMs } = this.#udp
+    const udpLostMs = lostAtMs === undefined ? undefined : nowMs - lostAtMs
+    const own = ownFacts(sources, udpLostMs, this.#vpnInterface, nowMs)
     const views = new Map<string, DoctorView>()
     for (const peer of sources.netmap.peers.values()) {
       const key = peer.key.text
@@ -98,6 +103,12 @@ export class Doctor {
   networkChanged(): void {
     this.#vpnAskedAtMs = -Infinity
     this.#times.clear()
+    this.#udp = NO_UDP_YET
+  }
+
+  #noteUdp(works: boolean, nowMs: number): void {
+    if (works) this.#udp = { hasWorked: true, lostAtMs: undefined }
+    else if (this.#udp.hasWorked) this.#udp = { hasWorked: true, lostAtMs: this.#udp.lostAtMs ?? nowMs }
   }
 
   #askForVpn(nowMs: number): void {
@@ -128,7 +139,12 @@ function nextTimes(
   return { searchingSinceMs, unanswered: same ?? { sinceMs: nowMs, lastReceiveMs } }
 }
 
-function ownFacts(sources: DoctorSources, vpnInterface: string | undefined, nowMs: number): OwnFacts {
+function ownFacts(
+  sources: DoctorSources,
+  udpLostMs: number | undefined,
+  vpnInterface: string | undefined,
+  nowMs: number,
+): OwnFacts {
   const { netmap, report, portMapping, derpStatus, interfaces } = sources
   const addresses = Object.values(interfaces).flatMap((list) => (list ?? []).filter(({ internal }) => !internal))
   const home = derpStatus.find(({ isHome }) => isHome)
@@ -140,7 +156,7 @@ function ownFacts(sources: DoctorSources, vpnInterface: string | undefined, nowM
       awayMs: home.connected ? 0 : nowMs - (home.lastFrameMs ?? home.sinceMs),
       badCertificateDate: home.errorCode === 'derp/wrong-certificate' && /valid|expired/i.test(home.errorText ?? ''),
     },
-    network: report && networkFacts(report, portMapping),
+    network: report && networkFacts(report, udpLostMs, portMapping),
     hasStunServer: [...(netmap.derpMap.regions?.values() ?? [])].some((region) =>
       region.nodes.some(({ stunPort }) => stunPort !== -1),
     ),
@@ -156,9 +172,14 @@ function ownFacts(sources: DoctorSources, vpnInterface: string | undefined, nowM
   }
 }
 
-function networkFacts(report: NetcheckReport, { endpoint, refusal }: PortmapView): OwnNetworkFacts {
+function networkFacts(
+  report: NetcheckReport,
+  udpLostMs: number | undefined,
+  { endpoint, refusal }: PortmapView,
+): OwnNetworkFacts {
   return {
     udp: report.udp,
+    udpLostMs,
     ipv4: report.ipv4,
     ipv6: report.ipv6,
     ipv4CanSend: report.ipv4CanSend,

@@ -30,6 +30,8 @@ export interface OwnFacts {
 export interface OwnNetworkFacts {
   /** Some STUN server answered; and by family. */
   readonly udp: boolean
+  /** For how long none has, after one had in this same network; undefined when none ever did. */
+  readonly udpLostMs: number | undefined
   readonly ipv4: boolean
   readonly ipv6: boolean
   readonly ipv4CanSend: boolean

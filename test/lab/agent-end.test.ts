@@ -25,7 +25,8 @@ async function networkOf({ ns, address }: Machine): Promise<Record<string, strin
   const answers: Record<string, string> = {}
   for (const [name, question] of Object.entries(questions)) answers[name] = await ns.run(question.split(' '))
   // Sockets that ask the router for a port mapping come and go while an agent runs.
-  const ports = (answers['ports'] ?? '').split('\n')
+  // The columns are as wide as the widest line, also one that is left out.
+  const ports = (answers['ports'] ?? '').replaceAll(/ +/g, ' ').split('\n')
   answers['ports'] = ports.filter((line) => !line.includes(` ${address}:`)).join('\n')
   return answers
 }

@@ -270,3 +270,14 @@ test('who sees whom is the same from both sides, whatever the rules', () => {
         }
     }
 })
+
+test('an exit node carries a part of the internet too, and nothing that is private', () => {
+  const policy = compileSample(acl('anna@', '9.9.9.9:53'))
+  assert.deepEqual(wire(policy, 'exit'), [
+    {
+      SrcIPs: ['100.64.0.1', '100.64.0.3', 'fd7a:115c:a1e0::1', 'fd7a:115c:a1e0::3'],
+      DstPorts: [ports('9.9.9.9', 53)],
+    },
+  ])
+  assert.deepEqual(wire(compileSample(acl('anna@', 'other:53')), 'exit'), [])
+})

@@ -24,7 +24,7 @@ export function filterOf(place: Place, flows: readonly Flow[], resolver: Resolve
       rules.push(...capabilityRules(flow, place, resolver))
       continue
     }
-    if (!endsAt(flow, place)) continue
+    if (!concerns(flow, place)) continue
     const sources = flow.isSelf ? ownSources(flow, place, resolver).toTexts().sort() : flow.srcTexts
     if (sources.length === 0) continue
     const dstPorts = dstPortsAt(flow, place)
@@ -40,6 +40,11 @@ export function filterOf(place: Place, flows: readonly Flow[], resolver: Resolve
     rules.push(rule)
   }
   return rules
+}
+
+/** An exit node also carries parts of the internet, although these alone make nobody see it. */
+function concerns(flow: PacketFlow, place: Place): boolean {
+  return endsAt(flow, place) || (place.isExit && flow.via === undefined && flow.dst.overlaps(INTERNET))
 }
 
 /** As it is sent. A capability without values is null, as other servers of this field write it. */

@@ -12,6 +12,7 @@ import { labUnavailable, runOrSkip } from './netns.ts'
 import { peerwayUnavailable, startAgent, startCoord } from './peerway.ts'
 import { portMappingUnavailable, startPortMapping } from './port-mapping.ts'
 import { relayStatus, turnRelayOn } from './relay.ts'
+import { until } from './process.ts'
 import { transfer } from './transfer.ts'
 
 const unavailable = labUnavailable() ?? peerwayUnavailable() ?? stockUnavailable('tailscale-new', 'tailscale-old')
@@ -123,5 +124,6 @@ test('a router that maps ports makes a relay for everyone, even behind a hard on
   const pong = await pingUntil(a, b, 'peer-relay', RELAYED_MS)
   assert.ok(pong.text.includes(`peer-relay(${mapped}`), pong.text)
   await relay.cli('set', '--relay-server-port=')
-  assert.ok(!(await router.rules()).includes('dport 40000'), 'the mapping is given back when relaying ends')
+  const isMapped = async (): Promise<boolean> => (await router.rules()).includes('dport 40000')
+  await until(async () => !(await isMapped()), { timeoutMs: 5_000, what: 'the mapping to be given back' })
 })

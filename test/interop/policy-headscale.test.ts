@@ -133,9 +133,9 @@ class Member {
     this.spec = spec
     this.#onChange = onChange
     this.#client = new ControlClient({ serverUrl: url, machineKey: MachinePrivate.generate() })
-    t.after(async () => {
+    t.after(() => {
       this.#stop.abort()
-      await this.#client.close()
+      this.#client.close()
     })
   }
 

@@ -326,14 +326,19 @@ test('no body whatever gets more than a refusal', async (t) => {
   const its = await withOwner(t)
   const login = await its.ask()
   await its.browser.open({ login })
-  const calls = ['state', 'sign-in/passkey', 'enrol/passkey', 'first/passkey', 'approve', 'none', 'constructor']
+  const calls = [
+    ...['state', 'sign-in/passkey', 'enrol/passkey', 'first/passkey', 'approve', 'none', 'constructor'],
+    ...['passkey/add', 'passkey/rename', 'totp/confirm', 'session/end', 'recovery/start'].map(
+      (name) => `account/${name}`,
+    ),
+  ]
   await fc.assert(
     fc.asyncProperty(fc.constantFrom(...calls), fc.jsonValue(), async (call, body) => {
       const { status } = await its.browser.call(call, body)
       its.clock.advance(5_000)
       assert.ok(status >= 400 && status < 500, `${call}: ${status}`)
     }),
-    { numRuns: 150 },
+    { numRuns: 250 },
   )
   const huge = await its.browser.call('approve', { login: 'x'.repeat(100_000) })
   assert.equal(huge.body.code, 'login/bad-request')

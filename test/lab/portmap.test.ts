@@ -96,15 +96,18 @@ test('agents behind routers that map ports are reached through the mapping', opt
   for (const agent of [mapped, upnp, hard])
     await agent.up({ loginServer: coord.url, authKey: await coord.createAuthKey('anna') })
 
-  await t.test('by NAT-PMP where the router speaks it, and all that it speaks is told', async () => {
+  // Which of the two it is depends on whose answer to the probe comes first: on a busy machine either may.
+  await t.test('by NAT-PMP or PCP where the router speaks them, and all that it speaks is told', async () => {
     const found = await untilNetcheck(mapped, ({ PortMapping, UPnP }) => PortMapping.Via !== '' && UPnP === true, 'all')
     const endpoint = `${routers[0].externalAddress}:${PORT}`
-    assert.deepEqual(found.PortMapping, { Endpoint: endpoint, Via: 'pmp', Refusal: '' })
+    const { Via: via } = found.PortMapping
+    assert.ok(via === 'pmp' || via === 'pcp', via)
+    assert.deepEqual(found.PortMapping, { Endpoint: endpoint, Via: via, Refusal: '' })
     assert.deepEqual([found.UPnP, found.PMP, found.PCP], [true, true, true])
     assert.equal(found.Endpoints[0], endpoint)
     assert.ok(mapsTo(await routers[0].rules(), mapped.machine))
     const text = await mapped.cli('netcheck')
-    assert.match(text.stdout, /Port mapping +20\.77\.1\.1:41641 by NAT-PMP \(router offers UPnP, NAT-PMP, PCP\)/)
+    assert.match(text.stdout, /Port mapping +20\.77\.1\.1:41641 by (NAT-PMP|PCP) \(router offers UPnP, NAT-PMP, PCP\)/)
   })
 
   await t.test('by UPnP where it speaks only that', async () => {

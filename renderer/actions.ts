@@ -44,7 +44,7 @@ export function createActions(ui: UiStore, bridge: PeerwayBridge) {
       bridge.onEvent((event) => {
         if (event.type === 'notice') toast(event.text)
       }),
-      bridge.onOpenPeer((id) => open({ name: 'peer', id })),
+      bridge.onOpen(open),
     ]
     void refresh()
     return () => {

@@ -138,7 +138,7 @@ test('the two choices are shown only before anything was joined', async () => {
 
 test('the tray opens a machine’s page, and the own network’s news arrive', async () => {
   const { fake, ui } = await opened()
-  fake.openPeer('nnas' as NodeId)
+  fake.openPage({ name: 'peer', id: 'nnas' as NodeId })
   assert.deepEqual(ui.getState().page, { name: 'peer', id: 'nnas' })
   fake.own(ownRunning)
   assert.equal(ui.getState().own?.state, 'running')

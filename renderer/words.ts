@@ -99,11 +99,6 @@ export const words = {
     copyAddress: 'Copy the address of this computer',
     noAddress: 'No address yet',
     gives: 'This PC gives',
-    givesNothing: 'Nothing',
-    givesRelay: 'Relay',
-    givesRelayTo: (pairs: number) => `Relay, carrying ${pairs}`,
-    givesRelayStarting: 'Relay, starting',
-    givesRelayFailed: 'Relay, not running',
   },
 
   relay: {

@@ -12,9 +12,11 @@ export const channels = {
   event: 'peerway:event',
   /** main → window: OwnNetworkView */
   own: 'peerway:own',
-  /** main → window: NodeId of the peer whose page shall open; the tray asks for it */
+  /** main → window: the page that shall open; the tray asks for it */
   open: 'peerway:open',
 } as const
+
+export type OpenedPage = { readonly name: 'peer'; readonly id: NodeId } | { readonly name: 'relay' }
 
 export interface PeerwayBridge {
   call<N extends keyof typeof windowCalls>(
@@ -24,5 +26,5 @@ export interface PeerwayBridge {
   onSnapshot(listener: (snapshot: AgentSnapshot) => void): () => void
   onEvent(listener: (event: AgentEvent) => void): () => void
   onOwnNetwork(listener: (own: OwnNetworkView) => void): () => void
-  onOpenPeer(listener: (id: NodeId) => void): () => void
+  onOpen(listener: (page: OpenedPage) => void): () => void
 }

@@ -84,8 +84,8 @@ async function run(): Promise<void> {
   answerWindows(windowHandlers(backend, desktop), log.scoped('ipc'))
 
   const act = (action: TrayAction): void => {
-    if (action.do === 'open' || action.do === 'open-peer') window.show()
-    if (action.do === 'open-peer') window.sendWhenReady(channels.open, action.id)
+    if (action.do === 'open' || action.do === 'open-page') window.show()
+    if (action.do === 'open-page') window.sendWhenReady(channels.open, action.page)
     if (action.do === 'copy') void clipboard.writeText(action.text)
     if (action.do === 'quit') app.quit()
     if (action.do === 'toggle') void toggle(backend).catch((error: unknown) => log.warn('toggle failed', { error }))

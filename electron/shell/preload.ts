@@ -13,7 +13,7 @@ const bridge: PeerwayBridge = {
   onSnapshot: (listener) => listen(channels.snapshot, listener),
   onEvent: (listener) => listen(channels.event, listener),
   onOwnNetwork: (listener) => listen(channels.own, listener),
-  onOpenPeer: (listener) => listen(channels.open, listener),
+  onOpen: (listener) => listen(channels.open, listener),
 }
 
 contextBridge.exposeInMainWorld('peerway', bridge)

@@ -35,10 +35,11 @@ test('the way grows from frame to frame, and each state looks different', () => 
     frames.toSorted((a, b) => a - b),
   )
   assert.equal(new Set(frames).size, 3)
-  const all = [off, on, { ...off, attention: true }, { ...on, attention: true }].map((state) =>
+  const serving: TrayDrawing = { ...on, way: 'serving' }
+  const all = [off, on, serving, ...[off, on, serving].map((one) => ({ ...one, attention: true }))].map((state) =>
     Buffer.from(drawTray(state, 22, INK)).toString('base64'),
   )
-  assert.equal(new Set(all).size, 4)
+  assert.equal(new Set(all).size, 6)
 })
 
 test('pixels are BGRA, premultiplied', () => {

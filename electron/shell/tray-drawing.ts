@@ -3,7 +3,7 @@
 
 export interface TrayDrawing {
   readonly ends: 'off' | 'half' | 'on'
-  readonly way: 'none' | 'growing-1' | 'growing-2' | 'growing-3' | 'joined'
+  readonly way: 'none' | 'growing-1' | 'growing-2' | 'growing-3' | 'joined' | 'serving'
   readonly attention: boolean
 }
 
@@ -54,7 +54,8 @@ export function drawTray(drawing: TrayDrawing, size: number, { r, g, b }: Rgb): 
 
 function shapesOf({ ends, way, attention }: TrayDrawing): readonly Shape[] {
   const shapes: Shape[] = [ends === 'off' ? ring(LOWER) : disc(LOWER), ends === 'on' ? disc(UPPER) : ring(UPPER)]
-  if (way !== 'none') shapes.push(stroke(curveUpTo(GROWN[way]), WAY_WIDTH))
+  if (way === 'serving') shapes.push(diamond([8, 8], 3.7))
+  else if (way !== 'none') shapes.push(stroke(curveUpTo(GROWN[way]), WAY_WIDTH))
   if (attention) shapes.push(box(12.2, 8.8, 14.2, 12.2), disc([13.2, 14.5], 1.2))
   return shapes
 }
@@ -68,6 +69,11 @@ const ring =
   ([cx, cy]: Point): Shape =>
   (x, y) =>
     Math.abs(Math.hypot(x - cx, y - cy) - RING.radius) - RING.width / 2
+
+const diamond =
+  ([cx, cy]: Point, radius: number): Shape =>
+  (x, y) =>
+    Math.abs(x - cx) + Math.abs(y - cy) - radius
 
 const box =
   (left: number, top: number, right: number, bottom: number): Shape =>

@@ -8,7 +8,7 @@ const labels = (agent: AgentSnapshot): string[][] =>
   trayMenu(agent, 'Lindenhof', NOW_MS).map((group) => group.map(({ label }) => label))
 
 test('the menu has the switch, this computer, the machines with their paths, and the app', () => {
-  const [first, second, machines, last] = labels(connected)
+  const [first, second, machines, gives, last] = labels(connected)
   assert.deepEqual(first, ['Connected to Lindenhof'])
   assert.deepEqual(second, ['ines-desktop, 100.64.0.2'])
   assert.deepEqual(machines?.slice(0, 5), [
@@ -18,6 +18,7 @@ test('the menu has the switch, this computer, the machines with their paths, and
     'media-box, idle',
     'nas, direct (LAN), 1 ms',
   ])
+  assert.deepEqual(gives, ['This PC gives: nothing'])
   assert.deepEqual(last, ['Open Peerway', 'Quit'])
 })
 
@@ -42,6 +43,20 @@ test('off shows names without paths, and before the first network there is nothi
   assert.deepEqual(off[0], ['Connect to Lindenhof'])
   assert.equal(off[2]?.[1], 'cabin-pi')
   assert.deepEqual(labels({ ...emptySnapshot, state: 'needs-login' }), [['Open Peerway', 'Quit']])
+})
+
+test('a relay that carries someone shows in drawing, tooltip and menu', () => {
+  const serving = (pairs: number) => ({ ...connected, relay: { state: 'running', isWanted: true, pairs } as const })
+  assert.equal(trayDrawing(serving(0), 1).way, 'joined')
+  assert.equal(trayDrawing(serving(2), 1).way, 'serving')
+  assert.equal(trayTooltip(serving(0), 'Lindenhof'), 'Peerway: connected to Lindenhof, 8 of 10 online')
+  assert.equal(
+    trayTooltip(serving(2), 'Lindenhof'),
+    'Peerway: connected to Lindenhof, 8 of 10 online, relaying 2 pairs',
+  )
+  const item = trayMenu(serving(1), 'Lindenhof', NOW_MS)[3]?.[0]
+  assert.equal(item?.label, 'This PC gives: relay, carrying 1 pair')
+  assert.deepEqual(item?.action, { do: 'open-page', page: { name: 'relay' } })
 })
 
 test('drawing and tooltip say the state', () => {

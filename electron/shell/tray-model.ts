@@ -1,8 +1,10 @@
 // What the tray shows: drawing, tooltip and menu, made from the snapshot. Plain data, so that a change that alters nothing
 // on screen rebuilds nothing.
 
+import type { OpenedPage } from '../contract/bridge.ts'
 import { type PathWords, pathWords } from '../contract/path-words.ts'
-import type { AgentSnapshot, NodeId, PeerView } from '../contract/snapshot.ts'
+import { givesText } from '../contract/relay-words.ts'
+import type { AgentSnapshot, PeerView } from '../contract/snapshot.ts'
 import type { TrayDrawing } from './tray-drawing.ts'
 
 /** More would be a list to scroll, and the window has a better one. */
@@ -12,7 +14,7 @@ export type TrayAction =
   | { readonly do: 'toggle' }
   | { readonly do: 'copy'; readonly text: string }
   | { readonly do: 'open' }
-  | { readonly do: 'open-peer'; readonly id: NodeId }
+  | { readonly do: 'open-page'; readonly page: OpenedPage }
   | { readonly do: 'quit' }
 
 export interface TrayItem {
@@ -26,11 +28,14 @@ export interface TrayItem {
 /** Groups with a line between them. */
 export type TrayMenu = readonly (readonly TrayItem[])[]
 
-export function trayDrawing({ state, loginUrl, problem, warnings }: AgentSnapshot, frame: 1 | 2 | 3): TrayDrawing {
+export function trayDrawing(
+  { state, loginUrl, problem, warnings, relay }: AgentSnapshot,
+  frame: 1 | 2 | 3,
+): TrayDrawing {
   const needsSomeone = problem !== undefined || warnings.length > 0
   switch (state) {
     case 'running':
-      return { ends: 'on', way: 'joined', attention: needsSomeone }
+      return { ends: 'on', way: (relay?.pairs ?? 0) > 0 ? 'serving' : 'joined', attention: needsSomeone }
     case 'starting':
       return { ends: 'half', way: `growing-${frame}`, attention: false }
     case 'needs-login':
@@ -41,14 +46,16 @@ export function trayDrawing({ state, loginUrl, problem, warnings }: AgentSnapsho
   }
 }
 
-export function trayTooltip({ state, peers, problem }: AgentSnapshot, network: string): string {
+export function trayTooltip({ state, peers, problem, relay }: AgentSnapshot, network: string): string {
   const online = Object.values(peers).filter((peer) => peer.online !== false).length
   const all = Object.keys(peers).length
   switch (state) {
     case 'running':
-      return all === 0
-        ? `Peerway: connected to ${network}`
-        : `Peerway: connected to ${network}, ${online} of ${all} online`
+      return [
+        `Peerway: connected to ${network}`,
+        ...(all === 0 ? [] : [`${online} of ${all} online`]),
+        ...(relay && relay.pairs > 0 ? [`relaying ${relay.pairs} ${relay.pairs === 1 ? 'pair' : 'pairs'}`] : []),
+      ].join(', ')
     case 'starting':
       return `Peerway: connecting to ${network}`
     case 'needs-login':
@@ -60,7 +67,7 @@ export function trayTooltip({ state, peers, problem }: AgentSnapshot, network: s
 }
 
 export function trayMenu(agent: AgentSnapshot, network: string, nowMs: number): TrayMenu {
-  const menu = [connection(agent, network), thisComputer(agent), machines(agent, nowMs), app()]
+  const menu = [connection(agent, network), thisComputer(agent), machines(agent, nowMs), gives(agent), app()]
   return menu.filter((group) => group.length > 0)
 }
 
@@ -101,8 +108,18 @@ function machine(peer: PeerView, path: PathWords, isOn: boolean): TrayItem {
     .map((text): TrayItem => ({ label: `Copy ${text}`, action: { do: 'copy', text } }))
   return {
     label: [peer.name, ...facts].join(', '),
-    items: [...copies, { label: 'Open details', action: { do: 'open-peer', id: peer.id } }],
+    items: [...copies, { label: 'Open details', action: { do: 'open-page', page: { name: 'peer', id: peer.id } } }],
   }
+}
+
+function gives({ relay, state }: AgentSnapshot): readonly TrayItem[] {
+  if (!relay) return []
+  return [
+    {
+      label: `This PC gives: ${givesText(relay, state === 'running')}`,
+      action: { do: 'open-page', page: { name: 'relay' } },
+    },
+  ]
 }
 
 const rank = (peer: PeerView): number => (peer.mine ? 0 : peer.tags.length === 0 ? 1 : 2)

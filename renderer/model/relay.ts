@@ -1,7 +1,6 @@
 // This computer as a relay for others: what its page shows, made from what the agent says and nothing more.
 
 import type { RelayClientView, RelayStatusView } from '../../electron/contract/relay-view.ts'
-import type { RelayBriefView } from '../../electron/contract/snapshot.ts'
 import { splitMessage, words } from '../words.ts'
 import { rateText } from './amounts.ts'
 import type { Plate } from './plate.ts'
@@ -49,15 +48,6 @@ export function relayPlate(view: RelayStatusView, { wish, isConnected }: RelayWi
     return { badge: false, drawing: 'growing', look: 'busy', word: text.busyWord, line: text.busy, at: 'half' }
   if (view.wantedPort !== undefined) return { ...base, word: text.waitWord, line: text.wait, at: 'on' }
   return { ...base, word: text.offWord, line: text.off, at: 'off' }
-}
-
-/** What this computer gives, in a few words. */
-export function givesText({ state, isWanted, pairs }: RelayBriefView, isConnected: boolean): string {
-  const text = words.self
-  if (!isWanted) return text.givesNothing
-  if (state === 'running') return pairs > 0 ? text.givesRelayTo(pairs) : text.givesRelay
-  if (state === 'starting') return text.givesRelayStarting
-  return isConnected ? text.givesRelayFailed : text.givesRelay
 }
 
 /** Who can come in, in one sentence; undefined while there is nothing to say. */

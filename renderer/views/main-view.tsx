@@ -2,10 +2,10 @@ import { ArrowUp, ChevronRight, Monitor, Plus } from 'lucide-react'
 import { useEffect, useRef } from 'react'
 import { isTyping, useKeys } from '../hooks/use-keys.ts'
 import { useNow } from '../hooks/use-now.ts'
+import { givesText } from '../../electron/contract/relay-words.ts'
 import { deviceKind, groupsOf } from '../model/machines.ts'
 import { networkWords } from '../model/network.ts'
 import { type Plate, plateOf } from '../model/plate.ts'
-import { givesText } from '../model/relay.ts'
 import { clockText } from '../model/time.ts'
 import { CopyButton } from '../ui/copy-button.tsx'
 import { EmptyState } from '../ui/empty-state.tsx'
@@ -124,13 +124,15 @@ function ThisComputer() {
         <button type="button" className="row gives" onClick={() => open({ name: 'relay' })}>
           <Icon of={ArrowUp} size={14} />
           <span className="label">{words.self.gives}</span>
-          <span className="fact ell">{givesText(relay, isConnected)}</span>
+          <span className="fact ell">{capital(givesText(relay, isConnected))}</span>
           <Icon of={ChevronRight} size={14} />
         </button>
       )}
     </section>
   )
 }
+
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)
 
 function NoMachines({ isOwn }: { readonly isOwn: boolean }) {
   const { open } = useActions()

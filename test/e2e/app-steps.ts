@@ -57,7 +57,7 @@ step('the page has no Node, no network and no way out', async () => {
   }))
   assert.deepEqual(found, {
     globals: [],
-    bridge: ['call', 'onEvent', 'onOpenPeer', 'onOwnNetwork', 'onSnapshot'],
+    bridge: ['call', 'onEvent', 'onOpen', 'onOwnNetwork', 'onSnapshot'],
     fetched: false,
     opened: false,
     inlineRan: false,

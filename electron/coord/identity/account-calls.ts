@@ -1,7 +1,7 @@
 // The calls of the page /account: each is for whoever is signed in, about their own account or those they may help.
 
-import { optional, shape, text, whole } from '../../contract/check.ts'
-import type { User } from '../model.ts'
+import { oneOf, optional, shape, text, whole } from '../../contract/check.ts'
+import { ROLES, type User } from '../model.ts'
 import type { Recovery } from '../store/identity-store.ts'
 import type { SignedIn } from './accounts.ts'
 import {
@@ -11,6 +11,7 @@ import {
   call,
   ceremony,
   code,
+  name,
   passkeyName,
   passkeySite,
   password,
@@ -22,9 +23,10 @@ import {
   type Parts,
 } from './call-parts.ts'
 import { IdentityError } from './identity-error.ts'
+import { invite } from './invites.ts'
 import type { AccountPage, CallName, RecoveryView } from './login-api.ts'
 import { FRESH_MS } from './own-account.ts'
-import { mayHelp } from './recoveries.ts'
+import { HELPS, mayHelp } from './recoveries.ts'
 import type { CurrentSession } from './sessions.ts'
 import { base32, otpauthUri } from './totp.ts'
 
@@ -105,6 +107,11 @@ export function accountCalls(parts: Parts): { readonly [N in AccountCallName]: H
     'account/session/end-others': call<'account/session/end-others'>(nothing, (_ask, caller) =>
       changing(caller, (me) => own.endOtherSessions(me)),
     ),
+    'account/invite': call<'account/invite'>(shape({ name, role: oneOf(...ROLES) }), async ({ name, role }, caller) => {
+      const me = await signedIn(caller)
+      own.mustBeFresh(me)
+      return invite(context, me.user, name, role)
+    }),
     'account/recovery/start': call<'account/recovery/start'>(shape({ person: rowId }), ({ person }, caller) =>
       changing(caller, async (me) => {
         own.mustBeFresh(me)
@@ -160,6 +167,7 @@ export async function accountPage(parts: Parts, { user, session }: CurrentSessio
       usedAtMs,
     })),
     recoveries: open.filter(({ userId }) => userId === user.id).map(view),
+    mayInvite: HELPS[user.role],
     people: helped.map((person) => {
       const recovery = open.find(({ userId }) => userId === person.id)
       return { id: person.id, ...accountView(person), role: person.role, recovery: recovery && view(recovery) }

@@ -211,6 +211,7 @@ test('every call of the account is refused to who is not signed in', async (t) =
     ['recovery-codes/make', {}],
     ['session/end', { id: 1 }],
     ['session/end-others', {}],
+    ['invite', { name: 'x', role: 'member' }],
     ['recovery/start', { person: 1 }],
     ['recovery/stop', { id: 1 }],
     ['recovery/link', { id: 1 }],
@@ -393,6 +394,44 @@ test('who may let whom in again: owners all others, admins those below, and nobo
     const { people } = await pageOf(browser)
     assert.equal(people.length, (may[role] ?? []).length + (role === 'owner' ? 1 : 0), role)
   }
+})
+
+test('an invited person sets how they sign in; nobody is invited into an account that is in use', async (t) => {
+  const it = await withOwner(t)
+  const invite = (by: Browser, name: string, role = 'member'): Promise<Answer> =>
+    by.call('account/invite', { name, role })
+  const made = await invite(it.browser, 'karin', 'admin')
+  assert.equal(made.status, 200, made.text)
+  const enrol = String(made.body.value?.['url']).split('/').at(-1) ?? ''
+  const karin = new Browser(it)
+  await karin.open({ enrol })
+  assert.equal((await karin.call('enrol/password', { enrol, password: OTHER_PASSWORD })).status, 200)
+  assert.equal((await signIn(karin, 'karin', OTHER_PASSWORD)).status, 200)
+  assert.deepEqual((await pageOf(karin)).mayInvite, ['member', 'auditor'])
+
+  assert.equal(codeOf(await invite(it.browser, 'KARIN')), 'login/conflict')
+  assert.equal(codeOf(await invite(it.browser, 'ines')), 'login/conflict')
+  assert.equal(codeOf(await invite(it.browser, 'two words')), 'login/name-refused')
+  for (const role of ['owner', 'admin']) assert.equal(codeOf(await invite(karin, 'jonas', role)), 'login/not-allowed')
+  assert.equal(codeOf(await invite(karin, 'ines')), 'login/not-allowed')
+  it.clock.advance(60_000)
+  assert.equal((await invite(karin, 'jonas')).status, 200)
+  // Made without a way in, as by a key: the link is the first one.
+  await it.coord.admin.createUser({ name: 'lin', role: 'owner' })
+  assert.equal(codeOf(await invite(karin, 'lin')), 'login/not-allowed')
+  assert.equal((await invite(it.browser, 'lin')).status, 200)
+  const jonas = await person(it, 'jonas')
+  await signIn(jonas, 'jonas', OTHER_PASSWORD)
+  assert.equal(codeOf(await invite(jonas, 'eve')), 'login/not-allowed')
+  it.clock.advance(FRESH_MS)
+  assert.equal(codeOf(await invite(karin, 'eve')), 'login/prove-again')
+  const roles = (await it.coord.admin.listUsers()).map(({ name, role }) => [name, role])
+  assert.deepEqual(roles, [
+    ['ines', 'owner'],
+    ['karin', 'admin'],
+    ['jonas', 'member'],
+    ['lin', 'owner'],
+  ])
 })
 
 test('a recovery waits a day, can be stopped until its link was used, and ends what was before', async (t) => {

@@ -327,7 +327,13 @@ test('no body whatever gets more than a refusal', async (t) => {
   const login = await its.ask()
   await its.browser.open({ login })
   const calls = [
-    ...['state', 'sign-in/passkey', 'enrol/passkey', 'first/passkey', 'approve', 'none', 'constructor'],
+    'state',
+    'sign-in/passkey',
+    'enrol/passkey',
+    'first/passkey',
+    'approve',
+    'none',
+    'constructor',
     ...['passkey/add', 'passkey/rename', 'totp/confirm', 'session/end', 'recovery/start'].map(
       (name) => `account/${name}`,
     ),

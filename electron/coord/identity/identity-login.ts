@@ -240,6 +240,7 @@ const TRIES: ReadonlySet<CallName> = new Set<CallName>([
   'account/totp/begin',
   'account/totp/confirm',
   'account/recovery-codes/make',
+  'account/invite',
   'account/recovery/start',
   'account/recovery/link',
 ])

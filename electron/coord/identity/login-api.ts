@@ -78,6 +78,8 @@ export interface AccountPage {
   readonly sessions: readonly SessionView[]
   /** Of this account, by others. */
   readonly recoveries: readonly RecoveryView[]
+  /** With which roles this person may invite others. */
+  readonly mayInvite: readonly AccountPage['role'][]
   /** Whom this person may let in again. */
   readonly people: readonly PersonView[]
 }
@@ -168,6 +170,10 @@ export interface Calls {
   'account/recovery-codes/make': { ask: Nothing; value: { codes: readonly string[] } }
   'account/session/end': { ask: { id: number }; value: null }
   'account/session/end-others': { ask: Nothing; value: null }
+  'account/invite': {
+    ask: { name: string; role: AccountPage['role'] }
+    value: { url: string; expiresAtMs: number }
+  }
   'account/recovery/start': { ask: { person: number }; value: null }
   'account/recovery/stop': { ask: { id: number }; value: null }
   'account/recovery/link': { ask: { id: number }; value: { url: string; expiresAtMs: number } }

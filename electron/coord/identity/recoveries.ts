@@ -11,7 +11,8 @@ import { IdentityError } from './identity-error.ts'
 
 export const RECOVERY_DELAY_MS = 24 * 3_600_000
 
-const HELPS: Readonly<Record<Role, readonly Role[]>> = {
+/** Whom each role lets in, for the first time and again. */
+export const HELPS: Readonly<Record<Role, readonly Role[]>> = {
   owner: ['owner', 'admin', 'member', 'auditor'],
   // Nobody rises by becoming somebody else.
   admin: ['member', 'auditor'],

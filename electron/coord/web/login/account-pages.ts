@@ -249,13 +249,60 @@ function copyButton(what: string, label: string): HTMLElement {
   return button
 }
 
+export function invitePage(setting: Setting, page: AccountPage): Page {
+  const trouble = new Trouble()
+  const name = nameField({ label: words.fields.name, autocomplete: 'off', hint: words.first.nameHint })
+  const roles = ROLES.filter((role) => page.mayInvite.includes(role))
+  const role = h('select', { id: 'role' }, ...roles.map((role) => h('option', { value: role }, text.roles[role])))
+  const roleField = h(
+    'div',
+    { class: 'field' },
+    h('label', { for: 'role' }, text.inviteRole),
+    h('div', { class: 'input' }, role),
+  )
+  const form = formOf(
+    trouble,
+    [name],
+    primary(text.inviteDo, undefined),
+    async () => {
+      const problem = missing(name)
+      if (problem !== undefined) return trouble.say(problem)
+      const who = name.input.value.trim()
+      const chosen = roles.find((one) => one === role.value) ?? 'member'
+      const { url, expiresAtMs } = await setting.api.call('account/invite', { name: who, role: chosen })
+      setting.go(linkPage(setting, text.inviteTitle(who), url, timeText(expiresAtMs, page.nowMs)))
+    },
+    again(setting, page, (page) => invitePage(setting, page)),
+  )
+  name.element.after(roleField)
+  const title = text.invite
+  const lines = [setting.state.host, text.inviteText]
+  const element = column({ title, lines }, h('div', { class: 'gap-4' }, form), trouble.element, back(setting))
+  return { title, element, focus: name.input }
+}
+
+/** In the order of how often they are given. */
+const ROLES = ['member', 'admin', 'auditor', 'owner'] as const
+
+function linkPage(setting: Setting, title: string, url: string, until: string): Page {
+  const modules = qrCode(url)
+  const element = column(
+    { title, lines: [text.linkText(until)] },
+    h(
+      'div',
+      { class: 'gap-4' },
+      modules && qrDrawing(modules, text.inviteQr),
+      h('div', { class: 'gap-2' }, copyable(url, text.copyLink)),
+    ),
+    back(setting),
+  )
+  return { title, element }
+}
+
 export function personLinkPage(setting: Setting, page: AccountPage, person: PersonView, recovery: RecoveryView): Page {
   const make = async (): Promise<null> => {
     const { url, expiresAtMs } = await setting.api.call('account/recovery/link', { id: recovery.id })
-    const title = text.linkTitle(whole(person))
-    const lines = [text.linkText(timeText(expiresAtMs, page.nowMs))]
-    const element = column({ title, lines }, h('div', { class: 'gap-4' }, copyable(url, text.copyLink)), back(setting))
-    setting.go({ title, element })
+    setting.go(linkPage(setting, text.linkTitle(whole(person)), url, timeText(expiresAtMs, page.nowMs)))
     return null
   }
   return removePage(setting, {

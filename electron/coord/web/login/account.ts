@@ -3,6 +3,7 @@
 import type { AccountPage, PasskeyView, PersonView, RecoveryView, SessionView } from '../../identity/login-api.ts'
 import {
   addPasskeyPage,
+  invitePage,
   makeCodesPage,
   passwordPage,
   personLinkPage,
@@ -44,7 +45,7 @@ export function accountView(setting: Setting, page: AccountPage): Page {
     passkeySection(setting, page),
     otherSection(setting, page),
     sessionSection(setting, page, trouble),
-    page.people.length > 0 && peopleSection(setting, page, trouble),
+    page.mayInvite.length > 0 && peopleSection(setting, page, trouble),
   )
   return { title: text.title, element }
 }
@@ -224,8 +225,13 @@ function sessionItem(setting: Setting, page: AccountPage, session: SessionView, 
 function peopleSection(setting: Setting, page: AccountPage, trouble: Trouble): HTMLElement {
   return section(
     text.people,
-    h('p', { class: 'hint lead' }, text.peopleText),
-    list(page.people.map((person) => personItem(setting, page, person, trouble))),
+    page.people.length > 0 && h('p', { class: 'hint lead' }, text.peopleText),
+    page.people.length > 0 && list(page.people.map((person) => personItem(setting, page, person, trouble))),
+    h(
+      'div',
+      { class: 'gap-1' },
+      plusLink(text.invite, () => sensitive(setting, page, (page) => invitePage(setting, page))),
+    ),
   )
 }
 

@@ -147,8 +147,14 @@ export const words = {
     recoveryReady: (who: string) =>
       `${who} can give this account a new way in now, and what you sign in with ends with it. Stop it if you did not ask for that.`,
     stop: 'Stop it',
-    people: 'Letting others in again',
-    peopleText: 'For who lost every way in. It takes effect after a day, in which the person can stop it.',
+    people: 'People',
+    peopleText: 'Who lost every way in is let in again after a day, in which the person can stop it.',
+    invite: 'Invite somebody',
+    inviteText: 'You get a link for them. It works once, for three days.',
+    inviteRole: 'Role',
+    inviteDo: 'Make the link',
+    inviteTitle: (who: string) => `A link for ${who}`,
+    inviteQr: 'QR code of the link that stands below',
     letIn: 'Let in again',
     letInAsk: (who: string) => `Let ${who} in again?`,
     letInText: (who: string) =>
@@ -159,7 +165,7 @@ export const words = {
     makeLink: 'Make the link',
     linkTitle: (who: string) => `A new way in for ${who}`,
     linkText: (until: string) =>
-      `Give them this link by a way you trust. It works once, until ${until}. Whoever opens it first sets how to sign in.`,
+      `Give them this link by a way you trust. It works once and is over ${until}. Whoever opens it first sets how to sign in.`,
     letInLinkText: (who: string) => `The day is over and ${who} did not stop it. The link is shown once.`,
     copyLink: 'Copy the link',
 

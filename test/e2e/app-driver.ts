@@ -59,7 +59,7 @@ export class App {
   }
 
   get plate(): Locator {
-    return this.page.getByRole('switch')
+    return this.page.getByRole('switch', { name: /^Connect/ })
   }
 
   row(name: string | RegExp): Locator {

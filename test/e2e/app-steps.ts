@@ -140,6 +140,11 @@ step('its page says how it is reached, and measures', async () => {
     .getByText(/^Answered in /)
     .first()
     .waitFor()
+  await app.page.getByText('Path, last hour').waitFor()
+  await app.page
+    .getByText(/^Direct: /)
+    .first()
+    .waitFor()
   await app.picture('5-peer-page')
   await app.page.keyboard.press('Escape')
 })
@@ -170,12 +175,40 @@ step('off means off, and on again brings the same machine back', async () => {
   await app.picture('7-on-again')
 })
 
+step('this computer relays for others, with one switch, and stops', async () => {
+  const relay = app.page.getByRole('switch', { name: 'Relay for other machines' })
+  const told = async (): Promise<string> => {
+    const { status, stdout, stderr } = await tryRun([process.execPath, CLI, '--socket', app.socket, 'relay', 'status'])
+    assert.equal(status, 0, stderr)
+    return stdout
+  }
+  await app.button(/^This PC gives/).click()
+  await app.page.getByText('Relay is off').waitFor()
+  await relay.click()
+  await app.page.getByText('Relay is on', { exact: true }).first().waitFor()
+  await app.page.getByText('192.168.77.1:').first().waitFor()
+  await app.page.getByLabel('Rate').selectOption('20 Mbit/s')
+  await app.picture('8-relay')
+  await until(async () => /Relaying on UDP port \d+, at most 2\.5 MB\/s/.test(await told()), {
+    what: 'the command line to say the same',
+    timeoutMs: 10_000,
+  })
+  await app.page.keyboard.press('Escape')
+  await app.button('This PC gives Relay').waitFor()
+  await app.button(/^This PC gives/).click()
+  await relay.click()
+  await app.page.getByText('Relay is off', { exact: true }).first().waitFor()
+  assert.match(await told(), /does not relay/)
+  await app.page.keyboard.press('Escape')
+  await app.button('This PC gives Nothing').waitFor()
+})
+
 step('the theme follows the choice at once, and the next start remembers it', async () => {
   await app.button('Menu').click()
   await app.page.getByRole('menuitemradio', { name: 'Dark' }).click()
   const isDark = (): Promise<boolean> => app.page.evaluate(() => matchMedia('(prefers-color-scheme: dark)').matches)
   await until(isDark, { what: 'the dark theme', timeoutMs: 5_000 })
-  await app.picture('8-dark')
+  await app.picture('9-dark')
 })
 
 step('the command line talks to the app', async () => {
@@ -219,7 +252,7 @@ step('wrong servers and wrong keys are told in words, and what was typed stays',
     await other.button('Details').click()
     await other.page.getByText('agent/key-refused').waitFor()
     assert.equal(await address.inputValue(), 'http://192.168.77.1:8480')
-    await other.picture('9-wrong-key')
+    await other.picture('10-wrong-key')
 
     await other.catchBrowser()
     await other.button('Sign in with the browser instead').click()
@@ -227,7 +260,7 @@ step('wrong servers and wrong keys are told in words, and what was typed stays',
     await other.page.getByText('Finish in your browser').waitFor()
     const url = await other.openedPage(/^http:\/\/192\.168\.77\.1:8480\/login\//)
     assert.equal((await fetch(url)).status, 200)
-    await other.picture('10-login')
+    await other.picture('11-login')
     await other.button('Cancel').click()
     await address.fill('http://192.168.77.99:8480')
     await other.button('Sign in with the browser').click()
@@ -235,7 +268,7 @@ step('wrong servers and wrong keys are told in words, and what was typed stays',
       .getByText(/does not answer|cannot be reached|No server/)
       .first()
       .waitFor({ timeout: 30_000 })
-    await other.picture('11-no-server')
+    await other.picture('12-no-server')
   } finally {
     await other.quit()
   }

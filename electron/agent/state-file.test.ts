@@ -35,6 +35,15 @@ test('what is written is read back', () => {
   assert.equal(again.currentProfile, 'b')
 })
 
+test('the relay settings are kept, and a file from before them means off', () => {
+  const relay = { port: 0, staticEndpoints: ['192.0.2.1:7'], bytesPerSecond: 1_000 }
+  for (const wanted of [relay, { ...relay, port: undefined }]) {
+    const text = encodeState(withProfile(newState(), { ...profile('a'), relay: wanted }))
+    assert.deepEqual(decodeState(text, 'x').profiles[0]?.relay, wanted)
+  }
+  assert.equal(decodeState(encodeState(withProfile(newState(), profile('a'))), 'x').profiles[0]?.relay, undefined)
+})
+
 test('addresses that never led to a login do not pile up', () => {
   let state = withProfile(newState(), profile('home'))
   for (let i = 0; i < 200; i++)

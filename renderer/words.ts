@@ -220,7 +220,7 @@ export const words = {
     latency: 'Latency',
     latencyRange: (minutes: number, range: string) => `${minutes} min · ${range}`,
     latencySpoken: (minutes: number, range: string) => `Latency of the last ${minutes} min: ${range}`,
-    paths: (hours: number) => (hours === 1 ? 'Path, last hour' : `Path, last ${hours} h`),
+    paths: (minutes: number) => `Path, last ${minutes < 60 ? `${minutes} min` : `${minutes / 60} h`}`,
     now: 'now',
     share: { direct: 'direct', 'peer-relay': 'relay', derp: 'DERP', none: 'no path' },
     percent: (percent: number) => (percent < 1 ? '<1 %' : `${percent} %`),

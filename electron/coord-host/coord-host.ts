@@ -163,7 +163,7 @@ function derpMapOf(
     stunOnly: true,
   }))
   const nodes = [node, ...others]
-  const region = { regionId: REGION, regionCode: 'own', regionName: 'This network’s own server', nodes }
+  const region = { regionId: REGION, regionCode: 'own', regionName: 'Home', nodes }
   return { regions: new Map([[REGION, region]]) }
 }
 

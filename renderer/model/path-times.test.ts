@@ -6,7 +6,7 @@ import { changeText, pathTimes } from './path-times.ts'
 
 test('a day is a bar of parts that add up, and shares of the known time', () => {
   const times = pathTimes(pathChanges, NOW_MS)
-  assert.equal(times?.hours, 24)
+  assert.equal(times?.minutes, 1_440)
   assert.deepEqual(
     times?.segments.map(({ kind }) => kind),
     [undefined, 'derp', 'direct', 'peer-relay', 'direct', 'derp'],
@@ -17,14 +17,14 @@ test('a day is a bar of parts that add up, and shares of the known time', () => 
 })
 
 test('a young history fills a shorter bar', () => {
-  assert.equal(pathTimes(pathChanges.slice(-1), NOW_MS)?.hours, 6)
+  assert.equal(pathTimes(pathChanges.slice(-1), NOW_MS)?.minutes, 360)
   assert.equal(pathTimes([], NOW_MS), undefined)
 })
 
 test('what is older than a day only says how the day began', () => {
   const old = pathChanges.map((change) => ({ ...change, at: change.at - 6 * 3_600_000 }))
   const times = pathTimes(old, NOW_MS)
-  assert.equal(times?.hours, 24)
+  assert.equal(times?.minutes, 1_440)
   assert.equal(times?.segments[0]?.kind, 'direct')
 })
 

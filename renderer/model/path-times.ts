@@ -5,11 +5,12 @@ import { regionName } from '../../electron/contract/path-words.ts'
 import type { AgentSnapshot, PathKind } from '../../electron/contract/snapshot.ts'
 import { words } from '../words.ts'
 
-const HOUR_MS = 3_600_000
-const SPANS_HOURS = [1, 3, 6, 12, 24]
+const MINUTE_MS = 60_000
+const DAY_MINUTES = 1_440
+const SPANS_MINUTES = [10, 30, 60, 180, 360, 720, DAY_MINUTES]
 
 export interface PathTimes {
-  readonly hours: number
+  readonly minutes: number
   /** From the left; undefined where nothing is known yet. Parts add up to one. */
   readonly segments: readonly { readonly kind: PathKind | undefined; readonly part: number }[]
   /** Of the known time, most first. */
@@ -21,8 +22,9 @@ export interface PathTimes {
 export function pathTimes(changes: readonly PathChangeView[], nowMs: number): PathTimes | undefined {
   const first = changes[0]
   if (!first) return undefined
-  const hours = SPANS_HOURS.find((one) => nowMs - first.at <= one * HOUR_MS) ?? 24
-  const fromMs = nowMs - hours * HOUR_MS
+  const minutes = SPANS_MINUTES.find((one) => nowMs - first.at <= one * MINUTE_MS) ?? DAY_MINUTES
+  const spanMs = minutes * MINUTE_MS
+  const fromMs = nowMs - spanMs
   const known: { kind: PathKind; ms: number }[] = []
   for (const [index, { at, to }] of changes.entries()) {
     const ms = Math.max(changes[index + 1]?.at ?? nowMs, fromMs) - Math.max(at, fromMs)
@@ -31,19 +33,19 @@ export function pathTimes(changes: readonly PathChangeView[], nowMs: number): Pa
     else if (ms > 0) known.push({ kind: to.kind, ms })
   }
   const knownMs = known.reduce((sum, { ms }) => sum + ms, 0)
-  const before = 1 - knownMs / (hours * HOUR_MS)
+  const before = 1 - knownMs / spanMs
   const sums = new Map<PathKind, number>()
   for (const { kind, ms } of known) sums.set(kind, (sums.get(kind) ?? 0) + ms)
   return {
-    hours,
+    minutes,
     segments: [
       ...(before > 0.001 ? [{ kind: undefined, part: before }] : []),
-      ...known.map(({ kind, ms }) => ({ kind, part: ms / (hours * HOUR_MS) })),
+      ...known.map(({ kind, ms }) => ({ kind, part: ms / spanMs })),
     ],
     shares: [...sums]
       .map(([kind, ms]) => ({ kind, percent: Math.round((ms / Math.max(knownMs, 1)) * 100) }))
       .toSorted((a, b) => b.percent - a.percent),
-    ticks: [0, 1, 2, 3].map((quarter) => fromMs + (quarter / 4) * hours * HOUR_MS),
+    ticks: [0, 1, 2, 3].map((quarter) => fromMs + (quarter / 4) * spanMs),
   }
 }
 

@@ -7,7 +7,7 @@ export function PathBar({ times }: { readonly times: PathTimes }) {
   const label = times.shares.map(({ kind, percent }) => `${words.peer.share[kind]} ${words.peer.percent(percent)}`)
   return (
     <>
-      <div className="path-bar" role="img" aria-label={`${words.peer.paths(times.hours)}: ${label.join(', ')}`}>
+      <div className="path-bar" role="img" aria-label={`${words.peer.paths(times.minutes)}: ${label.join(', ')}`}>
         {times.segments.map(({ kind, part }, index) => (
           <i key={index} className={kind} style={{ flexGrow: part }} />
         ))}

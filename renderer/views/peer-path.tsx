@@ -154,7 +154,7 @@ function History({ agent, peer, nowMs }: PathPart & { readonly nowMs: number }) 
   const shown = showsAll ? newest : newest.slice(0, FEW)
   return (
     <>
-      <h2 className="section">{words.peer.paths(times.hours)}</h2>
+      <h2 className="section">{words.peer.paths(times.minutes)}</h2>
       <PathBar times={times} />
       <ul className="path-log">
         {shown.map((change) => (

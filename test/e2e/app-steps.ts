@@ -140,7 +140,7 @@ step('its page says how it is reached, and measures', async () => {
     .getByText(/^Answered in /)
     .first()
     .waitFor()
-  await app.page.getByText('Path, last hour').waitFor()
+  await app.page.getByText('Path, last 10 min').waitFor()
   await app.page
     .getByText(/^Direct: /)
     .first()

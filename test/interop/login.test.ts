@@ -158,6 +158,7 @@ async function openBrowser(lab: Lab, machine: Machine): Promise<Browser> {
   const quiet = ['--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-quic']
   return chromium.launch({
     executablePath: inside,
+    env: { ...process.env, TMPDIR: lab.dir },
     args: ['--no-sandbox', '--disable-gpu', '--no-first-run', ...quiet],
   })
 }

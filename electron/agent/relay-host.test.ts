@@ -4,8 +4,11 @@ import { VirtualClock } from '../base/clock.ts'
 import { CodedError } from '../base/errors.ts'
 import { silentLogger } from '../base/log.ts'
 import { applyMapResponse, type Netmap } from '../control/netmap.ts'
+import { SharedBox } from '../crypto/box.ts'
 import { DiscoPrivate, NodePrivate } from '../crypto/keys.ts'
 import { FakeRelayForwarder } from '../dataplane/fake-relay-forwarder.ts'
+import { openDisco, sealDisco } from '../wire/disco/envelope.ts'
+import type { DiscoMessage } from '../wire/disco/message.ts'
 import { mapResponse, type MapResponseInput } from '../wire/tailcfg/map-response.ts'
 import type { NodeInput } from '../wire/tailcfg/node.ts'
 import { readMessage } from '../wire/tailcfg/schema.ts'
@@ -16,7 +19,8 @@ import type { RelaySettings } from './state-file.ts'
 const ON: RelaySettings = { port: 40_000, staticEndpoints: [], bytesPerSecond: 0 }
 
 function member(id: number, endpoints: readonly string[] = []) {
-  const [node, disco] = [NodePrivate.generate().public, DiscoPrivate.generate().public]
+  const [node, secret] = [NodePrivate.generate().public, DiscoPrivate.generate()]
+  const disco = secret.public
   const input: NodeInput = {
     id: String(id),
     stableId: `n${id}`,
@@ -28,7 +32,7 @@ function member(id: number, endpoints: readonly string[] = []) {
     endpoints: [...endpoints],
     machineAuthorized: true,
   }
-  return { node, disco, input }
+  return { node, secret, disco, input }
 }
 
 const [self, a, b] = [
@@ -113,6 +117,32 @@ test('writes to both clients before they bind, but to nothing in our own network
   assert.equal(opened().length, 2, 'asking again does not make us write more')
   clock.advance(60_000)
   assert.equal(opened().length, 8, 'repeats end')
+})
+
+test('a challenge is repeated while its answer is missing, three times in all', () => {
+  const { host, ask, forwarders, clock } = setUp()
+  host.configure(ON)
+  host.setNetmap(netmapOf())
+  const relay = ask()?.relay
+  assert.ok(relay)
+  const { vni, serverDisco } = relay
+  const box = new SharedBox(a.secret.secretBytes(), serverDisco.bytes)
+  const from = '198.51.100.2:41641'
+  const say = (message: DiscoMessage) =>
+    forwarders[0]?.push({ kind: 'control', from, vni, bytes: sealDisco(a.disco, box, message) })
+  const challenges = () => forwarders[0]?.sent.filter(({ geneve }) => geneve?.control === true) ?? []
+  const fields = { vni, remoteKey: b.disco, challenge: new Uint8Array(32) }
+  say({ kind: 'bind', generation: 1, ...fields })
+  assert.equal(challenges().length, 1)
+  clock.advance(10_000)
+  assert.equal(challenges().length, 3)
+  say({ kind: 'bind', generation: 2, ...fields })
+  const challenge = openDisco(challenges().at(-1)?.bytes ?? new Uint8Array(), box)
+  assert.ok(challenge?.kind === 'bindChallenge')
+  say({ ...challenge, kind: 'bindAnswer' })
+  clock.advance(10_000)
+  assert.equal(challenges().length, 4, 'answered: no repeat')
+  assert.ok(forwarders[0]?.bound.get(vni)?.includes(from))
 })
 
 test('a permission that is taken back ends what it allowed', () => {

@@ -50,7 +50,7 @@ function pairOf(relay: RelayServer): { a: Client; b: Client; vni: number } {
 /** The whole handshake of one side; what the last step asks for. */
 function handshake(relay: RelayServer, client: Client, other: Client, vni: number, from: string, nowMs = 0) {
   const [reply] = relay.handleControl(from, vni, client.bind(vni, 1, other.disco), nowMs)
-  assert.ok(reply?.type === 'send' && reply.endpoint === from)
+  assert.ok(reply?.type === 'challenge' && reply.endpoint === from)
   const challenge = client.open(reply.bytes)
   assert.ok(challenge?.kind === 'bindChallenge')
   return relay.handleControl(from, vni, client.seal({ ...challenge, kind: 'bindAnswer' }), nowMs)
@@ -74,7 +74,7 @@ test('a reply is never longer than what asked for it', () => {
   const { a, b, vni } = pairOf(relay)
   const bind = a.bind(vni, 1, b.disco)
   const [reply] = relay.handleControl('192.0.2.1:10', vni, bind, 0)
-  assert.ok(reply?.type === 'send' && reply.bytes.length <= bind.length)
+  assert.ok(reply?.type === 'challenge' && reply.bytes.length <= bind.length)
 })
 
 test('drops strangers, wrong steps, replayed and moved answers', () => {
@@ -92,7 +92,7 @@ test('drops strangers, wrong steps, replayed and moved answers', () => {
   drops(new Uint8Array(200))
   drops(a.seal({ kind: 'ping', txId: new Uint8Array(12), nodeKey: undefined, paddingBytes: 0 }))
   const [reply] = relay.handleControl(from, vni, a.bind(vni, 5, b.disco), 0)
-  const challenge = reply?.type === 'send' ? a.open(reply.bytes) : undefined
+  const challenge = reply?.type === 'challenge' ? a.open(reply.bytes) : undefined
   assert.ok(challenge?.kind === 'bindChallenge')
   const answer = a.seal({ ...challenge, kind: 'bindAnswer' })
   drops(answer, '198.51.100.9:10')

@@ -52,8 +52,15 @@ export type Allocation =
   | { readonly refused: RefusalReason }
 
 export type RelayEffect =
-  /** A control packet of the session to this address. */
-  | { readonly type: 'send'; readonly endpoint: Endpoint; readonly vni: number; readonly bytes: Uint8Array }
+  /** A challenge to this address; worth repeating while `awaits` says so. */
+  | {
+      readonly type: 'challenge'
+      readonly endpoint: Endpoint
+      readonly vni: number
+      readonly bytes: Uint8Array
+      readonly client: DiscoPublic
+      readonly generation: number
+    }
   /** The session's ends are these from now on. */
   | { readonly type: 'bind'; readonly session: RelaySession }
 
@@ -184,7 +191,8 @@ export class RelayServer {
       side.generation = message.generation
       const { generation, remoteKey } = message
       const reply: DiscoMessage = { kind: 'bindChallenge', vni, generation, remoteKey, challenge }
-      return [{ type: 'send', endpoint: from, vni, bytes: sealDisco(this.discoKey, side.box, reply) }]
+      const bytes = sealDisco(this.discoKey, side.box, reply)
+      return [{ type: 'challenge', endpoint: from, vni, bytes, client: side.client, generation }]
     }
     if (message.generation !== side.generation) return this.#drop('wrong-handshake')
     if (message.challenge.length !== CHALLENGE_BYTES || !this.#challenges.accepts(message, from, nowMs))
@@ -193,6 +201,12 @@ export class RelayServer {
     side.endpoint = from
     side.boundAtMs = nowMs
     return [{ type: 'bind', session: viewOf(session) }]
+  }
+
+  /** Whether this handshake of the client still lacks its answer. */
+  awaits(vni: number, client: DiscoPublic, generation: number): boolean {
+    const side = this.#byVni.get(vni)?.sides.find((one) => one.client.equals(client))
+    return side?.generation === generation
   }
 
   /** Takes away what has expired and returns it. `lastSeenMs` gives, per side, when its last data packet came; 0 is never. */

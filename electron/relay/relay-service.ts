@@ -50,6 +50,11 @@ export interface SideCounters {
 const TICK_MS = 2_000
 /** Again after an opening packet, while the client has not bound. */
 const OPENING_REPEATS_MS = [400, 1_200, 3_000]
+/**
+ * Stock clients send each packet of the handshake once: without a repeat, a challenge that is lost costs them half a minute.
+ * Only a client whose key is proven is answered, so this multiplies nobody's spoofed packets but a member's, by three.
+ */
+const CHALLENGE_REPEATS_MS = [250, 750]
 /** Openings of one session are not started again before this. */
 const OPENING_AGAIN_MS = 5_000
 const MOST_OPENED = 12
@@ -99,6 +104,8 @@ export class RelayService {
   readonly #server: RelayServer
   readonly #addresses: RelayAddresses
   readonly #openings = new Map<number, { readonly atMs: number; cancel: () => void }>()
+  /** Repeats of challenges, by VNI and client. */
+  readonly #repeats = new Map<string, () => void>()
   readonly #rates = new Map<number, { readonly bytes: readonly number[]; readonly perSecond: readonly number[] }>()
   #ratesAtMs: number
   #cancelTick = (): void => {}
@@ -220,6 +227,7 @@ export class RelayService {
     this.#closed = true
     this.#cancelTick()
     for (const { cancel } of this.#openings.values()) cancel()
+    for (const cancel of this.#repeats.values()) cancel()
     this.#addresses.close()
     this.#options.sockets.close()
   }
@@ -227,12 +235,28 @@ export class RelayService {
   #do(effects: readonly RelayEffect[]): void {
     const { sockets } = this.#options
     for (const effect of effects) {
-      if (effect.type === 'send') sockets.send(effect.endpoint, effect.bytes, { vni: effect.vni, control: true })
+      if (effect.type === 'challenge') this.#challenge(effect, 0)
       else {
         const [first, second] = effect.session.sides
         sockets.bind(effect.session.vni, [first.endpoint, second.endpoint])
       }
     }
+  }
+
+  #challenge(effect: Extract<RelayEffect, { type: 'challenge' }>, repeat: number): void {
+    const { clock, sockets } = this.#options
+    const { endpoint, bytes, vni, client, generation } = effect
+    const name = `${vni} ${client.text}`
+    this.#repeats.get(name)?.()
+    this.#repeats.delete(name)
+    sockets.send(endpoint, bytes, { vni, control: true })
+    const waitMs = CHALLENGE_REPEATS_MS[repeat]
+    if (waitMs === undefined) return
+    const cancel = clock.after(waitMs, () => {
+      if (this.#server.awaits(vni, client, generation)) this.#challenge(effect, repeat + 1)
+      else this.#repeats.delete(name)
+    })
+    this.#repeats.set(name, cancel)
   }
 
   /**

@@ -26,6 +26,7 @@ import type { HostFacts } from '../os/host.ts'
 import type { HostNetwork } from '../os/host-network.ts'
 import { relayBrief } from './relay-brief.ts'
 import { changedRelay, relayOff } from './relay-settings.ts'
+import type { DerpMapInput } from '../wire/tailcfg/derp-map.ts'
 import { netcheckView } from './netcheck-words.ts'
 import { Session } from './session.ts'
 import { SnapshotStore } from './snapshot-store.ts'
@@ -100,6 +101,10 @@ export class Agent {
 
   snapshot(): AgentSnapshot {
     return this.#store.now
+  }
+
+  derpMap(): DerpMapInput {
+    return this.#session?.derpMap() ?? {}
   }
 
   /** False on a machine that has never been in any network. */

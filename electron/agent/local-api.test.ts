@@ -30,6 +30,7 @@ function sourceOf(store: SnapshotStore, handlers: Partial<AgentHandlers> = {}): 
       ...handlers,
     },
     snapshot: () => store.now,
+    derpMap: () => ({ regions: new Map([[900, { regionId: 900, regionCode: 'own', regionName: 'Own', nodes: [] }]]) }),
     onSnapshot: (listener) => store.subscribe(listener),
     onEvent: () => () => {},
   }
@@ -88,6 +89,22 @@ test('a watcher gets the present snapshot first, then each later one', () =>
       if (seen.length === 2) stop.abort()
     }
     assert.deepEqual(seen, ['stopped', 'starting'])
+  }))
+
+test('the DERP map is told in the form of this field', () =>
+  withApi(async (path) => {
+    const chunks: Buffer[] = []
+    await new Promise<void>((resolve, reject) => {
+      const sent = request({ socketPath: path, path: '/localapi/v0/derpmap' }, (response) => {
+        response.on('data', (chunk: Buffer) => chunks.push(chunk))
+        response.on('end', resolve)
+      })
+      sent.on('error', reject)
+      sent.end()
+    })
+    assert.deepEqual(JSON.parse(Buffer.concat(chunks).toString()), {
+      Regions: { 900: { RegionID: 900, RegionCode: 'own', RegionName: 'Own', Nodes: [] } },
+    })
   }))
 
 test('the status document answers without a login', () =>

@@ -1,7 +1,8 @@
-// The agent's socket: HTTP over a Unix socket (who may open it is the file's owner). Three things live on it:
+// The agent's socket: HTTP over a Unix socket (who may open it is the file's owner). Four things live on it:
 //   POST /peerway/v0/call     {"name": "agent.up", "arg": {…}} → Reply
 //   GET  /peerway/v0/watch    one JSON line per snapshot or event, the present snapshot first
 //   GET  /localapi/v0/status  the status document of this field, for scripts and a stock CLI
+//   GET  /localapi/v0/derpmap where a stock CLI's `netcheck` finds the DERP servers to ask
 
 import { chmod, lstat, unlink } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
@@ -12,6 +13,8 @@ import type { Logger } from '../base/log.ts'
 import { type AgentHandlers, agentCalls, answer } from '../contract/calls.ts'
 import type { AgentEvent, AgentSnapshot } from '../contract/snapshot.ts'
 import { ensurePrivateFolder } from '../os/host.ts'
+import { derpMap, type DerpMapInput } from '../wire/tailcfg/derp-map.ts'
+import { encodeMessage } from '../wire/tailcfg/schema.ts'
 import { statusJson } from './status-json.ts'
 
 const MOST_BODY_BYTES = 64 * 1024
@@ -20,6 +23,8 @@ const MOST_WATCHERS = 64
 const MOST_WAITING_BYTES = 4 * 1024 * 1024
 
 export interface LocalApiSource {
+  /** Without regions while no network map has come. */
+  derpMap(): DerpMapInput
   readonly handlers: AgentHandlers
   snapshot(): AgentSnapshot
   onSnapshot(listener: (snapshot: AgentSnapshot) => void): () => void
@@ -72,6 +77,8 @@ export class LocalApi {
     const path = new URL(request.url ?? '/', 'http://local').pathname
     if (request.method === 'GET' && path === '/localapi/v0/status') {
       sendJson(response, 200, statusJson(source.snapshot(), await source.handlers['agent.traffic']()))
+    } else if (request.method === 'GET' && path === '/localapi/v0/derpmap') {
+      response.writeHead(200, { 'Content-Type': 'application/json' }).end(encodeMessage(derpMap, source.derpMap()))
     } else if (request.method === 'GET' && path === '/peerway/v0/watch') {
       this.#watch(source, response)
     } else if (request.method === 'POST' && path === '/peerway/v0/call') {

@@ -18,6 +18,7 @@ import type { DerpRegionStatus } from '../derp/derp-pool.ts'
 import type { HostFacts } from '../os/host.ts'
 import type { HostNetwork } from '../os/host-network.ts'
 import type { PathFinder } from '../path/path-finder.ts'
+import type { DerpMap } from '../wire/tailcfg/derp-map.ts'
 import { type HostinfoInput, type NetInfo as WireNetInfo, netInfo as netInfoShape } from '../wire/tailcfg/hostinfo.ts'
 import { readMessage } from '../wire/tailcfg/schema.ts'
 import { Doctor } from './doctor/doctor.ts'
@@ -438,6 +439,10 @@ export class Session {
     const mesh = this.#mesh
     const report = await mesh?.netcheck()
     return mesh && report && { report, portMapping: mesh.portMapping, endpoints: mesh.endpoints }
+  }
+
+  derpMap(): DerpMap | undefined {
+    return this.#netmap?.derpMap
   }
 
   counters(): ReadonlyMap<string, PeerCounters> {

@@ -36,7 +36,17 @@ for (const mapped of ['ours', 'stock'] as const) {
       pingUntil(stock, agent, 'direct', DIRECT_MS),
     ])
     const [fromOurs, fromStock] = pongs.map(({ text }) => text)
+    if (mapped === 'ours') {
+      const asked = [stock.cliPath, `--socket=${agent.socket}`, 'netcheck', '--format=json']
+      const found = JSON.parse(await agent.machine.ns.run(asked)) as Record<string, unknown>
+      assert.deepEqual([found['UDP'], found['PMP'], found['PreferredDERP']], [true, true, 900])
+    }
     const towardsMapped = mapped === 'ours' ? fromStock : fromOurs
-    assert.match(towardsMapped ?? '', new RegExp(`${router.externalAddress.replaceAll('.', '\\.')}:\\d+`))
+    const { wanAddress } = lab.site(0).router
+    const outside = [router.externalAddress, wanAddress].map((address) => `${address}:41641`)
+    assert.ok(
+      outside.some((where) => towardsMapped?.includes(where)),
+      towardsMapped,
+    )
   })
 }

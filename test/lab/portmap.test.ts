@@ -126,7 +126,9 @@ test('agents behind routers that map ports are reached through the mapping', opt
   await t.test('two hard NATs, one of them with a mapping, are no obstacle', async () => {
     await pingUntil(hard, mapped, 'direct', 15_000)
     const { Path } = await untilPath(hard, 'agent-0', 'direct', 5_000)
-    assert.equal(Path.via, `${routers[0].externalAddress}:${PORT}`)
+    // The router sends what comes from the mapped port out by it too, from its other address.
+    const outside = [routers[0].externalAddress, lab.site(0).router.wanAddress].map((address) => `${address}:${PORT}`)
+    assert.ok(outside.includes(Path.via ?? ''), Path.via ?? 'no path')
     await systemPingUntil(hard, await addressOf(mapped), 5_000)
     await pingUntil(hard, upnp, 'direct', 15_000)
   })

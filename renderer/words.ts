@@ -149,7 +149,7 @@ export const words = {
         `The router uses a new port for every destination. Forward UDP port ${port} to this computer in the router’s settings.`,
       ],
       local: [
-        'Only machines in the same local network can come',
+        'Only machines in this local network can come',
         'No public address of this computer is known so far.',
       ],
       searching: ['Looking for the addresses of this computer', 'This takes a few seconds.'],

@@ -39,7 +39,7 @@ test('the verdict claims no more than what is known of the way in', () => {
     verdictOf(running({ portMapped: undefined, mapping: 'unknown' }), true)?.text ?? '',
     /Nobody came from there yet/,
   )
-  assert.equal(title({ endpoints: ['192.168.1.5:40311'] }), 'Only machines in the same local network can come')
+  assert.equal(title({ endpoints: ['192.168.1.5:40311'] }), 'Only machines in this local network can come')
   assert.equal(title({ endpoints: [] }), 'Looking for the addresses of this computer')
   assert.equal(verdictOf(relayOff, true), undefined)
   assert.equal(verdictOf({ ...relayOff, wantedPort: 0 }, true)?.kind, 'warn')

@@ -60,7 +60,8 @@ async function examine(agent: AgentClient, before: AgentSnapshot, name: string):
     return found
   }
   let peer = find(before)
-  while (performance.now() < endMs && isOpen(peer.doctor)) {
+  // Once in any case: with traffic both ends look at their networks again, and at relays.
+  for (let tries = 0; performance.now() < endMs && (isOpen(peer.doctor) || (tries === 0 && isThere(peer))); tries++) {
     try {
       await agent.call('agent.ping', { target: peer.addresses[0] ?? peer.dnsName, timeoutMs: 2_000 })
     } catch (error) {
@@ -74,6 +75,8 @@ async function examine(agent: AgentClient, before: AgentSnapshot, name: string):
 
 const isOpen = (view: DoctorView | undefined): boolean =>
   view !== undefined && (view.cause === 'idle' || view.cause === 'looking' || view.cause === 'unknown')
+
+const isThere = ({ online, expired }: PeerView): boolean => online !== false && !expired
 
 /** What keeps the whole machine off. */
 function own({ problem, state, loginUrl }: AgentSnapshot): Pick<DoctorView, 'text' | 'nextStep'> & { cause: string } {

@@ -73,6 +73,13 @@ export class IpSet {
     return few.ranges.some((range) => many.#firstNear(range) !== undefined)
   }
 
+  /** Those of this set's ranges, whole, that have something in common with `other`. */
+  touching(other: IpSet): IpRange[] {
+    const found = new Set<IpRange>()
+    for (const range of other.ranges) for (const near of this.#near(range)) found.add(near)
+    return [...found]
+  }
+
   /** Whether all of `other` is in this set. */
   covers(other: IpSet): boolean {
     return other.ranges.every((range) => {

@@ -88,14 +88,11 @@ function dstPortsAt(flow: PacketFlow, place: Place): DstPort[] {
 /** Blocks of the set that touch the node or its subnets; for an exit node also those of the internet. */
 function textsAt(set: IpSet, place: Place): string[] {
   const texts: string[] = []
-  for (const range of set.ranges) {
-    const whole = IpSet.of([range])
-    if (!whole.overlaps(place.reach) && !place.isExit) continue
+  for (const range of place.isExit ? set.ranges : set.touching(place.reach))
     for (const block of blocks(range)) {
       const one = IpSet.of([block])
       if (one.overlaps(place.reach) || (place.isExit && INTERNET.covers(one))) texts.push(rangeText(block))
     }
-  }
   return texts
 }
 
@@ -136,7 +133,7 @@ function userSet(place: Place, resolver: Resolver): IpSet {
 function prefixesAt(set: IpSet, place: Place): string[] {
   const prefixes = set.intersect(place.own).toPrefixes()
   if (place.behind.isEmpty) return prefixes
-  for (const range of set.ranges)
+  for (const range of set.touching(place.behind))
     for (const block of blocks(range)) {
       const one = IpSet.of([block])
       if (one.overlaps(place.behind)) prefixes.push(...one.toPrefixes())

@@ -14,22 +14,30 @@ interface NodeClass {
 
 export class Visibility {
   readonly #classOf = new Map<string, NodeClass>()
-  readonly #classes = new Map<string, NodeClass>()
+  /** By flow, for those to one's own machines by person too. */
+  readonly #beginsOf = new Map<string, NodeClass[]>()
+  readonly #endsOf = new Map<string, NodeClass[]>()
   readonly #visible = new Map<NodeClass, ReadonlySet<NodeClass>>()
   readonly #flows: readonly Flow[]
 
   constructor(places: readonly Place[], flows: readonly Flow[]) {
     this.#flows = flows
+    const classes = new Map<string, NodeClass>()
     const hasSelf = flows.some(({ isSelf }) => isSelf)
     for (const place of places) {
       const begins = indexes(flows, (flow) => beginsAt(flow, place))
       const ends = indexes(flows, (flow) => endsAt(flow, place))
       const userKey = hasSelf ? place.userKey : undefined
       const signature = `${begins.join()}|${ends.join()}|${userKey ?? ''}`
-      const known = this.#classes.get(signature) ?? { signature, userKey, begins, ends, members: [] }
-      this.#classes.set(signature, known)
-      known.members.push(place.node.key)
-      this.#classOf.set(place.node.key, known)
+      let one = classes.get(signature)
+      if (!one) {
+        one = { signature, userKey, begins, ends, members: [] }
+        classes.set(signature, one)
+        for (const index of begins) this.#note(this.#beginsOf, index, one)
+        for (const index of ends) this.#note(this.#endsOf, index, one)
+      }
+      one.members.push(place.node.key)
+      this.#classOf.set(place.node.key, one)
     }
   }
 
@@ -53,32 +61,35 @@ export class Visibility {
   #visibleTo(viewer: NodeClass): ReadonlySet<NodeClass> {
     const known = this.#visible.get(viewer)
     if (known) return known
-    const found = new Set(
-      [...this.#classes.values()].filter((other) => this.#leads(viewer, other) || this.#leads(other, viewer)),
-    )
+    const found = new Set<NodeClass>()
+    for (const index of viewer.begins) this.#add(found, viewer, index, this.#endsOf)
+    for (const index of viewer.ends) this.#add(found, viewer, index, this.#beginsOf)
     this.#visible.set(viewer, found)
     return found
   }
 
-  #leads(from: NodeClass, to: NodeClass): boolean {
-    return common(from.begins, to.ends).some(
-      (index) => this.#flows[index]?.isSelf !== true || from.userKey === to.userKey,
-    )
+  /** The classes at the other end of a flow; when it leads to one's own machines, those of the same person. */
+  #add(
+    found: Set<NodeClass>,
+    viewer: NodeClass,
+    index: number,
+    others: ReadonlyMap<string, readonly NodeClass[]>,
+  ): void {
+    for (const other of others.get(this.#endKey(index, viewer)) ?? []) found.add(other)
+  }
+
+  #endKey(index: number, { userKey }: NodeClass): string {
+    return this.#flows[index]?.isSelf === true ? `${index} ${userKey ?? ''}` : String(index)
+  }
+
+  #note(map: Map<string, NodeClass[]>, index: number, one: NodeClass): void {
+    const key = this.#endKey(index, one)
+    const list = map.get(key)
+    if (list) list.push(one)
+    else map.set(key, [one])
   }
 }
 
 function indexes(flows: readonly Flow[], accept: (flow: Flow) => boolean): number[] {
   return flows.flatMap((flow, index) => (accept(flow) ? index : []))
-}
-
-/** Of two ascending lists. */
-function common(a: readonly number[], b: readonly number[]): number[] {
-  const found: number[] = []
-  for (let i = 0, j = 0; i < a.length && j < b.length;) {
-    const [x, y] = [a[i] ?? 0, b[j] ?? 0]
-    if (x === y) found.push(x)
-    if (x <= y) i++
-    if (y <= x) j++
-  }
-  return found
 }

@@ -25,6 +25,7 @@ import type { RelayForwarder, RelayForwarderOptions } from '../dataplane/relay-f
 import type { HostFacts } from '../os/host.ts'
 import type { HostNetwork } from '../os/host-network.ts'
 import { relayBrief } from './relay-brief.ts'
+import { changedPaths, NO_PATH_SETTINGS } from './path-settings.ts'
 import { changedRelay, relayOff } from './relay-settings.ts'
 import type { DerpMapInput } from '../wire/tailcfg/derp-map.ts'
 import { netcheckView } from './netcheck-words.ts'
@@ -179,6 +180,7 @@ export class Agent {
       loginName: known?.loginName,
       tailnetName: known?.tailnetName,
       relay: known?.relay,
+      paths: known?.paths,
     }
     const running = this.#store.now.state === 'running' && before?.id === profile.id && wish.forceReauth !== true
     if (running && profile.hostname === before.hostname && wish.authKey === undefined) return
@@ -193,8 +195,14 @@ export class Agent {
     const profile = currentProfile(this.#file.state)
     if (!profile) throw new CodedError('agent/not-logged-in', 'This machine is not in a network yet: peerway up')
     const relay = changedRelay(profile.relay, wish)
-    await this.#file.update((state) => withProfile(state, { ...profile, relay }))
-    if (this.#session?.profileId === profile.id) this.#session.setRelay(relay)
+    const { self, peers } = this.#store.now
+    const machines = [...(self ? [self] : []), ...Object.values(peers)]
+    const paths = wish.path ? changedPaths(profile.paths ?? NO_PATH_SETTINGS, wish.path, machines) : profile.paths
+    await this.#file.update((state) => withProfile(state, { ...profile, relay, paths }))
+    if (this.#session?.profileId === profile.id) {
+      this.#session.setRelay(relay)
+      if (paths) this.#session.setPaths(paths)
+    }
     this.#store.update((now) => ({ relay: this.#relayBrief(now) }))
   }
 

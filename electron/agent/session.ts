@@ -7,7 +7,7 @@ import type { Logger } from '../base/log.ts'
 import { VERSION } from '../base/version.ts'
 import type { PathHistoryView } from '../contract/path-history-view.ts'
 import type { RelayStatusView } from '../contract/relay-view.ts'
-import type { AgentEvent, PathView, Problem, RelayBriefView, TailnetView } from '../contract/snapshot.ts'
+import type { AgentEvent, NodeId, PathView, Problem, RelayBriefView, TailnetView } from '../contract/snapshot.ts'
 import { ControlClient, type PollStatus } from '../control/control-client.ts'
 import type { KnownEndpoint, NodeState } from '../control/map-stream.ts'
 import type { Netmap } from '../control/netmap.ts'
@@ -20,6 +20,7 @@ import type { HostNetwork } from '../os/host-network.ts'
 import type { PathFinder } from '../path/path-finder.ts'
 import type { DerpMap } from '../wire/tailcfg/derp-map.ts'
 import { type HostinfoInput, type NetInfo as WireNetInfo, netInfo as netInfoShape } from '../wire/tailcfg/hostinfo.ts'
+import type { Node } from '../wire/tailcfg/node.ts'
 import { readMessage } from '../wire/tailcfg/schema.ts'
 import { Doctor } from './doctor/doctor.ts'
 import { vpnOnRoute } from './doctor/vpn-route.ts'
@@ -29,6 +30,7 @@ import { isExpired } from './netmap-config.ts'
 import type { NetcheckFacts } from './netcheck-words.ts'
 import { netmapViews, nodeIdOf } from './netmap-views.ts'
 import { contractHistory, contractPath } from './path-words.ts'
+import { NO_PATH_SETTINGS, pathPolicies, type PathSettings, pathPolicyView } from './path-settings.ts'
 import { relayBrief } from './relay-brief.ts'
 import type { SnapshotStore } from './snapshot-store.ts'
 import type { Profile, RelaySettings } from './state-file.ts'
@@ -260,6 +262,7 @@ export class Session {
     this.#applying = this.#applying.then(async () => {
       if (this.#abort.signal.aborted || this.#netmap !== netmap) return
       try {
+        if (this.#profile.paths) this.#tellPolicies()
         await this.#mesh?.apply(netmap)
         this.#applied = netmap
         this.#forgetGonePeers(netmap)
@@ -441,6 +444,34 @@ export class Session {
     return mesh && report && { report, portMapping: mesh.portMapping, endpoints: mesh.endpoints }
   }
 
+  /** What happened to the path of the peer with that node key, and what it may be. */
+  pathHistory(nodeKey: string): PathHistoryView {
+    const changes = contractHistory(this.#mesh?.pathHistory(nodeKey) ?? [], this.#regionCode, this.#nameOf).changes
+    const peer = this.#nodes().find(({ key }) => key.text === nodeKey)
+    if (!peer) return { changes }
+    const nameOf = (id: NodeId): string | undefined => this.#nameOf(this.#keyOf(id) ?? '')
+    return { changes, policy: pathPolicyView(this.#profile.paths ?? NO_PATH_SETTINGS, nodeIdOf(peer), nameOf) }
+  }
+
+  /** New path policies; already on disk. */
+  setPaths(paths: PathSettings): void {
+    this.#profile = { ...this.#profile, paths }
+    this.#tellPolicies()
+  }
+
+  #tellPolicies(): void {
+    const { policy, exceptions } = pathPolicies(this.#profile.paths ?? NO_PATH_SETTINGS, (id) => this.#keyOf(id))
+    this.#mesh?.setPathPolicy(policy, exceptions)
+  }
+
+  #nodes(): readonly Node[] {
+    return this.#netmap ? [this.#netmap.self, ...this.#netmap.peers.values()] : []
+  }
+
+  #keyOf(id: NodeId): string | undefined {
+    return this.#nodes().find((node) => nodeIdOf(node) === id)?.key.text
+  }
+
   derpMap(): DerpMap | undefined {
     return this.#netmap?.derpMap
   }
@@ -453,11 +484,6 @@ export class Session {
   setRelay(relay: RelaySettings): void {
     this.#profile = { ...this.#profile, relay }
     this.#mesh?.relay.configure(relay)
-  }
-
-  /** What happened to the path of the peer with that node key. */
-  pathHistory(nodeKey: string): PathHistoryView {
-    return contractHistory(this.#mesh?.pathHistory(nodeKey) ?? [], this.#regionCode, this.#nameOf)
   }
 
   relayStatus(): RelayStatusView | undefined {

@@ -10,6 +10,7 @@ import { canonicalEndpoint, type Endpoint } from '../base/endpoint.ts'
 import { CodedError, codeOf, messageOf } from '../base/errors.ts'
 import { FolderLock } from '../base/folder-lock.ts'
 import { MachinePrivate, NodePrivate, NodePublic } from '../crypto/keys.ts'
+import { decodePaths, encodePaths, type PathSettings } from './path-settings.ts'
 
 /** This node as a relay for others. */
 export interface RelaySettings {
@@ -37,6 +38,8 @@ export interface Profile {
   readonly tailnetName: string | undefined
   /** Never set: off. */
   readonly relay?: RelaySettings | undefined
+  /** Never set: automatic for all. */
+  readonly paths?: PathSettings | undefined
 }
 
 export interface AgentState {
@@ -81,6 +84,7 @@ export function encodeState(state: AgentState): string {
       hostname: profile.hostname ?? null,
       loginName: profile.loginName ?? null,
       tailnetName: profile.tailnetName ?? null,
+      ...(profile.paths ? { paths: encodePaths(profile.paths) } : {}),
       ...(profile.relay ? { relay: { ...profile.relay, port: profile.relay.port ?? null } } : {}),
     })),
   }
@@ -138,6 +142,7 @@ function decodeProfile(value: unknown): Profile {
     loginName: optionalText(entry, 'loginName'),
     tailnetName: optionalText(entry, 'tailnetName'),
     relay: decodeRelay(entry['relay']),
+    paths: decodePaths(entry['paths']),
   }
 }
 

@@ -3,6 +3,7 @@
 
 import { type Check, listOf, nothing, oneOf, optional, shape, text, whole, yesNo } from './check.ts'
 import type { PathHistoryView } from './path-history-view.ts'
+import { pathWish, type PathWish } from './path-policy.ts'
 import type { RelayStatusView } from './relay-view.ts'
 import type { NetcheckView } from './netcheck-view.ts'
 import type { AgentSnapshot, TrafficView } from './snapshot.ts'
@@ -42,6 +43,8 @@ export interface SetArgument {
   readonly relayServerStaticEndpoints: readonly string[] | undefined
   /** 0 for no limit. */
   readonly relayLimitBytesPerSecond: number | undefined
+  /** Which paths to other machines may be used. */
+  readonly path?: PathWish | undefined
 }
 
 const MOST_STATIC_ENDPOINTS = 16
@@ -50,6 +53,7 @@ const set: Check<SetArgument> = shape({
   relayServer: optional(shape({ port: optional(whole(0, 65_535)) })),
   relayServerStaticEndpoints: optional(listOf(text(64), MOST_STATIC_ENDPOINTS)),
   relayLimitBytesPerSecond: optional(whole(0, 1_000_000_000_000)),
+  path: optional(pathWish),
 })
 
 export interface PingArgument {

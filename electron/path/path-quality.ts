@@ -12,6 +12,7 @@ const MOST_PATHS = 4
 /** Lost pings, there or back: a quarter means about one packet in eight each way. */
 const MOST_LOST = 4
 const LEAST_RUNS = 3
+const LONGEST_RUN = 4
 /** How long a lossy path is left alone: the last holds on. */
 const AVOID_MS = [60_000, 120_000, 300_000, 600_000] as const
 /** A path that was avoided and then did well for this long begins anew. */
@@ -39,9 +40,16 @@ export function withSample(quality: Quality, endpoint: Endpoint, answered: boole
 
 export function isLossy(quality: Quality, endpoint: Endpoint): boolean {
   const samples = quality.get(endpoint) ?? []
-  const lost = samples.filter(({ answered }) => !answered).length
-  const runs = samples.filter(({ answered }, index) => !answered && samples[index - 1]?.answered !== false).length
-  return samples.length >= LEAST_SAMPLES && lost > MOST_LOST && runs >= LEAST_RUNS
+  const runs: number[] = []
+  for (const [index, { answered }] of samples.entries()) {
+    if (answered) continue
+    if (samples[index - 1]?.answered === false) runs.push((runs.pop() ?? 0) + 1)
+    else runs.push(1)
+  }
+  // More in a row is a path that was gone for a while, not one that loses packets.
+  const short = runs.filter((length) => length <= LONGEST_RUN)
+  const lost = short.reduce((sum, length) => sum + length, 0)
+  return samples.length >= LEAST_SAMPLES && lost > MOST_LOST && short.length >= LEAST_RUNS
 }
 
 export interface Avoided {

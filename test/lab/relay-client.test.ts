@@ -155,4 +155,25 @@ test('two of our agents behind hard NATs meet at our relay', needsOurs, async (t
   const { bytes, longestGapMs } = await stream.finish()
   t.diagnostic(`stream: ${bytes} bytes, longest gap ${longestGapMs} ms`)
   assert.ok(longestGapMs < 6_000, `nothing arrived for ${longestGapMs} ms`)
+
+  // Policies: what is allowed is used, and nothing else.
+  const policy = async (...args: readonly string[]): Promise<void> => {
+    const result = await a.cli('path', ...args, 'agent-b')
+    assert.equal(result.status, 0, result.stderr)
+  }
+  const untilKind = (kind: string): Promise<unknown> =>
+    until(async () => (await a.peer('agent-b'))?.Path.kind === kind, {
+      timeoutMs: 15_000,
+      what: `the path to be ${kind}`,
+    })
+  await policy('--policy', 'only-direct')
+  await untilKind('none')
+  assert.equal((await a.peer('agent-b'))?.Path.reason, 'policy')
+  assert.ok(!(await a.machine.ns.canPing(await addressOf(b), 2)), 'there is no direct way')
+  await policy('--policy', 'only-relay', '--relay', 'relay')
+  await pingUntil(a, b, 'peer-relay', 15_000)
+  const said = await a.cli('path', 'agent-b')
+  assert.match(said.stdout, /through relay\. .*\nPolicy: only-relay relay\n/)
+  assert.match(said.stdout, /→ over DERP \S+: The path in use stopped answering\./)
+  await policy('--policy', 'default')
 })

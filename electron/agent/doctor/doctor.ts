@@ -56,7 +56,10 @@ export class Doctor {
   #counters: ReadonlyMap<string, PeerCounters> = new Map()
   #countedAtMs = -Infinity
   #udp: { readonly hasWorked: boolean; readonly lostAtMs: number | undefined } = NO_UDP_YET
+  /** When this machine came into the network it is in; checks from before tell of another. */
+  #changedAtMs = -Infinity
   #vpnInterface: string | undefined
+  #isVpnKnown = false
   #vpnAskedAtMs = -Infinity
 
   constructor(clock: Clock, vpnOnRoute: () => Promise<string | undefined>) {
@@ -77,10 +80,12 @@ export class Doctor {
       this.#countedAtMs = nowMs
       this.#counters = sources.counters()
     }
-    if (sources.report) this.#noteUdp(sources.report.udp, nowMs)
+    const isCurrent = this.#isVpnKnown && (sources.report?.startedAtMs ?? 0) >= this.#changedAtMs
+    const report = isCurrent ? sources.report : undefined
+    if (report) this.#noteUdp(report.udp, nowMs)
     const { lostAtMs } = this.#udp
     const udpLostMs = lostAtMs === undefined ? undefined : nowMs - lostAtMs
-    const own = ownFacts(sources, udpLostMs, this.#vpnInterface, nowMs)
+    const own = ownFacts({ ...sources, report }, udpLostMs, this.#vpnInterface, nowMs)
     const views = new Map<string, DoctorView>()
     for (const peer of sources.netmap.peers.values()) {
       const key = peer.key.text
@@ -101,6 +106,8 @@ export class Doctor {
 
   /** The machine is in another network. */
   networkChanged(): void {
+    this.#changedAtMs = this.#clock.now()
+    this.#isVpnKnown = false
     this.#vpnAskedAtMs = -Infinity
     this.#times.clear()
     this.#udp = NO_UDP_YET
@@ -114,10 +121,13 @@ export class Doctor {
   #askForVpn(nowMs: number): void {
     if (nowMs - this.#vpnAskedAtMs < VPN_MS) return
     this.#vpnAskedAtMs = nowMs
-    this.#vpnOnRoute().then(
-      (name) => (this.#vpnInterface = name),
-      () => (this.#vpnInterface = undefined),
-    )
+    const tell = (name: string | undefined): void => {
+      // Asked in the network before.
+      if (this.#vpnAskedAtMs !== nowMs) return
+      this.#vpnInterface = name
+      this.#isVpnKnown = true
+    }
+    this.#vpnOnRoute().then(tell, () => tell(undefined))
   }
 }
 

@@ -1,0 +1,189 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { VirtualClock } from '../../base/clock.ts'
+import type { PathView } from '../../contract/snapshot.ts'
+import { applyMapResponse } from '../../control/netmap.ts'
+import { NodePrivate } from '../../crypto/keys.ts'
+import type { PeerCounters } from '../../dataplane/dataplane.ts'
+import { AUTOMATIC } from '../../path/path-policy.ts'
+import { NO_PORT_MAPPING, type NetcheckReport } from '../../path/report.ts'
+import { NOTHING_KNOWN } from '../../portmap/portmap-io.ts'
+import { mapResponse } from '../../wire/tailcfg/map-response.ts'
+import type { NodeInput } from '../../wire/tailcfg/node.ts'
+import { readMessage } from '../../wire/tailcfg/schema.ts'
+import { Doctor, type DoctorSources } from './doctor.ts'
+
+const nodeOf = (id: number, more: NodeInput = {}): NodeInput => ({
+  id: String(id),
+  stableId: `n${id}`,
+  name: `host${id}.tail.example.`,
+  user: '1',
+  key: NodePrivate.generate().public,
+  addresses: [`100.64.0.${id}/32`],
+  machineAuthorized: true,
+  homeDerp: 1,
+  online: true,
+  ...more,
+})
+
+const DERP_MAP = {
+  regions: new Map([[1, { regionId: 1, nodes: [{ name: '1a', regionId: 1, hostName: 'derp.example' }] }]]),
+}
+
+const derpPath: PathView = {
+  kind: 'derp',
+  lan: false,
+  via: 'own',
+  latencyMs: undefined,
+  looking: false,
+  idle: false,
+  sinceAt: 0,
+  reason: 'start',
+  reasonText: '',
+}
+
+const reportAt = (startedAtMs: number, more: Partial<NetcheckReport> = {}): NetcheckReport => ({
+  startedAtMs,
+  full: true,
+  udp: true,
+  ipv4: true,
+  ipv6: false,
+  ipv4CanSend: true,
+  ipv6CanSend: false,
+  osHasIpv6: false,
+  mappingVariesByDestIp: false,
+  regionLatencyMs: new Map(),
+  regionV4LatencyMs: new Map(),
+  regionV6LatencyMs: new Map(),
+  observed: new Map([['198.51.100.1:41641', 2]]),
+  preferredDerp: 1,
+  portMapping: NO_PORT_MAPPING,
+  ...more,
+})
+
+interface Lab {
+  readonly clock: VirtualClock
+  readonly doctor: Doctor
+  /** The peer's node key. */
+  readonly key: string
+  /** What the doctor names after `seconds` more, looking once a second; 'direct' for nothing. */
+  after(seconds: number, change?: Partial<DoctorSources>): string
+  networkChanged(): Promise<void>
+}
+
+async function start(peer: NodeInput = {}): Promise<Lab> {
+  const clock = new VirtualClock()
+  const doctor = new Doctor(clock, () => Promise.resolve(undefined))
+  const peers = [
+    nodeOf(2, {
+      endpoints: ['203.0.113.9:41641', '192.168.7.4:41641'],
+      hostinfo: { netInfo: { workingUdp: true, workingIpv6: false, mappingVariesByDestIp: false } },
+      ...peer,
+    }),
+  ]
+  const json: unknown = JSON.parse(JSON.stringify(mapResponse.write({ node: nodeOf(1), peers, derpMap: DERP_MAP })))
+  const netmap = applyMapResponse(undefined, readMessage(mapResponse, json), clock.wallNow())
+  const key = [...netmap.peers.values()][0]?.key.text ?? ''
+  const home = {
+    state: 'connected',
+    connected: true,
+    isHome: true,
+    sinceMs: 0,
+    lastFrameMs: 0,
+    droppedPackets: 0,
+  } as const
+  let sources: DoctorSources = {
+    netmap,
+    paths: new Map([[key, derpPath]]),
+    controlConnected: true,
+    report: reportAt(clock.now()),
+    portMapping: NOTHING_KNOWN,
+    derpStatus: [{ ...home, region: 1, errorCode: undefined, errorText: undefined, problem: undefined }],
+    interfaces: {},
+    counters: () => new Map(),
+    relayFailure: () => undefined,
+    pathPolicy: () => AUTOMATIC,
+  }
+  doctor.look(sources)
+  await Promise.resolve()
+  return {
+    clock,
+    doctor,
+    key,
+    after(seconds, change = {}) {
+      sources = { ...sources, ...change }
+      doctor.look(sources)
+      for (let i = 0; i < seconds; i++) {
+        clock.advance(1_000)
+        doctor.look(sources)
+      }
+      return doctor.views.get(key)?.cause ?? 'direct'
+    },
+    async networkChanged() {
+      doctor.networkChanged()
+      doctor.look(sources)
+      await Promise.resolve()
+    },
+  }
+}
+
+const counted = (lab: Lab, sentAgoMs: number, heardAgoMs: number): ReadonlyMap<string, PeerCounters> =>
+  new Map([
+    [
+      lab.key,
+      {
+        id: 1,
+        rxBytes: 1,
+        txBytes: 1,
+        lastHandshakeAt: 1,
+        lastReceiveMs: lab.clock.now() - heardAgoMs,
+        lastSendMs: lab.clock.now() - sentAgoMs,
+      },
+    ],
+  ])
+
+test('a search is given its time, and begins anew after a direct path', async () => {
+  const lab = await start()
+  assert.equal(lab.after(10), 'looking')
+  assert.equal(lab.after(6), 'firewall-suspected')
+  assert.equal(lab.after(1, { paths: new Map([[lab.key, { ...derpPath, kind: 'direct' }]]) }), 'direct')
+  assert.equal(lab.after(5, { paths: new Map([[lab.key, derpPath]]) }), 'looking')
+  assert.equal(lab.after(60, { paths: new Map([[lab.key, { ...derpPath, idle: true }]]) }), 'idle')
+})
+
+test('a peer that answers nothing is asleep; one that answers is not', async () => {
+  const lab = await start()
+  assert.equal(lab.after(14, { counters: () => counted(lab, 100, 20_000) }), 'looking')
+  const heardOnce = lab.clock.now()
+  const unanswered = (): ReadonlyMap<string, PeerCounters> => counted(lab, 0, lab.clock.now() - heardOnce + 40_000)
+  assert.equal(lab.after(17, { counters: unanswered }), 'peer-asleep')
+  assert.equal(lab.after(3, { counters: () => counted(lab, 100, 50) }), 'firewall-suspected')
+})
+
+test('a look that changes nothing says so, and keeps the same value', async () => {
+  const lab = await start({ online: false })
+  assert.equal(lab.after(1), 'peer-offline')
+  const before = lab.doctor.views.get(lab.key)
+  assert.equal(lab.after(30), 'peer-offline')
+  assert.equal(lab.doctor.views.get(lab.key), before)
+})
+
+test('what was found in the network before is not held against the one after', async () => {
+  const lab = await start()
+  const hard = reportAt(lab.clock.now(), { mappingVariesByDestIp: true })
+  assert.equal(lab.after(1, { report: hard }), 'hard-here')
+  lab.clock.advance(1_000)
+  await lab.networkChanged()
+  assert.equal(lab.after(1), 'looking')
+  assert.equal(lab.after(1, { report: reportAt(lab.clock.now(), { mappingVariesByDestIp: true }) }), 'hard-here')
+})
+
+test('UDP that stopped everywhere is the server’s matter', async () => {
+  const lab = await start()
+  assert.equal(lab.after(1), 'looking')
+  const none = reportAt(lab.clock.now(), { udp: false, ipv4: false, observed: new Map() })
+  assert.equal(lab.after(10, { report: none }), 'looking')
+  assert.equal(lab.after(15, {}), 'unknown')
+  // The peer still has it, and had the time to look.
+  assert.equal(lab.after(30, {}), 'udp-blocked-here')
+})

@@ -49,6 +49,7 @@ function concerns(flow: PacketFlow, place: Place): boolean {
 
 /** As it is sent. A capability without values is null, as other servers of this field write it. */
 export function wireRule(rule: FilterRuleInput): unknown {
+  if (rule.capGrant === undefined) return filterRule.write(rule)
   const text = JSON.stringify(filterRule.write(rule), (key, value: unknown) =>
     key === 'CapMap' ? withNulls(value) : value,
   )

@@ -282,6 +282,30 @@ test('a peer that has no endpoint at all is called, at most every five seconds',
   assert.ok(calls >= 5 && calls <= 7, String(calls))
 })
 
+test('for a peer that gives no sign of life, relays are troubled once a minute; for one that does, every ten seconds', () => {
+  const run = new Run()
+  run.give({ type: 'netmap', endpoints: [A], home: 1, relayCapable: true })
+  run.advance(600_000, 1_000)
+  assert.ok(run.count('find-relay') <= 4 + 10, String(run.count('find-relay')))
+  const sinceMs = run.nowMs
+  for (let turn = 0; turn < 30; turn++) {
+    run.give({ type: 'derp-pong', latencyMs: 20 })
+    run.advance(10_000, 1_000)
+  }
+  const searches = run.count('find-relay', sinceMs)
+  assert.ok(searches >= 28 && searches <= 34, String(searches))
+})
+
+test('without data nobody looks for a relay, nor when the policy forbids it', () => {
+  const run = new Run()
+  run.give({ type: 'netmap', endpoints: [A], home: 1, relayCapable: true })
+  run.advance(600_000)
+  run.give({ type: 'policy', policy: { mode: 'only-direct', derpData: true } })
+  run.advance(60_000, 1_000)
+  assert.equal(run.count('find-relay'), 0)
+  assert.equal(run.path.reason, 'policy')
+})
+
 const endpoint = fc
   .tuple(fc.integer({ min: 1, max: 200 }), fc.integer({ min: 1, max: 65_535 }))
   .map(([host, port]) => `192.0.2.${host}:${port}`)

@@ -35,16 +35,22 @@ import {
   PATIENCE_MS,
   PROMISING_MS,
   RELAY_DELAY_MS,
-  RELAY_RETRY_MS,
-  RELAY_UPGRADE_MS,
   REMEMBERED_MS,
   SESSION_MS,
-  SLOW_DIRECT_MS,
   STALLED_MS,
   TRUST_MS,
   UPGRADE_MS,
 } from './peer-timing.ts'
+import { isAbsent, nextRelaySearch, relayPauseMs, wantsRelay } from './relay-wish.ts'
 import { isBetter } from './score.ts'
+
+const SIGNS_OF_LIFE: ReadonlySet<PeerInput['type']> = new Set([
+  'heard',
+  'heard-derp',
+  'pong',
+  'derp-pong',
+  'relay-ready',
+])
 
 export interface Step {
   readonly path: PeerPath
@@ -91,6 +97,7 @@ class Draft {
   }
 
   take(input: PeerInput): void {
+    if (SIGNS_OF_LIFE.has(input.type)) this.#heardOf()
     switch (input.type) {
       case 'netmap':
         return this.#netmap(input.endpoints, input.home, input.relayCapable ?? false)
@@ -198,36 +205,25 @@ class Draft {
     this.#wantRelay(0)
   }
 
+  #heardOf(): void {
+    const wasAbsent = isAbsent(this.#path, this.#now)
+    this.#set({ heardAtMs: this.#now })
+    if (wasAbsent) this.#wantRelay(RELAY_DELAY_MS)
+  }
+
   #lookForRelay(): void {
     const { relayDueAtMs, relayTries } = this.#path
     if (relayDueAtMs === undefined || relayDueAtMs > this.#now) return
     this.#set({ relayDueAtMs: undefined })
-    if (!this.#wantsRelay()) return
-    const againMs = this.#isUpgrade() ? RELAY_UPGRADE_MS : (RELAY_RETRY_MS[relayTries] ?? 10_000)
+    if (!wantsRelay(this.#path, this.#now)) return
+    const againMs = relayPauseMs(this.#path, this.#now)
     this.#set({ relayDueAtMs: this.#now + againMs, relayTries: relayTries + 1 })
     this.#asked.push({ type: 'find-relay' })
   }
 
-  #wantsRelay(): boolean {
-    const { policy, relayCapable, best } = this.#path
-    if (!relayCapable || policy.mode === 'only-direct') return false
-    if (!isTrusted(this.#path, this.#now)) return true
-    if (policy.mode !== 'automatic') return !isPreferredRelay(policy, best?.relay?.node)
-    return best?.leg.kind === 'relay' || (best?.latencyMs ?? 0) >= SLOW_DIRECT_MS
-  }
-
-  /** The search is for something better than a path that does; else for one at all, or for the one that the policy names. */
-  #isUpgrade(): boolean {
-    const { policy, best } = this.#path
-    return (
-      isTrusted(this.#path, this.#now) && (policy.mode === 'automatic' || isPreferredRelay(policy, best?.relay?.node))
-    )
-  }
-
   #wantRelay(inMs: number): void {
-    if (!inSession(this.#path) || !this.#wantsRelay()) return
-    const atMs = this.#now + (this.#isUpgrade() ? RELAY_UPGRADE_MS : Math.max(inMs, 1))
-    this.#set({ relayDueAtMs: Math.min(this.#path.relayDueAtMs ?? Infinity, atMs) })
+    const relayDueAtMs = nextRelaySearch(this.#path, inMs, this.#now)
+    if (relayDueAtMs !== this.#path.relayDueAtMs) this.#set({ relayDueAtMs })
   }
 
   #expirePings(): void {

@@ -65,6 +65,8 @@ export interface PeerPath {
   readonly pings: ReadonlyMap<number, SentPing>
   readonly nextPing: number
   readonly allowance: { readonly pings: number; readonly atMs: number }
+  /** The last sign of life by any way. */
+  readonly heardAtMs: number | undefined
   readonly activeAtMs: number | undefined
   /** Present only during a session. */
   readonly heartbeatAtMs: number | undefined
@@ -97,6 +99,7 @@ export function newPeerPath(nowMs: number): PeerPath {
     pings: new Map(),
     nextPing: 1,
     allowance: { pings: PING_BURST, atMs: nowMs },
+    heardAtMs: undefined,
     activeAtMs: undefined,
     heartbeatAtMs: undefined,
     roundAtMs: undefined,

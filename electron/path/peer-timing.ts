@@ -33,6 +33,9 @@ export const STALLED_MS = 200
 export const RELAY_DELAY_MS = 300
 /** Between searches for a relay that found none; the last one holds on. */
 export const RELAY_RETRY_MS = [2_000, 4_000, 8_000, 10_000] as const
+/** The same while the peer gave no sign of life for ABSENT_MS: it is most likely off, and relays need not be troubled. */
+export const RELAY_RETRY_ABSENT_MS = 60_000
+export const ABSENT_MS = 40_000
 /** Between searches for a better relay. */
 export const RELAY_UPGRADE_MS = 60_000
 /** A direct path this slow is compared with relays, as often as relays with each other. */

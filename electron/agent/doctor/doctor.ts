@@ -244,8 +244,10 @@ function failingRelay(sources: DoctorSources, nodeKey: string): PeerFacts['faili
   const { netmap } = sources
   const failure = sources.relayFailure(nodeKey)
   if (!failure) return undefined
-  const relay = [netmap.self, ...netmap.peers.values()].find(({ key }) => key.text === failure.node)
-  return { name: relay ? firstLabel(relay) : 'of a third machine', step: RELAY_STEPS[failure.step] }
+  const relay = [...netmap.peers.values()].find(({ key }) => key.text === failure.node)
+  // One that is off, or relays no more, is nothing to mend on the way.
+  if (!relay || relay.online === false || relay.hostinfo?.peerRelay !== true) return undefined
+  return { name: firstLabel(relay), step: RELAY_STEPS[failure.step] }
 }
 
 const firstLabel = ({ name }: Node): string => name.split('.')[0] ?? name

@@ -2,6 +2,7 @@
 
 import type { PeerwayBridge } from '../electron/contract/bridge.ts'
 import type { SetArgument, ThemeChoice, UpArgument } from '../electron/contract/calls.ts'
+import type { PathWish } from '../electron/contract/path-policy.ts'
 import type { NodeId } from '../electron/contract/snapshot.ts'
 import { acceptSnapshot, type Page, type UiStore } from './store.ts'
 import { words } from './words.ts'
@@ -175,6 +176,7 @@ export function createActions(ui: UiStore, bridge: PeerwayBridge) {
     setRelayLimit: (relayLimitBytesPerSecond: number) => bridge.call('agent.set', { ...SET, relayLimitBytesPerSecond }),
     invite: () => bridge.call('own.invite'),
     ping: (target: string) => bridge.call('agent.ping', { target, timeoutMs: 5_000 }),
+    setPath: (path: PathWish) => bridge.call('agent.set', { ...SET, path }),
     pathHistory: (id: NodeId) => bridge.call('agent.pathHistory', { peer: id }),
     search: (text: string) => ui.setState({ search: text }),
     dismissFailure: () => ui.setState({ failure: undefined }),

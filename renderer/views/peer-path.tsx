@@ -4,9 +4,9 @@ import { useState } from 'react'
 import type { PingReply, Reply } from '../../electron/contract/calls.ts'
 import type { DoctorCause } from '../../electron/contract/doctor.ts'
 import { type PathWords, pathTexts, pathWords, regionName } from '../../electron/contract/path-words.ts'
+import type { PathChangeView, PathHistoryView } from '../../electron/contract/path-history-view.ts'
 import type { AgentSnapshot, PeerView } from '../../electron/contract/snapshot.ts'
 import { useNow } from '../hooks/use-now.ts'
-import { usePathHistory } from '../hooks/use-path-history.ts'
 import { latencyLine } from '../model/latency.ts'
 import { changeText, pathTimes } from '../model/path-times.ts'
 import { momentText } from '../model/time.ts'
@@ -25,7 +25,7 @@ interface PathPart {
 /** How often the line and the bar move on while nothing changes. */
 const CHART_MS = 5_000
 
-export function PeerPath({ agent, peer }: PathPart) {
+export function PeerPath({ agent, peer, view }: PathPart & { readonly view: PathHistoryView }) {
   const nowMs = useNow(CHART_MS)
   const path = pathWords(peer, agent.derpRegions, nowMs)
   const works = path.mark !== 'off' && path.mark !== 'idle' && path.mark !== 'find'
@@ -45,7 +45,7 @@ export function PeerPath({ agent, peer }: PathPart) {
         {!peer.expired && peer.online !== false && <Measure peer={peer} regions={agent.derpRegions} />}
       </section>
       <Latency peer={peer} path={path} nowMs={nowMs} />
-      <History agent={agent} peer={peer} nowMs={nowMs} />
+      <History agent={agent} changes={view.changes} nowMs={nowMs} />
     </>
   )
 }
@@ -145,8 +145,13 @@ function Latency({ peer, path, nowMs }: LatencyProps) {
 /** More only on request. */
 const FEW = 3
 
-function History({ agent, peer, nowMs }: PathPart & { readonly nowMs: number }) {
-  const changes = usePathHistory(peer.id, peer.path.sinceAt)
+interface HistoryProps {
+  readonly agent: AgentSnapshot
+  readonly changes: readonly PathChangeView[]
+  readonly nowMs: number
+}
+
+function History({ agent, changes, nowMs }: HistoryProps) {
   const [showsAll, setShowsAll] = useState(false)
   const times = pathTimes(changes, nowMs)
   if (!times) return null

@@ -1,5 +1,6 @@
 import { MonitorOff } from 'lucide-react'
-import type { NodeId } from '../../electron/contract/snapshot.ts'
+import type { AgentSnapshot, NodeId, PeerView } from '../../electron/contract/snapshot.ts'
+import { usePathHistory } from '../hooks/use-path-history.ts'
 import { osName, subtitleOf } from '../model/machines.ts'
 import { CopyButton } from '../ui/copy-button.tsx'
 import { EmptyState } from '../ui/empty-state.tsx'
@@ -7,6 +8,7 @@ import { Page } from '../ui/page.tsx'
 import { useActions, useUi } from '../use-app.ts'
 import { words } from '../words.ts'
 import { PeerPath } from './peer-path.tsx'
+import { PeerPolicy } from './peer-policy.tsx'
 
 /** One machine: how it is reached and why, its addresses, whose it is. */
 export function Peer({ id }: { readonly id: NodeId }) {
@@ -19,10 +21,16 @@ export function Peer({ id }: { readonly id: NodeId }) {
         <EmptyState icon={MonitorOff} title={words.peer.gone} text={words.peer.goneText} />
       </Page>
     )
+  return <Known key={id} agent={agent} peer={peer} />
+}
+
+function Known({ agent, peer }: { readonly agent: AgentSnapshot; readonly peer: PeerView }) {
+  const { home } = useActions()
+  const { view, ask } = usePathHistory(peer.id, peer.path.sinceAt)
   const subtitle = peer.mine ? osName(peer.os) : subtitleOf(peer)
   return (
-    <Page key={id} title={peer.name} subtitle={subtitle} onBack={home} isOver>
-      {agent.state === 'running' && <PeerPath agent={agent} peer={peer} />}
+    <Page title={peer.name} subtitle={subtitle} onBack={home} isOver>
+      {agent.state === 'running' && <PeerPath agent={agent} peer={peer} view={view} />}
       <h2 className="section">{words.peer.addresses}</h2>
       <div className="card">
         <Fact name={words.peer.name} value={peer.dnsName} />
@@ -31,6 +39,7 @@ export function Peer({ id }: { readonly id: NodeId }) {
         ))}
         <Fact name={words.peer.key} value={peer.nodeKey} isKey />
       </div>
+      {view.policy && <PeerPolicy peer={peer} policy={view.policy} ask={ask} />}
       <h2 className="section">{words.peer.about}</h2>
       <div className="card">
         <Plain name={words.peer.owner} value={peer.ownerName || peer.ownerLogin} />

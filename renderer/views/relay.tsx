@@ -1,5 +1,5 @@
-import { ArrowUp, CircleCheck, Gauge, type LucideIcon } from 'lucide-react'
-import { type ReactNode, useState } from 'react'
+import { ArrowUp, CircleCheck, Gauge } from 'lucide-react'
+import { useState } from 'react'
 import type { Reply } from '../../electron/contract/calls.ts'
 import type { RelayStatusView } from '../../electron/contract/relay-view.ts'
 import { useNow } from '../hooks/use-now.ts'
@@ -13,6 +13,7 @@ import { Note } from '../ui/note.tsx'
 import { Page } from '../ui/page.tsx'
 import { PlateControl } from '../ui/plate-control.tsx'
 import { Select } from '../ui/select.tsx'
+import { Setting } from '../ui/setting.tsx'
 import { useActions, useUi } from '../use-app.ts'
 import { splitMessage, words } from '../words.ts'
 
@@ -164,25 +165,5 @@ function Addresses({ view }: { readonly view: RelayStatusView }) {
         ))}
       </ul>
     </>
-  )
-}
-
-interface SettingProps {
-  readonly icon: LucideIcon
-  readonly name: string
-  readonly text: string
-  readonly children: ReactNode
-}
-
-function Setting({ icon, name, text, children }: SettingProps) {
-  return (
-    <div className="row">
-      <Icon of={icon} />
-      <span className="grow">
-        {name}
-        <small>{text}</small>
-      </span>
-      {children}
-    </div>
   )
 }

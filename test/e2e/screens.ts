@@ -109,14 +109,19 @@ async function main(wanted: readonly string[]): Promise<void> {
     const size = { width: 380, height: 640, scale: 2 }
     const looks: readonly Look[] = wanted.includes('--wide')
       ? [{ label: 'wide', width: 1060, height: 680, scale: 1, theme: 'light' }]
-      : wanted.includes('--large')
-        ? [{ label: '200', width: 190, height: 320, scale: 4, theme: 'light' }]
-        : wanted.includes('--forced')
-          ? [{ ...size, label: 'forced', theme: 'dark', forcedColors: true }]
-          : [
-              { ...size, label: 'light', theme: 'light' },
-              { ...size, label: 'dark', theme: 'dark' },
-            ]
+      : wanted.includes('--tall')
+        ? [
+            { ...size, height: 1100, label: 'tall-light', theme: 'light' },
+            { ...size, height: 1100, label: 'tall-dark', theme: 'dark' },
+          ]
+        : wanted.includes('--large')
+          ? [{ label: '200', width: 190, height: 320, scale: 4, theme: 'light' }]
+          : wanted.includes('--forced')
+            ? [{ ...size, label: 'forced', theme: 'dark', forcedColors: true }]
+            : [
+                { ...size, label: 'light', theme: 'light' },
+                { ...size, label: 'dark', theme: 'dark' },
+              ]
     for (const [name, scene] of chosen) for (const look of looks) await shoot(browser, folder, name, scene, look)
     console.log(`${chosen.length * looks.length} pictures in ${OUT}`)
   } finally {

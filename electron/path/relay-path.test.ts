@@ -187,6 +187,19 @@ test('a router that forgot its mappings moves the place at the relay', async () 
   place.net.close()
 })
 
+test('a peer that starts anew, with another disco key, is on the relay again within two seconds of being announced', async () => {
+  const place = await world()
+  await until(place, bothOn(place, 'peer-relay'), 2_000)
+  await talk(place, 5_000)
+  place.b.restart()
+  await place.net.run(1_000)
+  place.net.publish()
+  const isTrusted = (): boolean => place.a.finder.view(2)?.trusted === true && place.b.finder.view(1)?.trusted === true
+  await until(place, () => bothOn(place, 'peer-relay')() && isTrusted(), 2_000)
+  assert.equal(place.relay.places, 2, 'a place belongs to the disco keys it was taken with')
+  place.net.close()
+})
+
 test('a lost direct path leads to the relay within three seconds, and back within one when it is possible again', async () => {
   const place = await world('easy', 'easy')
   await talk(place, 10_000)

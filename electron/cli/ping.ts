@@ -1,5 +1,6 @@
 import { CodedError, isCoded } from '../base/errors.ts'
 import { delay } from '../base/deadline.ts'
+import type { PingReply } from '../contract/calls.ts'
 import {
   agentOptionHelp,
   agentOptions,
@@ -50,10 +51,7 @@ export const ping: Command = {
         const pong = await agent.call('agent.ping', { target, timeoutMs })
         pongs++
         if (call.values['json'] === true) print(JSON.stringify(pong))
-        else
-          print(
-            `pong from ${pong.node} (${pong.address}) via ${pong.kind === 'derp' ? `DERP(${pong.via})` : pong.via} in ${formatMs(pong.latencyMs)}`,
-          )
+        else print(`pong from ${pong.node} (${pong.address}) via ${wayOf(pong)} in ${formatMs(pong.latencyMs)}`)
         if (untilDirect && pong.kind === 'direct') return DONE
       } catch (error) {
         if (!isCoded(error, 'path/no-answer')) throw error
@@ -70,6 +68,10 @@ export const ping: Command = {
     }
     return DONE
   },
+}
+
+function wayOf({ kind, via }: PingReply): string {
+  return kind === 'direct' ? via : `${kind === 'derp' ? 'DERP' : 'relay'}(${via})`
 }
 
 const formatMs = (ms: number): string => (ms < 10 ? `${ms.toFixed(1)}ms` : `${Math.round(ms)}ms`)

@@ -14,16 +14,19 @@ import type { NetcheckView } from '../contract/netcheck-view.ts'
 import type {
   AgentEvent,
   AgentSnapshot,
+  NodeId,
   PeerTraffic,
   RelayBriefView,
   PeerView,
   TailnetView,
   TrafficView,
 } from '../contract/snapshot.ts'
+import type { RelayTestView } from '../contract/relay-test-view.ts'
 import type { Dataplane, DataplaneOptions } from '../dataplane/dataplane.ts'
 import type { RelayForwarder, RelayForwarderOptions } from '../dataplane/relay-forwarder.ts'
 import type { HostFacts } from '../os/host.ts'
 import type { HostNetwork } from '../os/host-network.ts'
+import type { PingVia } from '../path/path-io.ts'
 import { relayBrief } from './relay-brief.ts'
 import { changedPaths, NO_PATH_SETTINGS } from './path-settings.ts'
 import { changedRelay, relayOff } from './relay-settings.ts'
@@ -69,6 +72,7 @@ export class Agent {
     'agent.down': () => this.#inTurn(() => this.#down()),
     'agent.logout': () => this.#inTurn(() => this.#logout()),
     'agent.set': (wish) => this.#inTurn(() => this.#set(wish)),
+    'agent.relayTest': () => this.#relayTest(),
     'agent.relayStatus': () => Promise.resolve(this.#relayStatus()),
     'agent.ping': (question) => this.#ping(question),
     'agent.pathHistory': async ({ peer }) => this.#pathHistory(peer),
@@ -220,6 +224,12 @@ export class Agent {
     return this.#session?.pathHistory(peer.nodeKey) ?? { changes: [] }
   }
 
+  #relayTest(): Promise<RelayTestView> {
+    if (!this.#session || this.#store.now.state !== 'running')
+      throw new CodedError('agent/not-running', 'Peerway is not connected. Connect first: peerway up')
+    return this.#session.relayTest()
+  }
+
   async #down(): Promise<void> {
     await this.#stop()
     await this.#file.update((state) => ({ ...state, wantRunning: false }))
@@ -366,7 +376,7 @@ export class Agent {
       address: peer.addresses[0] ?? '',
       latencyMs,
       kind: via.kind,
-      via: via.kind === 'derp' ? (this.#store.now.derpRegions[via.region]?.code ?? String(via.region)) : via.endpoint,
+      via: this.#placeOf(via, peer.id),
     }
   }
 
@@ -378,6 +388,14 @@ export class Agent {
         'Peerway is not connected, so nothing was measured yet. Connect: peerway up',
       )
     return netcheckView({ ...facts, regions: this.#store.now.derpRegions, clock: this.#options.clock })
+  }
+
+  /** The region's code, the relay's name or the endpoint. */
+  #placeOf(via: PingVia, peer: NodeId): string {
+    const { derpRegions, peers } = this.#store.now
+    if (via.kind === 'derp') return derpRegions[via.region]?.code ?? String(via.region)
+    const path = peers[peer]?.path
+    return via.kind === 'peer-relay' && path?.kind === 'peer-relay' ? (path.via ?? via.endpoint) : via.endpoint
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

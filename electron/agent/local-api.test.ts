@@ -23,6 +23,7 @@ function sourceOf(store: SnapshotStore, handlers: Partial<AgentHandlers> = {}): 
       'agent.down': done,
       'agent.logout': done,
       'agent.set': done,
+      'agent.relayTest': () => Promise.resolve({ steps: [], failing: undefined }),
       'agent.relayStatus': () => Promise.resolve(relayOff(undefined)),
       'agent.ping': () => Promise.reject(new CodedError('agent/unknown-node', 'There is no such machine.')),
       'agent.pathHistory': () => Promise.resolve({ changes: [] }),

@@ -143,7 +143,9 @@ export class Mesh {
       portmapSecret: options.nodeKey.secretBytes(),
       interfaces: () => withoutInterface(networkInterfaces(), this.tunName),
       resolve: resolveHost,
-      ownDisco: this.discoKey.public,
+      discoKey: this.discoKey,
+      sendOverDerp: ({ homeDerp, key }, bytes) => this.#derp.send(homeDerp, key.bytes, bytes, 'disco'),
+      ownEndpoints: () => this.endpoints.map(({ endpoint }) => endpoint),
       onChange: () => {
         this.#tellRelayServers()
         options.listener.onRelay()

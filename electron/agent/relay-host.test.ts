@@ -54,6 +54,7 @@ const permits = (source: string) => [
 function setUp(open?: () => FakeRelayForwarder) {
   const clock = new VirtualClock()
   const forwarders: FakeRelayForwarder[] = []
+  const overDerp: { readonly to: string; readonly bytes: Uint8Array }[] = []
   let changes = 0
   const host = new RelayHost({
     clock,
@@ -84,12 +85,14 @@ function setUp(open?: () => FakeRelayForwarder) {
       ],
     }),
     resolve: () => Promise.resolve([]),
-    ownDisco: self.disco,
+    discoKey: self.secret,
+    sendOverDerp: (peer, bytes) => overDerp.push({ to: peer.key.text, bytes }),
+    ownEndpoints: () => [],
     onChange: () => (changes += 1),
   })
   const ask = (from = a) =>
     host.handleRequest(from.node, from.disco, { clientDisco: [a.disco, b.disco], generation: 9 })
-  return { clock, forwarders, host, ask, changes: () => changes }
+  return { clock, overDerp, forwarders, host, ask, changes: () => changes }
 }
 
 test('relays for a peer that its filter permits, and for no other', () => {

@@ -16,11 +16,13 @@ import {
   splitEndpoint,
 } from '../base/endpoint.ts'
 import { codeOf, messageOf } from '../base/errors.ts'
+import { Listeners } from '../base/lifetime.ts'
 import type { Logger } from '../base/log.ts'
+import type { RelayTestView } from '../contract/relay-test-view.ts'
 import type { RelayClientView, RelayStatusView } from '../contract/relay-view.ts'
 import type { Problem } from '../contract/snapshot.ts'
 import type { Netmap } from '../control/netmap.ts'
-import type { DiscoPublic, NodePublic } from '../crypto/keys.ts'
+import { type DiscoPrivate, type DiscoPublic, NodePublic } from '../crypto/keys.ts'
 import type { RelayForwarder, RelayForwarderOptions } from '../dataplane/relay-forwarder.ts'
 import { nodeAddress, stunPort } from '../path/derp-map.ts'
 import { localAddresses } from '../path/endpoints.ts'
@@ -35,6 +37,7 @@ import { livePeers, pathDerpMap } from './netmap-config.ts'
 import { nodeIdOf } from './netmap-views.ts'
 import { capsFrom, CAP_RELAY } from './peer-caps.ts'
 import { NOT_RUNNING } from './relay-settings.ts'
+import { testRelay } from './relay-test.ts'
 import type { RelaySettings } from './state-file.ts'
 
 /** The server can keep a node from relaying, whatever its settings say. */
@@ -55,7 +58,11 @@ export interface RelayHostOptions {
   /** Without the tunnel's own. */
   readonly interfaces: () => NodeJS.Dict<NetworkInterfaceInfo[]>
   readonly resolve: (host: string) => Promise<readonly string[]>
-  readonly ownDisco: DiscoPublic
+  readonly discoKey: DiscoPrivate
+  /** A disco packet to a peer over its home DERP region. */
+  readonly sendOverDerp: (peer: Node, bytes: Uint8Array) => void
+  /** Where this node itself is reached. */
+  readonly ownEndpoints: () => readonly Endpoint[]
   /** It began or stopped relaying, or its addresses or its trouble changed. */
   readonly onChange: () => void
 }
@@ -69,6 +76,8 @@ export class RelayHost {
   #port: number | undefined
   #problem: Problem | undefined
   readonly #mapper: PortMapper
+  readonly #knocks = new Listeners<{ readonly from: Endpoint; readonly bytes: Uint8Array }>()
+  #testing: Promise<RelayTestView> | undefined
   #cancelReopen = (): void => {}
   #closed = false
 
@@ -129,7 +138,7 @@ export class RelayHost {
   allocateOwn(pair: readonly [DiscoPublic, DiscoPublic]): RelayEndpoint | undefined {
     const self = this.#netmap?.self.key
     if (!self) return undefined
-    return this.#allocate(self, this.#options.ownDisco, { clientDisco: pair, generation: 1 })?.relay
+    return this.#allocate(self, this.#options.discoKey.public, { clientDisco: pair, generation: 1 })?.relay
   }
 
   #allocate(from: NodePublic, disco: DiscoPublic, request: AllocateRequest): AllocateResponse | undefined {
@@ -172,6 +181,27 @@ export class RelayHost {
         clients: sides.map((side) => this.#clientView(side)),
       })),
     }
+  }
+
+  /** One at a time: whoever asks during a test gets its result. */
+  test(): Promise<RelayTestView> {
+    const self = this.#netmap?.self.key
+    const { clock, discoKey, sendOverDerp, ownEndpoints } = this.#options
+    this.#testing ??= testRelay({
+      clock,
+      discoKey,
+      sendOverDerp,
+      ownEndpoints,
+      service: self && this.#service,
+      problem: this.#problem,
+      self: self ?? NodePublic.zero,
+      peers: this.#peers(),
+      mayAsk: (peer) => this.#mayAsk(peer),
+      onKnock: (listener) => this.#knocks.add(({ from, bytes }) => listener(from, bytes)),
+    }).finally(() => {
+      this.#testing = undefined
+    })
+    return this.#testing
   }
 
   #clientView(side: RelaySideStatus): RelayClientView {
@@ -258,6 +288,7 @@ export class RelayHost {
         this.#log.info('relay addresses', { endpoints: endpoints.join(' ') })
         this.#options.onChange()
       },
+      onKnock: (from, bytes) => this.#knocks.emit({ from, bytes }),
       onFatal: (message) => {
         this.#stop()
         this.#trouble({ code: 'relay/engine-stopped', message: `Relaying stopped: ${message}. It is started anew.` })

@@ -6,6 +6,7 @@ import type { Listeners } from '../base/lifetime.ts'
 import type { Logger } from '../base/log.ts'
 import { VERSION } from '../base/version.ts'
 import type { PathHistoryView } from '../contract/path-history-view.ts'
+import type { RelayTestView } from '../contract/relay-test-view.ts'
 import type { RelayStatusView } from '../contract/relay-view.ts'
 import type { AgentEvent, NodeId, PathView, Problem, RelayBriefView, TailnetView } from '../contract/snapshot.ts'
 import { ControlClient, type PollStatus } from '../control/control-client.ts'
@@ -484,6 +485,11 @@ export class Session {
   setRelay(relay: RelaySettings): void {
     this.#profile = { ...this.#profile, relay }
     this.#mesh?.relay.configure(relay)
+  }
+
+  async relayTest(): Promise<RelayTestView> {
+    if (!this.#mesh) throw new CodedError('agent/not-running', 'Peerway is not connected. Connect first: peerway up')
+    return this.#mesh.relay.test()
   }
 
   relayStatus(): RelayStatusView | undefined {

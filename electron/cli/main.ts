@@ -25,7 +25,7 @@ const families: Readonly<Record<string, { summary: string; run(args: readonly st
     run: async (args) => runCommand((await import('./start-headless.ts')).startHeadless, args),
   },
   relay: {
-    summary: 'This machine as a relay for others: status.',
+    summary: 'This machine as a relay for others: status, test.',
     run: async (args) => (await import('./relay.ts')).runRelay([...args]),
   },
   derp: {

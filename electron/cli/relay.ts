@@ -32,14 +32,40 @@ const status: Command = {
   },
 }
 
-const verbs: Readonly<Record<string, Command>> = { status }
+const test: Command = {
+  name: 'relay test',
+  summary: 'Tests this machine as a relay: other machines knock at its port, and the failing step is named.',
+  usage: ['relay test [--json]'],
+  help: { json: '--json             one JSON document', ...agentOptionHelp },
+  example: 'peerway relay test',
+  options: { ...agentOptions, json: { type: 'boolean' } },
+  positionals: [0, 0],
+  async run(call) {
+    const { steps, failing } = await agentOf(call).call('agent.relayTest')
+    if (call.values['json'] === true)
+      print(
+        JSON.stringify(
+          {
+            Steps: steps.map(({ name, result, text }) => ({ Step: name, Result: result, Text: text })),
+            Failing: failing ?? null,
+          },
+          undefined,
+          2,
+        ),
+      )
+    else print(table(steps.map(({ name, result, text }) => [name, result, text])))
+    return failing === undefined ? DONE : FAILED
+  },
+}
+
+const verbs: Readonly<Record<string, Command>> = { status, test }
 
 export async function runRelay(args: string[]): Promise<number> {
   const [verb, ...rest] = args
   const command = verb !== undefined && Object.hasOwn(verbs, verb) ? verbs[verb] : undefined
   if (!command) {
     if (verb !== undefined && verb !== '--help' && verb !== '-h' && verb !== 'help')
-      throw new UsageError(`There is no command "relay ${verb}". It is: relay status.`)
+      throw new UsageError(`There is no command "relay ${verb}". It is one of: relay status, relay test.`)
     print(Object.values(verbs).map(commandHelp).join('\n\n'))
     return DONE
   }

@@ -4,6 +4,7 @@
 import { type Check, listOf, nothing, oneOf, optional, shape, text, whole, yesNo } from './check.ts'
 import type { PathHistoryView } from './path-history-view.ts'
 import { pathWish, type PathWish } from './path-policy.ts'
+import type { RelayTestView } from './relay-test-view.ts'
 import type { RelayStatusView } from './relay-view.ts'
 import type { NetcheckView } from './netcheck-view.ts'
 import type { AgentSnapshot, TrafficView } from './snapshot.ts'
@@ -67,7 +68,7 @@ export interface PingReply {
   readonly address: string
   readonly latencyMs: number
   readonly kind: 'direct' | 'peer-relay' | 'derp'
-  /** The endpoint or the DERP region's code. */
+  /** The endpoint, the relay's name or the DERP region's code. */
   readonly via: string
 }
 
@@ -83,6 +84,8 @@ export const agentCalls = {
   /** Changes settings of the current login, at once and for later starts. */
   'agent.set': call<SetArgument, void>(set),
   'agent.relayStatus': call<void, RelayStatusView>(nothing),
+  /** Takes up to twenty seconds. */
+  'agent.relayTest': call<void, RelayTestView>(nothing),
   'agent.ping': call<PingArgument, PingReply>(shape({ target: text(253), timeoutMs: whole(1, 60_000) })),
   /** Of a peer by its id; 'agent/unknown-node' when there is none. */
   'agent.pathHistory': call<{ readonly peer: string }, PathHistoryView>(shape({ peer: text(64) })),

@@ -89,14 +89,15 @@ class NativeRelayForwarder implements RelayForwarder {
   }
 }
 
-/** The queue is the data plane's, with three of its kinds. */
+/** The queue is the data plane's, with four of its kinds. */
 export function relayRecords(batch: Uint8Array): RelayRecord[] {
   return readRecords(batch).flatMap((record): RelayRecord[] => {
     switch (record.kind) {
       case 'geneve-control':
         return [{ kind: 'control', from: record.from, vni: record.vni ?? 0, bytes: record.bytes }]
+      case 'disco':
       case 'stun':
-        return [{ kind: 'stun', from: record.from, bytes: record.bytes }]
+        return [{ kind: record.kind, from: record.from, bytes: record.bytes }]
       case 'fatal':
         return [{ kind: 'fatal', message: record.message }]
       default:

@@ -5,6 +5,8 @@
 export type RelayRecord =
   /** A Geneve packet with the control bit, of a VNI that `bind` was called for: header stripped, rate-limited per source. */
   | { readonly kind: 'control'; readonly from: string; readonly vni: number; readonly bytes: Uint8Array }
+  /** A disco packet outside Geneve; relays get one only from a peer that was asked to knock. Rate-limited as well. */
+  | { readonly kind: 'disco'; readonly from: string; readonly bytes: Uint8Array }
   /** An answer to a STUN question that was sent from these sockets. */
   | { readonly kind: 'stun'; readonly from: string; readonly bytes: Uint8Array }
   /** A loop ended; the forwarder is dead and must be opened anew. */

@@ -231,6 +231,11 @@ export class RelayServer {
     })
   }
 
+  /** Ends one session. */
+  end(vni: number): RelaySession[] {
+    return this.#closeWhere((session) => session.vni === vni)
+  }
+
   #closeWhere(isOver: (session: Session) => boolean): RelaySession[] {
     const over = [...this.#byVni.values()].filter(isOver)
     for (const session of over) {

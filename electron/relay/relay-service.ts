@@ -28,7 +28,7 @@ export interface RelaySockets {
     listener: (
       records: readonly (
         | { readonly kind: 'control'; readonly from: Endpoint; readonly vni: number; readonly bytes: Uint8Array }
-        | { readonly kind: 'stun'; readonly from: Endpoint; readonly bytes: Uint8Array }
+        | { readonly kind: 'disco' | 'stun'; readonly from: Endpoint; readonly bytes: Uint8Array }
         | { readonly kind: 'fatal'; readonly message: string }
       )[],
     ) => void,
@@ -75,6 +75,8 @@ export interface RelayServiceOptions {
   /** Known endpoints of a client, where our router should let it in from. */
   readonly endpointsOf: (client: DiscoPublic) => readonly Endpoint[]
   readonly onEndpoints: (endpoints: readonly Endpoint[]) => void
+  /** A disco packet outside any session came to the relay's port. `bytes` are only valid during the call. */
+  readonly onKnock: (from: Endpoint, bytes: Uint8Array) => void
   readonly onFatal: (message: string) => void
   readonly limits?: RelayLimits
 }
@@ -132,8 +134,9 @@ export class RelayService {
       for (const record of records) {
         if (record.kind === 'control')
           this.#do(this.#server.handleControl(record.from, record.vni, record.bytes, clock.now()))
+        else if (record.kind === 'fatal') options.onFatal(record.message)
         else if (record.kind === 'stun') this.#addresses.handleStun(record.from, record.bytes)
-        else options.onFatal(record.message)
+        else options.onKnock(record.from, record.bytes)
       }
     })
     this.#addresses.start()
@@ -146,6 +149,18 @@ export class RelayService {
 
   get endpoints(): readonly Endpoint[] {
     return this.#addresses.list
+  }
+
+  /** Where it is reached from outside, as far as known: no addresses of this machine's own networks. */
+  get publicEndpoints(): readonly Endpoint[] {
+    return [
+      ...new Set([...this.#options.staticEndpoints, ...this.#options.extraEndpoints(), ...this.#addresses.public]),
+    ]
+  }
+
+  /** Makes our router expect packets from there. */
+  open(endpoints: readonly Endpoint[]): void {
+    for (const to of endpoints.slice(0, MOST_OPENED)) this.#options.sockets.send(to, OPENING)
   }
 
   get mapping(): Mapping {
@@ -185,6 +200,10 @@ export class RelayService {
   /** Sessions that only others asked for end. */
   retain(isPermitted: (requester: string) => boolean): void {
     this.#forget(this.#server.retain(isPermitted))
+  }
+
+  end(vni: number): void {
+    this.#forget(this.#server.end(vni))
   }
 
   setRate(bytesPerSecond: number): void {

@@ -29,6 +29,7 @@ export function windowHandlers(backend: Backend, desktop: Desktop): WindowHandle
     'agent.down': () => asked((agent) => agent['agent.down']()),
     'agent.logout': () => asked((agent) => agent['agent.logout']()),
     'agent.set': (settings) => asked((agent) => agent['agent.set'](settings)),
+    'agent.relayTest': () => asked((agent) => agent['agent.relayTest']()),
     'agent.relayStatus': () => asked((agent) => agent['agent.relayStatus']()),
     'agent.ping': (question) => asked((agent) => agent['agent.ping'](question)),
     'agent.pathHistory': (question) => asked((agent) => agent['agent.pathHistory'](question)),

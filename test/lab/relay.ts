@@ -48,3 +48,24 @@ export async function turnRelayOn(
     },
   )
 }
+
+export interface RelayTest {
+  readonly failing: string | undefined
+  result(step: string): string | undefined
+  /** All of it, as printed. */
+  readonly text: string
+}
+
+export async function relayTest(agent: PeerwayAgent): Promise<RelayTest> {
+  const { stdout, stderr } = await agent.cli('relay', 'test', '--json')
+  if (stdout === '') throw new Error(`${agent.hostname}: relay test: ${stderr}`)
+  const found = JSON.parse(stdout) as {
+    Steps: readonly { readonly Step: string; readonly Result: string }[]
+    Failing: string | null
+  }
+  return {
+    failing: found.Failing ?? undefined,
+    result: (step) => found.Steps.find(({ Step }) => Step === step)?.Result,
+    text: stdout,
+  }
+}

@@ -10,7 +10,7 @@ use crate::device::clock::{Now, now};
 use crate::device::counters::add;
 use crate::device::poller::Poller;
 use crate::device::records::Kind;
-use crate::packet::classify::GENEVE_BYTES;
+use crate::packet::classify::{GENEVE_BYTES, looks_like_disco};
 use crate::udp::outbox::{Batch, MAX_SEGMENTS, MAX_TRAIN_BYTES};
 use crate::udp::receive::Receiver;
 use crate::udp::socket::UdpSocket;
@@ -31,8 +31,15 @@ const SMALL_BYTES: usize = 512;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Packet {
-    Data { vni: u32, is_disco: bool },
-    Control { vni: u32 },
+    Data {
+        vni: u32,
+        is_disco: bool,
+    },
+    Control {
+        vni: u32,
+    },
+    /// Outside Geneve: a peer that was asked to knock here.
+    Disco,
     Stun,
     Other,
 }
@@ -48,6 +55,7 @@ fn classify(packet: &[u8]) -> Packet {
         [1, 1] if packet.len() >= 20 && packet.len() <= SMALL_BYTES && header[4..8] == [0x21, 0x12, 0xa4, 0x42] => {
             Packet::Stun
         }
+        _ if packet.len() <= SMALL_BYTES && looks_like_disco(packet) => Packet::Disco,
         _ => Packet::Other,
     }
 }
@@ -195,10 +203,13 @@ impl Forward {
                         add(&shared.counters.limited, 1);
                     }
                 }
+                Packet::Disco if self.limiter.allows(received.from, now.mono_ns) => {
+                    shared.tell(Kind::Disco, received.from, None, self.packet(message, start), now);
+                }
                 Packet::Stun if self.limiter.allows(received.from, now.mono_ns) => {
                     shared.tell(Kind::Stun, received.from, None, self.packet(message, start), now);
                 }
-                Packet::Stun => add(&shared.counters.limited, 1),
+                Packet::Stun | Packet::Disco => add(&shared.counters.limited, 1),
                 Packet::Other => add(&shared.counters.malformed, 1),
             }
             start = end;
@@ -269,5 +280,8 @@ mod tests {
         stun[..8].copy_from_slice(&[1, 1, 0, 12, 0x21, 0x12, 0xa4, 0x42]);
         assert_eq!(classify(&stun), Packet::Stun);
         assert_eq!(classify(&[0x80; 600]), Packet::Other);
+        let mut disco = [0u8; 124];
+        disco[..6].copy_from_slice(b"TS\xf0\x9f\x92\xac");
+        assert_eq!(classify(&disco), Packet::Disco);
     }
 }

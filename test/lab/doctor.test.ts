@@ -1,17 +1,32 @@
 // The path doctor names what is really the matter, and nothing else: each cause is made here by routers and firewalls.
 
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { test, type TestContext } from 'node:test'
 import type { DoctorCause } from '../../electron/contract/doctor.ts'
-import { createLab, type Lab } from './lab.ts'
+import { NodePrivate } from '../../electron/crypto/keys.ts'
+import { stockUnavailable } from '../stock/binaries.ts'
+import { startTailscaled } from '../stock/tailscaled.ts'
+import { startWireguardGo } from '../stock/wireguard-go.ts'
+import { createLab, type Lab, type Machine } from './lab.ts'
+import { LAN_IF } from './nat.ts'
+import { addressOf } from './mesh-node.ts'
 import { labUnavailable, runOrSkip } from './netns.ts'
-import { peerwayUnavailable, startAgent, startCoord, type PeerwayAgent } from './peerway.ts'
+import { peerwayUnavailable, startAgent, startCoord, type PeerwayAgent, type PeerwayCoord } from './peerway.ts'
 import { until } from './process.ts'
+import { turnRelayOn } from './relay.ts'
 
 const options = runOrSkip(labUnavailable() ?? peerwayUnavailable(), 240_000)
+const stock = runOrSkip(labUnavailable() ?? peerwayUnavailable() ?? stockUnavailable('tailscale-new'), 240_000)
+const more = process.env['PEERWAY_LONG']
+  ? runOrSkip(labUnavailable() ?? peerwayUnavailable() ?? stockUnavailable('wireguard-go'), 480_000)
+  : { skip: 'takes three minutes: PEERWAY_LONG=1' }
 
 /** What one end learns of the other travels over the server; what only trying shows takes fifteen seconds. */
-const DIAGNOSIS_MS = 60_000
+const DIAGNOSIS_MS = 100_000
+
+/** The one after the server's own. */
+const DERP_PORT = 8_481
+const HOLD_PORT = "require('node:dgram').createSocket('udp4').bind(41641, () => console.log('bound'))"
 
 interface Told {
   readonly cause: DoctorCause | null
@@ -25,9 +40,17 @@ async function ask(agent: PeerwayAgent, about: string): Promise<Told> {
   return JSON.parse(result.stdout) as Told
 }
 
-/** Until the doctor says so; `null` for a direct path. Open answers may come before, a wrong cause may not. */
-async function names(agent: PeerwayAgent, about: string, cause: DoctorCause | null): Promise<Told> {
-  const open: readonly (string | null)[] = ['unknown', 'idle', 'looking', cause]
+/**
+ * Until the doctor says so; `null` for a direct path. Open answers may come before, and what was so a moment ago; a wrong cause
+ * may not.
+ */
+async function names(
+  agent: PeerwayAgent,
+  about: string,
+  cause: DoctorCause | null,
+  before?: DoctorCause,
+): Promise<Told> {
+  const open: readonly (string | null | undefined)[] = ['unknown', 'idle', 'looking', cause, before]
   let last: Told | undefined
   return until(
     async () => {
@@ -44,18 +67,22 @@ async function names(agent: PeerwayAgent, about: string, cause: DoctorCause | nu
 }
 
 /** A network whose server answers STUN at two addresses, and a way to bring machines into it. */
-async function startNetwork(
-  lab: Lab,
-): Promise<(site: number, index: number, hostname: string) => Promise<PeerwayAgent>> {
+async function startNetwork(lab: Lab): Promise<Network> {
   const { address, secondAddress } = lab.coord
   const coord = await startCoord(lab, lab.coord, ['--stun', `${address}:3478,${secondAddress}:3478`])
   await coord.createUser('anna')
   const authKey = await coord.createAuthKey('anna', { reusable: true })
-  return async (site, index, hostname) => {
-    const agent = await startAgent(lab, lab.client(site, index), { hostname })
+  const join = async (machine: Machine, hostname: string): Promise<PeerwayAgent> => {
+    const agent = await startAgent(lab, machine, { hostname })
     await agent.up({ loginServer: coord.url, authKey })
     return agent
   }
+  return { coord, join }
+}
+
+interface Network {
+  readonly coord: PeerwayCoord
+  readonly join: (machine: Machine, hostname: string) => Promise<PeerwayAgent>
 }
 
 test('the doctor names the router, the blocked UDP and the machine that is off', options, async (t) => {
@@ -63,12 +90,12 @@ test('the doctor names the router, the blocked UDP and the machine that is off',
     sites: [{ nat: 'hard' }, { nat: 'hard' }, { nat: 'blk' }, { nat: 'easy' }, { nat: 'easy' }],
   })
   t.after(() => lab.close())
-  const join = await startNetwork(lab)
-  const phone = await join(0, 0, 'phone')
-  const tablet = await join(1, 0, 'tablet')
-  const office = await join(2, 0, 'office')
-  const home = await join(3, 0, 'home')
-  await join(4, 0, 'cabin')
+  const { join } = await startNetwork(lab)
+  const phone = await join(lab.client(0), 'phone')
+  const tablet = await join(lab.client(1), 'tablet')
+  const office = await join(lab.client(2), 'office')
+  const home = await join(lab.client(3), 'home')
+  await join(lab.client(4), 'cabin')
 
   await t.test('two hard routers', async () => {
     const told = await names(phone, 'tablet', 'both-hard')
@@ -112,4 +139,153 @@ test('the doctor names the router, the blocked UDP and the machine that is off',
       /home .*DERP own.*The router here uses a new port for each destination/,
     )
   })
+})
+
+const SECOND_LAN = '192.168.60'
+
+/** A guest network at the site's router: its own addresses, and no way to the other machines there. */
+async function addGuest(lab: Lab, site: number): Promise<Machine> {
+  const { ns: router } = lab.site(site).router
+  const ns = await lab.nets.create(`guest-${site}`)
+  await lab.nets.veth(
+    { ns, name: 'eth0', cidrs: [`${SECOND_LAN}.2/24`] },
+    { ns: router, name: 'guests', cidrs: [`${SECOND_LAN}.1/24`] },
+  )
+  await ns.ip(`route add default via ${SECOND_LAN}.1`)
+  await lab.site(site).router.addRule(`iifname "guests" oifname "${LAN_IF}" drop`)
+  await lab.site(site).router.addRule(`iifname "${LAN_IF}" oifname "guests" drop`)
+  return { ns, address: `${SECOND_LAN}.2`, address6: undefined }
+}
+
+/** A VPN of another kind takes all traffic of the machine to an exit on the wan that changes ports. */
+async function startVpn(t: TestContext, machine: Machine, exit: Machine, gateway: string): Promise<void> {
+  const [here, there] = [NodePrivate.generate(), NodePrivate.generate()]
+  const names = [`vpn${process.pid % 10_000}h`, `vpn${process.pid % 10_000}t`] as const
+  const [near, far] = [
+    await startWireguardGo(machine.ns, { tun: names[0], privateKey: here.secretBytes(), listenPort: 51_820 }),
+    await startWireguardGo(exit.ns, { tun: names[1], privateKey: there.secretBytes(), listenPort: 51_820 }),
+  ]
+  t.after(() => Promise.all([near.stop(), far.stop()]))
+  await far.setPeer({ publicKey: here.public.bytes, allowedIps: ['10.9.0.2/32'] })
+  await near.setPeer({
+    publicKey: there.public.bytes,
+    allowedIps: ['0.0.0.0/0'],
+    endpoint: `${exit.address}:51820`,
+  })
+  await exit.ns.sysctl({ 'net/ipv4/ip_forward': 1 })
+  await exit.ns.nft(`table ip vpn {
+  chain source {
+    type nat hook postrouting priority 100
+    ip saddr 10.9.0.0/24 masquerade fully-random
+  }
+}
+`)
+  await exit.ns.ip(`addr add 10.9.0.1/24 dev ${names[1]}`, `link set ${names[1]} up`)
+  await machine.ns.ip(
+    `addr add 10.9.0.2/24 dev ${names[0]}`,
+    `link set ${names[0]} mtu 1420 up`,
+    `route add ${exit.address}/32 via ${gateway}`,
+    `route replace default dev ${names[0]}`,
+  )
+}
+
+test('the doctor names what is the matter with this machine, its router and its relay', more, async (t) => {
+  const lab = await createLab({
+    sites: [{ nat: 'easy', clients: 3 }, { nat: 'hard' }, { nat: 'hard' }, { nat: 'open' }],
+    hosts: ['exit'],
+  })
+  t.after(() => lab.close())
+  const { coord, join } = await startNetwork(lab)
+  const home = await join(lab.client(0), 'home')
+  await join(await addGuest(lab, 0), 'guest')
+  const phone = await join(lab.client(1), 'phone')
+  await join(lab.client(2), 'tablet')
+  const box = await join(lab.client(3), 'box')
+
+  await t.test('one public address and two local networks', async () => {
+    await names(home, 'guest', 'hairpin-missing')
+  })
+  await t.test('two machines in one network, and a firewall on one', async () => {
+    const desk = await join(lab.client(0, 1), 'desk')
+    await desk.machine.ns.nft(`table inet host {
+  chain in {
+    type filter hook input priority 0
+    ip saddr ${home.machine.address} meta l4proto udp drop
+  }
+}
+`)
+    await names(home, 'desk', 'firewall-suspected')
+  })
+  await t.test('another VPN with all the traffic', async () => {
+    await startVpn(t, lab.client(0, 2), lab.host('exit'), '192.168.11.1')
+    const laptop = await join(lab.client(0, 2), 'laptop')
+    const told = await names(laptop, 'phone', 'vpn-default-route')
+    assert.match(told.text ?? '', /vpn\d+h/)
+    // In the same house the VPN stands in nobody's way.
+    await names(home, 'laptop', null)
+  })
+  await t.test('a DERP server that cannot be reached', async () => {
+    const { router } = lab.site(1)
+    await names(phone, 'home', 'hard-here')
+    await router.addRule(`tcp dport ${DERP_PORT} drop`)
+    await names(phone, 'home', 'derp-unreachable', 'hard-here')
+    await router.clearRules()
+    await names(phone, 'home', 'hard-here', 'derp-unreachable')
+  })
+  await t.test('a relay whose port is closed', async () => {
+    await names(phone, 'tablet', 'both-hard')
+    await lab.site(3).router.addRule('udp dport 40000 drop')
+    await turnRelayOn(box, 40_000)
+    const told = await names(phone, 'tablet', 'relay-fails', 'both-hard')
+    assert.match(told.text ?? '', /box fails: its UDP port cannot be reached/)
+  })
+  await t.test('a key that ran out', async () => {
+    await coord.cli('nodes', 'expire', 'tablet')
+    await names(phone, 'tablet', 'peer-key-expired', 'relay-fails')
+    await box.stop()
+  })
+  await t.test('a STUN server that stopped is no blocked network', async () => {
+    await lab.coord.ns.nft(`table inet host {
+  chain in {
+    type filter hook input priority 0
+    meta l4proto udp drop
+  }
+}
+`)
+    // Both ends look at their networks while data flows.
+    const ping = phone.machine.ns.start(['ping', '-n', '-i', '0.5', await addressOf(home)])
+    await names(phone, 'home', 'stun-unanswered', 'hard-here')
+    await ping.stop()
+  })
+  await t.test('a UDP port that another program has', async () => {
+    const { ns } = lab.client(3)
+    const other = ns.start([process.execPath, '-e', HOLD_PORT], { name: 'other-program' })
+    await other.waitForOutput(/bound/)
+    const again = await startAgent(lab, lab.client(3), { hostname: 'box' })
+    const told = await until(
+      async () => {
+        const said = JSON.parse((await again.cli('doctor', '--json')).stdout) as Told
+        return said.cause === 'udp-port-in-use' ? said : undefined
+      },
+      { timeoutMs: DIAGNOSIS_MS, what: 'the port to be named' },
+    )
+    assert.match(told.nextStep ?? '', /--port/)
+  })
+})
+
+test('what a stock client tells of its network counts like ours', stock, async (t) => {
+  const lab = await createLab({ sites: [{ nat: 'easy' }, { nat: 'hard' }, { nat: 'blk' }] })
+  t.after(() => lab.close())
+  const { coord, join } = await startNetwork(lab)
+  const home = await join(lab.client(0), 'home')
+  const authKey = await coord.createAuthKey('anna', { reusable: true })
+  for (const [site, hostname] of [
+    [1, 'stock-hard'],
+    [2, 'stock-blocked'],
+  ] as const) {
+    const client = await startTailscaled(lab, lab.client(site), { version: 'new', hostname })
+    await client.up({ loginServer: coord.url, authKey })
+  }
+  await names(home, 'stock-hard', 'hard-there')
+  await names(home, 'stock-blocked', 'udp-blocked-there')
 })

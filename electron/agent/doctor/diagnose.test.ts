@@ -50,6 +50,7 @@ const nas: PeerFacts = {
   network: peerNetwork,
   searchingMs: 60_000,
   unansweredMs: undefined,
+  talkingMs: 60_000,
   heardAgoMs: 500,
   directForbidden: false,
   largePacketsLost: undefined,
@@ -158,6 +159,12 @@ const table: readonly (readonly [cause: DoctorCause | undefined, says: string, o
     'it worked before, and the peer may not have looked again',
     { network: { ...noUdp.network, udpLostMs: 20_000 } },
     {},
+  ],
+  [
+    'unknown',
+    'it worked before, and the peer sends nothing, so it does not look',
+    { network: { ...noUdp.network, udpLostMs: 600_000 } },
+    { talkingMs: undefined },
   ],
   [
     'stun-unanswered',

@@ -72,9 +72,11 @@ function udpTrouble(own: OwnFacts, peer: PeerFacts): DoctorCause | undefined {
   if (!network.udp) {
     // Two machines in one network do not need what the world answers.
     if (mayShareLan(own, peer) && there !== true) return 'unknown'
-    // A server that stopped is news to the peer as well, once it has looked again.
+    // A server that stopped is news to the peer as well, once it has looked again; it looks while it sends.
     const lostMs = network.udpLostMs
-    if (lostMs !== undefined && Math.min(lostMs, peer.searchingMs ?? 0) < PEER_LOOKS_MS) return undefined
+    const knownMs = own.controlConnected ? Math.min(lostMs ?? 0, peer.talkingMs ?? 0) : 0
+    const isStale = lostMs !== undefined && knownMs < PEER_LOOKS_MS
+    if (isStale && there !== false) return undefined
     if (there !== true && !(own.somePeerHasUdp && lostMs === undefined)) return 'stun-unanswered'
     return own.vpnInterface === undefined ? 'udp-blocked-here' : 'vpn-default-route'
   }

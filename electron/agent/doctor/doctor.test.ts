@@ -184,6 +184,10 @@ test('UDP that stopped everywhere is the server’s matter', async () => {
   const none = reportAt(lab.clock.now(), { udp: false, ipv4: false, observed: new Map() })
   assert.equal(lab.after(10, { report: none }), 'looking')
   assert.equal(lab.after(15, {}), 'unknown')
-  // The peer still has it, and had the time to look.
-  assert.equal(lab.after(30, {}), 'udp-blocked-here')
+  assert.equal(lab.after(300, {}), 'unknown', 'a peer that sends nothing does not look at its network')
+  let rxBytes = 0
+  const talks = (): ReadonlyMap<string, PeerCounters> =>
+    new Map([...counted(lab, 100, 50)].map(([key, one]) => [key, { ...one, rxBytes: (rxBytes += 100) }]))
+  assert.equal(lab.after(30, { counters: talks }), 'unknown')
+  assert.equal(lab.after(15, { counters: talks }), 'udp-blocked-here')
 })

@@ -19,6 +19,8 @@ import type { OwnFacts, OwnNetworkFacts, PeerFacts } from './facts.ts'
 
 /** Counters of a thousand peers cost a millisecond or so. */
 const COUNT_MS = 1_000
+/** Sampled every five seconds at the least. */
+const PAUSE_MS = 12_000
 /** A program is asked for it. */
 const VPN_MS = 30_000
 
@@ -42,11 +44,13 @@ interface PeerTimes {
   /** Since when data goes out without a direct path. */
   readonly searchingSinceMs: number | undefined
   /** Since when nothing came back, and what had come last then. */
+  /** Since when data comes in without a longer pause. */
+  readonly talking: { readonly sinceMs: number; readonly rxBytes: number; readonly atMs: number } | undefined
   readonly unanswered: { readonly sinceMs: number; readonly lastReceiveMs: number } | undefined
 }
 
 const NO_UDP_YET = { hasWorked: false, lostAtMs: undefined }
-const NO_TIMES: PeerTimes = { searchingSinceMs: undefined, unanswered: undefined }
+const NO_TIMES: PeerTimes = { searchingSinceMs: undefined, talking: undefined, unanswered: undefined }
 
 export class Doctor {
   readonly #clock: Clock
@@ -142,11 +146,17 @@ function nextTimes(
 ): PeerTimes {
   if (!path || path.idle || path.kind === 'direct') return NO_TIMES
   const searchingSinceMs = before.searchingSinceMs ?? nowMs
-  if (!counted) return { searchingSinceMs, unanswered: undefined }
+  if (!counted) return { searchingSinceMs, talking: undefined, unanswered: undefined }
   const { lastReceiveMs, lastSendMs } = counted
-  if (lastSendMs <= lastReceiveMs) return { searchingSinceMs, unanswered: undefined }
+  const talking = nextTalking(before.talking, counted.rxBytes, nowMs)
+  if (lastSendMs <= lastReceiveMs) return { searchingSinceMs, talking, unanswered: undefined }
   const same = before.unanswered?.lastReceiveMs === lastReceiveMs ? before.unanswered : undefined
-  return { searchingSinceMs, unanswered: same ?? { sinceMs: nowMs, lastReceiveMs } }
+  return { searchingSinceMs, talking, unanswered: same ?? { sinceMs: nowMs, lastReceiveMs } }
+}
+
+function nextTalking(before: PeerTimes['talking'], rxBytes: number, nowMs: number): PeerTimes['talking'] {
+  if (!before || nowMs - before.atMs > PAUSE_MS) return { sinceMs: nowMs, rxBytes, atMs: nowMs }
+  return rxBytes > before.rxBytes ? { ...before, rxBytes, atMs: nowMs } : before
 }
 
 function ownFacts(
@@ -208,7 +218,7 @@ function peerFacts(
   sources: DoctorSources,
   path: PathView | undefined,
   counted: PeerCounters | undefined,
-  { searchingSinceMs, unanswered }: PeerTimes,
+  { searchingSinceMs, talking, unanswered }: PeerTimes,
   nowMs: number,
 ): PeerFacts {
   const homeRegion = peer.homeDerp === 0 ? undefined : peer.homeDerp
@@ -227,6 +237,7 @@ function peerFacts(
     network: peer.hostinfo?.netInfo,
     searchingMs: searchingSinceMs === undefined ? undefined : nowMs - searchingSinceMs,
     unansweredMs: unanswered === undefined ? undefined : nowMs - unanswered.sinceMs,
+    talkingMs: talking && talking.atMs - talking.sinceMs,
     heardAgoMs: counted && counted.lastReceiveMs > 0 ? nowMs - counted.lastReceiveMs : undefined,
     directForbidden: !allowsDirect(policy) || (policy.mode === 'prefer-relay' && kind === 'peer-relay'),
     largePacketsLost: undefined,

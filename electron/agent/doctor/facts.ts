@@ -62,6 +62,8 @@ export interface PeerFacts {
   readonly searchingMs: number | undefined
   /** Data has been going out, and nothing came back, for so long. */
   readonly unansweredMs: number | undefined
+  /** Data has been coming from it, without a longer pause, for so long: it is as awake to its network as we are. */
+  readonly talkingMs: number | undefined
   /** Something authentic came from it so long ago. */
   readonly heardAgoMs: number | undefined
   /** The path policy allows no direct path. */

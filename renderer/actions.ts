@@ -1,10 +1,10 @@
 // What a person can do in the window. Each action asks the app and puts the answer where the views see it.
 
 import type { PeerwayBridge } from '../electron/contract/bridge.ts'
-import type { SetArgument, ThemeChoice, UpArgument } from '../electron/contract/calls.ts'
+import type { Reply, SetArgument, ThemeChoice, UpArgument } from '../electron/contract/calls.ts'
 import type { PathWish } from '../electron/contract/path-policy.ts'
 import type { NodeId } from '../electron/contract/snapshot.ts'
-import { acceptSnapshot, type Page, type UiStore } from './store.ts'
+import { acceptSnapshot, NOT_TESTED, type Page, type UiStore } from './store.ts'
 import { words } from './words.ts'
 
 export type Actions = ReturnType<typeof createActions>
@@ -123,6 +123,19 @@ export function createActions(ui: UiStore, bridge: PeerwayBridge) {
     else failed(reply)
   }
 
+  /** Its failure is told where it was asked for. */
+  async function testRelay(): Promise<void> {
+    ui.setState(({ relayTest }) => ({ relayTest: { ...relayTest, isBusy: true }, relayFailure: undefined }))
+    const reply = await bridge.call('agent.relayTest')
+    if (reply.ok) ui.setState({ relayTest: { isBusy: false, atMs: Date.now(), view: reply.value } })
+    else ui.setState({ relayTest: NOT_TESTED, relayFailure: reply })
+  }
+
+  async function setRelay(isOn: boolean): Promise<Reply<void>> {
+    ui.setState({ relayTest: NOT_TESTED })
+    return bridge.call('agent.set', { ...SET, relayServer: { port: isOn ? 0 : undefined } })
+  }
+
   async function copy(text: string, name = text): Promise<boolean> {
     const reply = await bridge.call('shell.copy', { text })
     if (reply.ok) toast(words.copied(name))
@@ -172,7 +185,8 @@ export function createActions(ui: UiStore, bridge: PeerwayBridge) {
     noTrayRead,
     setUpSignIn,
     relayStatus: () => bridge.call('agent.relayStatus'),
-    setRelay: (isOn: boolean) => bridge.call('agent.set', { ...SET, relayServer: { port: isOn ? 0 : undefined } }),
+    setRelay,
+    testRelay,
     setRelayLimit: (relayLimitBytesPerSecond: number) => bridge.call('agent.set', { ...SET, relayLimitBytesPerSecond }),
     invite: () => bridge.call('own.invite'),
     ping: (target: string) => bridge.call('agent.ping', { target, timeoutMs: 5_000 }),

@@ -3,6 +3,7 @@
 
 import { createStore, type StoreApi } from 'zustand/vanilla'
 import type { OwnNetworkView, ShellView } from '../electron/contract/calls.ts'
+import type { RelayTestView } from '../electron/contract/relay-test-view.ts'
 import type { AgentSnapshot, NodeId, Problem } from '../electron/contract/snapshot.ts'
 import type { Wish } from './model/plate.ts'
 
@@ -20,6 +21,15 @@ export interface Toast {
   readonly text: string
 }
 
+/** The last self-test of the relay here; it outlives its page, but not the relay. */
+export interface TestedRelay {
+  readonly isBusy: boolean
+  readonly atMs: number
+  readonly view: RelayTestView | undefined
+}
+
+export const NOT_TESTED: TestedRelay = { isBusy: false, atMs: 0, view: undefined }
+
 export interface Ui {
   readonly agent: AgentSnapshot | undefined
   readonly own: OwnNetworkView | undefined
@@ -30,6 +40,8 @@ export interface Ui {
   readonly wish: Wish
   /** What the last call from this window answered, when it failed. */
   readonly failure: Problem | undefined
+  readonly relayTest: TestedRelay
+  readonly relayFailure: Problem | undefined
   readonly toast: Toast | undefined
   /** The polite live region. */
   readonly said: string
@@ -46,6 +58,8 @@ export function createUi(): UiStore {
     search: '',
     wish: undefined,
     failure: undefined,
+    relayTest: NOT_TESTED,
+    relayFailure: undefined,
     toast: undefined,
     said: '',
   }))

@@ -6,7 +6,8 @@ import { rateText } from './amounts.ts'
 import type { Plate } from './plate.ts'
 
 export interface Verdict {
-  readonly kind: 'info' | 'warn' | 'bad' | 'plain'
+  /** Failed is told on a plain card: the plate is tinted then. */
+  readonly kind: 'info' | 'warn' | 'bad' | 'plain' | 'failed'
   readonly title: string
   readonly text: string
   readonly code: string | undefined

@@ -7,6 +7,7 @@ import { Icon } from './icon.tsx'
 export interface NoteProps {
   readonly kind: 'bad' | 'warn' | 'info' | 'plain'
   readonly icon?: LucideIcon
+  readonly className?: string
   readonly title: string
   readonly text?: string
   /** After the title, lighter: "and 2 more". */
@@ -20,11 +21,21 @@ export interface NoteProps {
 const ICONS = { bad: CircleX, warn: TriangleAlert, info: Info, plain: Info }
 
 /** A trouble or a hint: cause first, next step second, then what does it. */
-export function Note({ kind, icon, title, text = '', aside = '', code, children, onDismiss }: NoteProps) {
+export function Note({
+  kind,
+  icon,
+  className = '',
+  title,
+  text = '',
+  aside = '',
+  code,
+  children,
+  onDismiss,
+}: NoteProps) {
   const [showsCode, setShowsCode] = useState(false)
   const isTrouble = kind === 'bad' || kind === 'warn'
   return (
-    <div className={`note ${kind}`} role={isTrouble ? 'alert' : 'note'}>
+    <div className={`note ${kind} ${className}`.trim()} role={isTrouble ? 'alert' : 'note'}>
       <Icon of={icon ?? ICONS[kind]} />
       <div className="body">
         <b>

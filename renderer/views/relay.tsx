@@ -1,11 +1,12 @@
-import { ArrowUp, CircleCheck, Gauge } from 'lucide-react'
+import { ArrowUp, CircleCheck, CircleX, Gauge, type LucideIcon } from 'lucide-react'
 import { useState } from 'react'
 import type { Reply } from '../../electron/contract/calls.ts'
 import type { RelayStatusView } from '../../electron/contract/relay-view.ts'
 import { useNow } from '../hooks/use-now.ts'
 import { useRelay } from '../hooks/use-relay.ts'
 import { bytesText, rateText } from '../model/amounts.ts'
-import { carriedPairs, isLocal, rateChoices, relayPlate, verdictOf } from '../model/relay.ts'
+import { carriedPairs, isLocal, rateChoices, relayPlate, type Verdict, verdictOf } from '../model/relay.ts'
+import { testedPlate, testVerdict } from '../model/relay-test.ts'
 import { momentText } from '../model/time.ts'
 import { CopyButton } from '../ui/copy-button.tsx'
 import { Icon } from '../ui/icon.tsx'
@@ -16,6 +17,7 @@ import { Select } from '../ui/select.tsx'
 import { Setting } from '../ui/setting.tsx'
 import { useActions, useUi } from '../use-app.ts'
 import { splitMessage, words } from '../words.ts'
+import { RelayTest } from './relay-test.tsx'
 
 type Failed = Extract<Reply<unknown>, { readonly ok: false }>
 
@@ -24,7 +26,8 @@ export function Relay() {
   const { home } = useActions()
   const { reply, ask } = useRelay()
   const [failure, setFailure] = useState<Failed>()
-  const trouble = failure ?? (reply?.ok === false ? reply : undefined)
+  const testFailure = useUi((ui) => ui.relayFailure)
+  const trouble = failure ?? testFailure ?? (reply?.ok === false ? reply : undefined)
   const change = async (asked: Promise<Reply<void>>): Promise<boolean> => {
     const answer = await asked
     setFailure(answer.ok ? undefined : answer)
@@ -43,6 +46,14 @@ export function Relay() {
   )
 }
 
+const VERDICT_SIGNS: Readonly<Record<Verdict['kind'], { readonly icon?: LucideIcon; readonly className?: string }>> = {
+  info: { icon: CircleCheck },
+  failed: { icon: CircleX, className: 'failed' },
+  warn: {},
+  bad: {},
+  plain: {},
+}
+
 interface StatusProps {
   readonly view: RelayStatusView
   readonly change: (asked: Promise<Reply<void>>) => Promise<boolean>
@@ -52,7 +63,8 @@ function Status({ view, change }: StatusProps) {
   const { setRelay, setRelayLimit, say } = useActions()
   const isConnected = useUi(({ agent }) => agent?.state === 'running')
   const [wish, setWish] = useState<'on' | 'off'>()
-  const verdict = verdictOf(view, isConnected)
+  const tested = useUi((ui) => ui.relayTest.view)
+  const verdict = (view.state === 'running' && tested && testVerdict(tested)) || verdictOf(view, isConnected)
   async function toggle(): Promise<void> {
     const next = (wish ?? (view.wantedPort === undefined ? 'off' : 'on')) === 'on' ? 'off' : 'on'
     setWish(next)
@@ -63,20 +75,21 @@ function Status({ view, change }: StatusProps) {
   return (
     <>
       <PlateControl
-        plate={relayPlate(view, { wish, isConnected })}
+        plate={testedPlate(relayPlate(view, { wish, isConnected }), tested)}
         name={words.relay.name}
         onToggle={() => void toggle()}
       />
       {view.wantedPort === undefined && <p className="hint gap-2">{words.relay.what}</p>}
       {verdict && wish !== 'off' && (
         <Note
-          kind={verdict.kind}
-          {...(verdict.kind === 'info' ? { icon: CircleCheck } : {})}
+          kind={verdict.kind === 'failed' ? 'plain' : verdict.kind}
+          {...VERDICT_SIGNS[verdict.kind]}
           title={verdict.title}
           text={verdict.text}
           code={verdict.code}
         />
       )}
+      {view.state === 'running' && <RelayTest />}
       {view.state === 'running' && <Carried view={view} />}
       {view.wantedPort !== undefined && (
         <>

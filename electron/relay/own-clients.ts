@@ -14,6 +14,9 @@ const PACKETS = 200
 /** A full tunnel packet. */
 const PACKET_BYTES = 1_300
 const STEP_MS = 1_000
+/** Sent in groups, which the receiver's ordinary buffer holds. */
+const GROUP = 20
+const GROUP_MS = 3
 
 export interface ForwardingResult {
   readonly bound: boolean
@@ -90,6 +93,10 @@ function carry(from: Socket, to: Socket, vni: number): Promise<{ readonly sent: 
       clearTimeout(timer)
       resolve({ sent: PACKETS, arrived })
     })
-    for (let count = 0; count < PACKETS; count++) from.send(packet)
+    const send = (left: number): void => {
+      for (let count = 0; count < Math.min(GROUP, left); count++) from.send(packet)
+      if (left > GROUP) setTimeout(() => send(left - GROUP), GROUP_MS)
+    }
+    send(PACKETS)
   })
 }

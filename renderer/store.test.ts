@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FakeBridge, type FakeState, refuse } from '../test/e2e/fixtures/fake-bridge.ts'
+import { relayTested } from '../test/e2e/fixtures/relays.ts'
 import { connected, fresh, noOwn, ownRunning, shell } from '../test/e2e/fixtures/samples.ts'
 import type { WindowHandlers } from '../electron/contract/calls.ts'
 import type { NodeId } from '../electron/contract/snapshot.ts'
@@ -142,4 +143,23 @@ test('the tray opens a machine’s page, and the own network’s news arrive', a
   assert.deepEqual(ui.getState().page, { name: 'peer', id: 'nnas' })
   fake.own(ownRunning)
   assert.equal(ui.getState().own?.state, 'running')
+})
+
+test('a self-test of the relay is told with its time, and does not outlive the relay', async () => {
+  const { ui, actions } = await opened(base, { 'agent.relayTest': () => Promise.resolve(relayTested) })
+  const running = actions.testRelay()
+  assert.equal(ui.getState().relayTest.isBusy, true)
+  await running
+  const { isBusy, view } = ui.getState().relayTest
+  assert.deepEqual([isBusy, view], [false, relayTested])
+  await actions.setRelay(false)
+  assert.equal(ui.getState().relayTest.view, undefined)
+})
+
+test('turning the relay on changes nothing else of it', async () => {
+  const { fake, actions } = await opened(base)
+  await actions.setRelay(true)
+  await actions.setRelayLimit(250_000)
+  const sets = fake.asked.filter(({ name }) => name === 'agent.set').map(({ arg }) => JSON.parse(JSON.stringify(arg)))
+  assert.deepEqual(sets, [{ relayServer: { port: 0 } }, { relayLimitBytesPerSecond: 250_000 }])
 })

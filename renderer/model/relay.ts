@@ -38,7 +38,8 @@ export function relayPlate(view: RelayStatusView, { wish, isConnected }: RelayWi
   if (view.state === 'running') {
     const pairs = carriedPairs(view)
     const rate = pairs.reduce((sum, { bytesPerSecond }) => sum + bytesPerSecond, 0)
-    const line = pairs.length === 0 ? text.idle : text.carrying(pairs.length, rateText(rate))
+    const facts = [text.carrying(pairs.length), ...(rate > 0 ? [rateText(rate)] : [])]
+    const line = pairs.length === 0 ? text.idle : facts.join(' · ')
     return { badge: false, drawing: 'serving', look: 'on', word: text.onWord, line, at: 'on' }
   }
   if (isForbidden(view, isConnected) || view.state === 'failed') {

@@ -141,7 +141,9 @@ function Carried({ view }: { readonly view: RelayStatusView }) {
                 </span>
                 <small className="num">{words.relay.sinceAndBytes(momentText(sinceAt, nowMs), bytesText(bytes))}</small>
               </span>
-              <span className="num">{rateText(bytesPerSecond)}</span>
+              <span className={bytesPerSecond > 0 ? 'num' : 'faint'}>
+                {bytesPerSecond > 0 ? rateText(bytesPerSecond) : words.relay.quiet}
+              </span>
             </li>
           ))}
         </ul>

@@ -6,13 +6,28 @@ import { type Command, commandHelp, DONE, FAILED, parseCommand, UsageError, WRON
 import { doctor } from './doctor.ts'
 import { netcheck } from './netcheck.ts'
 import { path } from './path.ts'
+import { metrics } from './metrics.ts'
 import { ping } from './ping.ts'
 import { ip, status } from './status.ts'
 import { set } from './set.ts'
 import { down, logout, up } from './up.ts'
 import { version } from './version.ts'
 
-const commands: readonly Command[] = [agent, up, down, logout, set, status, ip, path, ping, netcheck, doctor, version]
+const commands: readonly Command[] = [
+  agent,
+  up,
+  down,
+  logout,
+  set,
+  status,
+  ip,
+  path,
+  ping,
+  netcheck,
+  doctor,
+  metrics,
+  version,
+]
 
 /** Verbs with verbs of their own; loaded only when used, so that `status` stays quick. */
 const families: Readonly<Record<string, { summary: string; run(args: readonly string[]): Promise<number> }>> = {

@@ -4,7 +4,6 @@ import type { Clock } from '../base/clock.ts'
 import { CodedError } from '../base/errors.ts'
 import type { Listeners } from '../base/lifetime.ts'
 import type { Logger } from '../base/log.ts'
-import { VERSION } from '../base/version.ts'
 import type { PathHistoryView } from '../contract/path-history-view.ts'
 import type { RelayTestView } from '../contract/relay-test-view.ts'
 import type { RelayStatusView } from '../contract/relay-view.ts'
@@ -25,6 +24,8 @@ import type { Node } from '../wire/tailcfg/node.ts'
 import { readMessage } from '../wire/tailcfg/schema.ts'
 import { Doctor } from './doctor/doctor.ts'
 import { vpnOnRoute } from './doctor/vpn-route.ts'
+import { HomeDerpWatch } from './home-derp-watch.ts'
+import { hostinfoOf } from './hostinfo.ts'
 import { lockPublicText, logIn } from './login.ts'
 import { FIREWALL_MARK, Mesh } from './mesh.ts'
 import { isExpired } from './netmap-config.ts'
@@ -54,8 +55,6 @@ export interface SessionOptions {
   readonly saveProfile: (profile: Profile) => Promise<void>
 }
 
-/** A home DERP connection that is away is worth a warning only when it stays so. */
-const DERP_GRACE_MS = 10_000
 /** Snapshots are made at most this often: a burst of path changes is one repaint. */
 const PUBLISH_MS = 50
 /** How often expiry of keys and traffic are looked at. */
@@ -81,8 +80,7 @@ export class Session {
   #isControlConnected = false
   #controlHeardAt: number | undefined
   #controlProblem: Problem | undefined
-  #derpProblem: Problem | undefined
-  #derpAwaySinceMs: number | undefined
+  readonly #homeDerp: HomeDerpWatch
   #applying: Promise<void> = Promise.resolve()
   readonly #doctor: Doctor
   #publishDue = false
@@ -92,6 +90,7 @@ export class Session {
   constructor(options: SessionOptions) {
     this.#options = options
     this.#log = options.log.scoped('session')
+    this.#homeDerp = new HomeDerpWatch(options.clock, this.#regionCode)
     this.#profile = options.profile
     this.#doctor = new Doctor(options.clock, () => vpnOnRoute(FIREWALL_MARK))
     this.#control = new ControlClient({
@@ -230,24 +229,15 @@ export class Session {
     this.#netmap?.derpMap.regions?.get(region)?.regionCode || String(region)
 
   /** The short name of the node with that key, this one included. */
-  readonly #nameOf = (nodeKey: string): string | undefined => {
-    const netmap = this.#netmap
-    const node = netmap && [netmap.self, ...netmap.peers.values()].find(({ key }) => key.text === nodeKey)
-    return node?.name.split('.')[0]
-  }
+  readonly #nameOf = (nodeKey: string): string | undefined =>
+    this.#nodes()
+      .find(({ key }) => key.text === nodeKey)
+      ?.name.split('.')[0]
 
   #hostinfo(): HostinfoInput {
-    const { facts } = this.#options
-    return {
-      ipnVersion: `${VERSION}-peerway`,
-      os: facts.os,
-      osVersion: facts.osVersion,
-      goArch: facts.arch,
-      hostname: this.#profile.hostname ?? facts.hostname,
-      noLogsNoSupport: true,
-      peerRelay: this.#mesh?.relay.isOn === true,
-      ...(this.#netInfo ? { netInfo: this.#netInfo } : {}),
-    }
+    const { hostname } = this.#profile
+    const relays = this.#mesh?.relay.isOn === true
+    return hostinfoOf(this.#options.facts, { hostname, relays, netInfo: this.#netInfo })
   }
 
   #tellControl(): void {
@@ -302,34 +292,16 @@ export class Session {
   #takePath(nodeKey: string, path: PathView): void {
     const before = this.#paths.get(nodeKey)
     this.#paths.set(nodeKey, path)
-    if (before && before.kind !== path.kind) {
-      const peer = [...(this.#netmap?.peers.values() ?? [])].find((node) => node.key.text === nodeKey)
-      if (peer)
-        this.#options.events.emit({
-          type: 'path-changed',
-          peer: nodeIdOf(peer),
-          from: before.kind,
-          to: path.kind,
-          reasonText: path.reasonText,
-        })
+    const peer = before && before.kind !== path.kind && this.#nodes().find(({ key }) => key.text === nodeKey)
+    if (peer) {
+      const [from, to] = [before.kind, path.kind]
+      this.#options.events.emit({ type: 'path-changed', peer: nodeIdOf(peer), from, to, reasonText: path.reasonText })
     }
     this.#publish()
   }
 
   #takeDerpStatus(status: readonly DerpRegionStatus[]): void {
-    const home = status.find(({ isHome }) => isHome)
-    if (!home || home.connected) {
-      this.#derpAwaySinceMs = undefined
-      this.#derpProblem = undefined
-    } else {
-      this.#derpAwaySinceMs ??= this.#options.clock.now()
-      if (this.#options.clock.now() - this.#derpAwaySinceMs >= DERP_GRACE_MS)
-        this.#derpProblem = {
-          code: home.errorCode ?? 'derp/unreachable',
-          message:
-            `The DERP server ${this.#regionCode(home.region)} cannot be reached: machines without a direct path are cut off. ${home.errorText ?? ''}`.trim(),
-        }
-    }
+    this.#homeDerp.take(status)
     this.#publish()
   }
 
@@ -344,7 +316,7 @@ export class Session {
       )
       return
     }
-    if (this.#derpAwaySinceMs !== undefined) this.#takeDerpStatus(this.#mesh?.derpStatus() ?? [])
+    if (this.#homeDerp.isAway) this.#takeDerpStatus(this.#mesh?.derpStatus() ?? [])
     if (this.#applied && (this.#askDoctor(this.#applied) || this.#relayBrief() !== this.#options.store.now.relay))
       this.#publish()
     this.#options.clock.after(TICK_MS, () => this.#tick())
@@ -425,7 +397,7 @@ export class Session {
   #warnings(netmap: Netmap, controlProblem: Problem | undefined): Problem[] {
     const warnings: Problem[] = []
     if (controlProblem) warnings.push(controlProblem)
-    if (this.#derpProblem) warnings.push(this.#derpProblem)
+    if (this.#homeDerp.problem) warnings.push(this.#homeDerp.problem)
     if (this.#mesh?.relay.problem) warnings.push(this.#mesh.relay.problem)
     for (const line of netmap.health) warnings.push({ code: 'control/health', message: line })
     for (const [id, message] of netmap.displayMessages)

@@ -48,7 +48,7 @@ async function names(
   agent: PeerwayAgent,
   about: string,
   cause: DoctorCause | null,
-  before?: DoctorCause,
+  before?: DoctorCause | null,
 ): Promise<Told> {
   const open: readonly (string | null | undefined)[] = ['unknown', 'idle', 'looking', cause, before]
   let last: Told | undefined
@@ -113,6 +113,12 @@ test('the doctor names the router, the blocked UDP and the machine that is off',
   })
   await t.test('nothing to say of a direct path', async () => {
     await names(home, 'cabin', null)
+  })
+  await t.test('a path policy that rules it out', async () => {
+    await home.cli('path', '--policy', 'only-relay', '--relay', 'office', 'cabin')
+    await names(home, 'cabin', 'path-rule', null)
+    await home.cli('path', '--policy', 'default', 'cabin')
+    await names(home, 'cabin', null, 'path-rule')
   })
   await t.test('a firewall between two ends that could', async () => {
     const { router } = lab.site(4)

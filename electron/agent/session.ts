@@ -248,7 +248,7 @@ export class Session {
 
   #takeNetmap(netmap: Netmap): void {
     // Applied one after the other; a newer one that came meanwhile replaces those that wait.
-    const isNext = this.#netmap === undefined
+    if (!this.#netmap) this.#log.info('first netmap', { peers: netmap.peers.size })
     this.#netmap = netmap
     this.#applying = this.#applying.then(async () => {
       if (this.#abort.signal.aborted || this.#netmap !== netmap) return
@@ -262,7 +262,6 @@ export class Session {
         this.#fail(error)
       }
     })
-    if (isNext) this.#log.info('first netmap', { peers: netmap.peers.size })
   }
 
   #forgetGonePeers(netmap: Netmap): void {

@@ -2,10 +2,8 @@
 // while the wish is "on".
 
 import { randomBytes } from 'node:crypto'
-import type { Clock } from '../base/clock.ts'
 import { CodedError, isCoded, messageOf } from '../base/errors.ts'
 import { Lifetime, Listeners } from '../base/lifetime.ts'
-import type { Logger } from '../base/log.ts'
 import { VERSION } from '../base/version.ts'
 import type { AgentHandlers, PingArgument, PingReply, SetArgument, UpArgument } from '../contract/calls.ts'
 import type { PathHistoryView } from '../contract/path-history-view.ts'
@@ -22,30 +20,18 @@ import type {
   TrafficView,
 } from '../contract/snapshot.ts'
 import type { RelayTestView } from '../contract/relay-test-view.ts'
-import type { Dataplane, DataplaneOptions } from '../dataplane/dataplane.ts'
-import type { RelayForwarder, RelayForwarderOptions } from '../dataplane/relay-forwarder.ts'
-import type { HostFacts } from '../os/host.ts'
-import type { HostNetwork } from '../os/host-network.ts'
 import type { PingVia } from '../path/path-io.ts'
 import { relayBrief } from './relay-brief.ts'
 import { changedPaths, NO_PATH_SETTINGS } from './path-settings.ts'
 import { changedRelay, relayOff } from './relay-settings.ts'
 import type { DerpMapInput } from '../wire/tailcfg/derp-map.ts'
 import { netcheckView } from './netcheck-words.ts'
-import { Session } from './session.ts'
+import { type AgentSurroundings, Session } from './session.ts'
 import { SnapshotStore } from './snapshot-store.ts'
 import { type AgentState, currentProfile, type Profile, StateFile, withProfile } from './state-file.ts'
 
-export interface AgentOptions {
+export interface AgentOptions extends AgentSurroundings {
   readonly stateDir: string
-  readonly tunName: string
-  readonly udpPort: number
-  readonly clock: Clock
-  readonly log: Logger
-  readonly facts: HostFacts
-  readonly openDataplane: (options: DataplaneOptions) => Dataplane
-  readonly openRelayForwarder: (options: RelayForwarderOptions) => RelayForwarder
-  readonly openHostNetwork: () => HostNetwork
 }
 
 /** Sent or received within this long counts as active (the field's session window, paths.md §5.7). */

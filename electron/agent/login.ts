@@ -5,9 +5,9 @@ import { ed25519 } from '@noble/curves/ed25519.js'
 import { toHex } from '../base/bytes.ts'
 import { Backoff } from '../base/backoff.ts'
 import type { Clock } from '../base/clock.ts'
-import { abortReason } from '../base/deadline.ts'
 import { CodedError, isCoded } from '../base/errors.ts'
 import type { Problem } from '../contract/snapshot.ts'
+import { clockWait } from '../control/clock-wait.ts'
 import type { ControlClient } from '../control/control-client.ts'
 import type { RegisterOutcome } from '../control/registration.ts'
 import { NodePrivate, type NodePublic } from '../crypto/keys.ts'
@@ -75,7 +75,7 @@ export async function logIn(
       const mayWait = input.nodeKey !== undefined || followup !== undefined
       if (signal.aborted || !mayWait || !isCoded(error) || !isTransient(error)) throw error
       input.onTrouble({ code: error.code, message: error.message })
-      await pause(input.clock, backoff.next(), signal)
+      await clockWait(input.clock, backoff.next(), signal)
       continue
     }
     switch (outcome.kind) {
@@ -112,21 +112,6 @@ export async function logIn(
 /** Failures of the way to the server, and answers that may be others tomorrow. */
 const isTransient = (error: CodedError): boolean =>
   error.code.startsWith('control/') && error.code !== 'control/bad-url' && error.code !== 'control/closed'
-
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const cancel = clock.after(ms, () => {
-      signal.removeEventListener('abort', stop)
-      resolve()
-    })
-    const stop = (): void => {
-      cancel()
-      reject(abortReason(signal))
-    }
-    if (signal.aborted) stop()
-    else signal.addEventListener('abort', stop, { once: true })
-  })
-}
 
 export function lockPublicText(seed: Uint8Array): string {
   return `nlpub:${toHex(ed25519.getPublicKey(seed))}`

@@ -3,6 +3,7 @@
 
 import { lookup } from 'node:dns/promises'
 import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os'
+import { isDeepStrictEqual } from 'node:util'
 import type { Clock } from '../base/clock.ts'
 import { ipToBytes } from '../base/endpoint.ts'
 import { CodedError, messageOf } from '../base/errors.ts'
@@ -16,7 +17,7 @@ import { type DerpMap, regionsOf } from '../derp/derp-map.ts'
 import { DerpPool, type DerpRegionStatus } from '../derp/derp-pool.ts'
 import { measureHttpsLatency } from '../derp/https-latency.ts'
 import { defaultGateway } from '../os/gateway.ts'
-import type { HostNetwork } from '../os/host-network.ts'
+import type { HostConfig, HostNetwork } from '../os/host-network.ts'
 import type { OwnEndpoint } from '../path/endpoints.ts'
 import { PathFinder } from '../path/path-finder.ts'
 import type { PathChange } from '../path/path-history.ts'
@@ -102,6 +103,8 @@ export class Mesh {
   readonly #portMapper: PortMapper
   readonly relay: RelayHost
   #netmap: Netmap | undefined
+  /** What the system was last made to look like. */
+  #hostConfig: HostConfig | undefined
   #policy: { readonly policy: PathPolicy; readonly exceptions: ReadonlyMap<string, PathPolicy> } = {
     policy: AUTOMATIC,
     exceptions: new Map(),
@@ -228,7 +231,11 @@ export class Mesh {
       this.#noteTraffic()
     }
     const tun = { name: this.tunName, mtuBytes: MTU_BYTES }
-    await this.#options.hostNetwork.set(hostConfig(netmap, peers, tun, FIREWALL_MARK))
+    const want = hostConfig(netmap, peers, tun, FIREWALL_MARK)
+    // Most changes of a netmap are endpoints and presence: nothing of them shows in the system.
+    if (isDeepStrictEqual(want, this.#hostConfig)) return
+    await this.#options.hostNetwork.set(want)
+    this.#hostConfig = want
   }
 
   /** Returns which of these peers had a session. */

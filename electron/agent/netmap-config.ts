@@ -1,7 +1,7 @@
 // From the netmap to what each part below has to be told. Pure.
 
 import { isTailnetAddress } from '../base/endpoint.ts'
-import type { Netmap } from '../control/netmap.ts'
+import { isExpired, type Netmap } from '../control/netmap.ts'
 import type { DataplanePeer, FilterRule } from '../dataplane/dataplane.ts'
 import type { DerpMap as PoolDerpMap } from '../derp/derp-map.ts'
 import type { HostConfig } from '../os/host-network.ts'
@@ -19,12 +19,8 @@ import type { PeerIds } from './peer-ids.ts'
  */
 export function livePeers(netmap: Netmap, nowWallMs: number): Node[] {
   return [...netmap.peers.values()].filter(
-    (peer) => !isExpired(peer, netmap, nowWallMs) && !peer.isJailed && !peer.key.isZero,
+    (peer) => !isExpired(netmap, peer, nowWallMs) && !peer.isJailed && !peer.key.isZero,
   )
-}
-
-export function isExpired(node: Node, netmap: Netmap, nowWallMs: number): boolean {
-  return node.expired || (node.keyExpiryMs !== undefined && node.keyExpiryMs <= nowWallMs + netmap.clockOffsetMs)
 }
 
 /**

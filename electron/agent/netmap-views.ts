@@ -3,9 +3,8 @@
 import { ipToBytes } from '../base/endpoint.ts'
 import type { DoctorView } from '../contract/doctor.ts'
 import type { DerpRegionView, NodeId, PathView, PeerView, SelfView, TailnetView } from '../contract/snapshot.ts'
-import type { Netmap } from '../control/netmap.ts'
+import { isExpired, type Netmap } from '../control/netmap.ts'
 import type { Node } from '../wire/tailcfg/node.ts'
-import { isExpired } from './netmap-config.ts'
 
 export interface NetmapViews {
   readonly self: SelfView
@@ -75,7 +74,7 @@ function peerView(peer: Node, netmap: Netmap, facts: ViewFacts): PeerView {
     tags: peer.tags,
     online: peer.online,
     lastSeenAt: peer.online === true ? undefined : peer.lastSeenMs,
-    expired: isExpired(peer, netmap, facts.nowWallMs),
+    expired: isExpired(netmap, peer, facts.nowWallMs),
     homeRegion: peer.homeDerp === 0 ? undefined : peer.homeDerp,
     path: facts.paths.get(peer.key.text) ?? unknownPath(facts.nowWallMs),
     doctor: facts.doctor.get(peer.key.text),

@@ -10,7 +10,7 @@ import type { RelayStatusView } from '../contract/relay-view.ts'
 import type { AgentEvent, NodeId, PathView, Problem, RelayBriefView, TailnetView } from '../contract/snapshot.ts'
 import { ControlClient, type PollStatus } from '../control/control-client.ts'
 import type { KnownEndpoint, NodeState } from '../control/map-stream.ts'
-import type { Netmap } from '../control/netmap.ts'
+import { isExpired, type Netmap } from '../control/netmap.ts'
 import type { MachinePrivate, NodePrivate, NodePublic } from '../crypto/keys.ts'
 import type { Dataplane, DataplaneOptions, PeerCounters } from '../dataplane/dataplane.ts'
 import type { RelayForwarder, RelayForwarderOptions } from '../dataplane/relay-forwarder.ts'
@@ -28,7 +28,6 @@ import { HomeDerpWatch } from './home-derp-watch.ts'
 import { hostinfoOf } from './hostinfo.ts'
 import { lockPublicText, logIn } from './login.ts'
 import { FIREWALL_MARK, Mesh } from './mesh.ts'
-import { isExpired } from './netmap-config.ts'
 import type { NetcheckFacts } from './netcheck-words.ts'
 import { netmapViews, nodeIdOf } from './netmap-views.ts'
 import { contractHistory, contractPath } from './path-words.ts'
@@ -37,11 +36,8 @@ import { relayBrief } from './relay-brief.ts'
 import type { SnapshotStore } from './snapshot-store.ts'
 import type { Profile, RelaySettings } from './state-file.ts'
 
-export interface SessionOptions {
-  readonly profile: Profile
-  readonly machineKey: MachinePrivate
-  readonly authKey: string | undefined
-  readonly forceReauth: boolean
+/** What of the machine an agent and its sessions work on. */
+export interface AgentSurroundings {
   readonly tunName: string
   readonly udpPort: number
   readonly clock: Clock
@@ -50,6 +46,13 @@ export interface SessionOptions {
   readonly openDataplane: (options: DataplaneOptions) => Dataplane
   readonly openRelayForwarder: (options: RelayForwarderOptions) => RelayForwarder
   readonly openHostNetwork: () => HostNetwork
+}
+
+export interface SessionOptions extends AgentSurroundings {
+  readonly profile: Profile
+  readonly machineKey: MachinePrivate
+  readonly authKey: string | undefined
+  readonly forceReauth: boolean
   readonly store: SnapshotStore
   readonly events: Listeners<AgentEvent>
   readonly saveProfile: (profile: Profile) => Promise<void>
@@ -309,7 +312,7 @@ export class Session {
     if (this.#abort.signal.aborted) return
     const netmap = this.#netmap
     const nowWallMs = this.#options.clock.wallNow()
-    if (netmap && isExpired(netmap.self, netmap, nowWallMs)) {
+    if (netmap && isExpired(netmap, netmap.self, nowWallMs)) {
       this.#fail(
         new CodedError('agent/key-expired', "This machine's key has run out. Log in again: peerway up --force-reauth"),
       )

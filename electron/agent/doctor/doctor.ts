@@ -5,7 +5,7 @@ import type { NetworkInterfaceInfo } from 'node:os'
 import type { Clock } from '../../base/clock.ts'
 import type { DoctorView } from '../../contract/doctor.ts'
 import type { PathView } from '../../contract/snapshot.ts'
-import type { Netmap } from '../../control/netmap.ts'
+import { isExpired, type Netmap } from '../../control/netmap.ts'
 import type { PeerCounters } from '../../dataplane/dataplane.ts'
 import type { DerpRegionStatus } from '../../derp/derp-pool.ts'
 import { allowsDirect, type PathPolicy } from '../../path/path-policy.ts'
@@ -13,7 +13,6 @@ import type { RelayFailure, RelayFailureStep } from '../../path/relay-client.ts'
 import type { NetcheckReport } from '../../path/report.ts'
 import type { PortmapView } from '../../portmap/portmap-io.ts'
 import type { Node } from '../../wire/tailcfg/node.ts'
-import { isExpired } from '../netmap-config.ts'
 import { diagnose } from './diagnose.ts'
 import type { OwnFacts, OwnNetworkFacts, PeerFacts } from './facts.ts'
 
@@ -97,7 +96,7 @@ export class Doctor {
       const counted = this.#counters.get(key)
       const times = nextTimes(this.#times.get(key) ?? NO_TIMES, path, counted, nowMs)
       this.#times.set(key, times)
-      const isOver = isExpired(peer, sources.netmap, this.#clock.wallNow())
+      const isOver = isExpired(sources.netmap, peer, this.#clock.wallNow())
       const found = diagnose(own, peerFacts(peer, isOver, sources, path, counted, times, nowMs))
       const before = this.#views.get(key)
       if (found) views.set(key, before && isSame(before, found) ? before : found)

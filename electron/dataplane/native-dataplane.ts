@@ -3,7 +3,7 @@
 import { CodedError, codeOf, messageOf } from '../base/errors.ts'
 
 import { loadAddon } from './addon.ts'
-import { readRecords } from './records.ts'
+import { RecordPump } from './record-pump.ts'
 
 import type { AddonDataplane, AddonLeg, AddonOpenOptions } from './addon.ts'
 import type {
@@ -32,10 +32,8 @@ export function openDataplane(options: DataplaneOptions): Dataplane {
 
 class NativeDataplane implements Dataplane {
   readonly #addon: AddonDataplane
-  readonly #batch = new Uint8Array(BATCH_BYTES)
+  readonly #pump = new RecordPump({ batchBytes: BATCH_BYTES, batchesPerTurn: BATCHES_PER_TURN })
   readonly tunName: string
-  #listener: ((records: readonly DataplaneRecord[]) => void) | undefined
-  #closed = false
 
   constructor(options: DataplaneOptions) {
     const { NativeDataplane: native } = loadAddon()
@@ -43,7 +41,8 @@ class NativeDataplane implements Dataplane {
     const common = { privateKey, udpPort, firewallMark, mtuBytes: tun.mtuBytes, originMs: clockOrigin() }
     const given: AddonOpenOptions =
       tun.kind === 'name' ? { ...common, tunName: tun.name } : { ...common, tunFd: tun.fd }
-    this.#addon = explained(options, () => native.open(given, () => this.#drain()))
+    this.#addon = explained(options, () => native.open(given, () => this.#pump.drain()))
+    this.#pump.connect(this.#addon)
     this.tunName = this.#addon.tunName()
   }
 
@@ -86,9 +85,7 @@ class NativeDataplane implements Dataplane {
   }
 
   onRecords(listener: (records: readonly DataplaneRecord[]) => void): void {
-    this.#listener = listener
-    // What came before anyone listened is still in the queue.
-    this.#drain()
+    this.#pump.listen(listener)
   }
 
   counters(): DataplaneCounters {
@@ -105,23 +102,8 @@ class NativeDataplane implements Dataplane {
   }
 
   close(): void {
-    this.#closed = true
+    this.#pump.stop()
     this.#addon.close()
-  }
-
-  /**
-   * Reads until nothing waits, then asks for the next wake-up. While listeners are slower than the threads this goes on in
-   * later turns, so that sockets and timers are served in between.
-   */
-  #drain(): void {
-    if (this.#closed || !this.#listener) return
-    for (let batch = 0; batch < BATCHES_PER_TURN; batch++) {
-      const bytes = this.#addon.drain(this.#batch)
-      if (bytes > 0) this.#listener(readRecords(this.#batch.subarray(0, bytes)))
-      else if (!this.#addon.arm()) return
-      if (this.#closed) return
-    }
-    setImmediate(() => this.#drain())
   }
 }
 

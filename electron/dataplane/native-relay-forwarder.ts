@@ -3,7 +3,8 @@
 import { CodedError, codeOf, messageOf } from '../base/errors.ts'
 import { type AddonRelay, loadAddon } from './addon.ts'
 import { clockOrigin } from './native-dataplane.ts'
-import { readRecords } from './records.ts'
+import type { DataplaneRecord } from './dataplane.ts'
+import { RecordPump } from './record-pump.ts'
 import type { RelayForwarder, RelayForwarderOptions, RelayRecord, RelaySessionCounters } from './relay-forwarder.ts'
 
 /** Larger than any record: what comes up is small. */
@@ -24,14 +25,13 @@ export function openRelayForwarder(options: RelayForwarderOptions): RelayForward
 
 class NativeRelayForwarder implements RelayForwarder {
   readonly #addon: AddonRelay
-  readonly #batch = new Uint8Array(BATCH_BYTES)
-  #listener: ((records: readonly RelayRecord[]) => void) | undefined
-  #closed = false
+  readonly #pump = new RecordPump({ batchBytes: BATCH_BYTES, batchesPerTurn: BATCHES_PER_TURN })
 
   constructor({ udpPort, firewallMark }: RelayForwarderOptions) {
     try {
       const { NativeRelay } = loadAddon()
-      this.#addon = NativeRelay.open({ udpPort, firewallMark, originMs: clockOrigin() }, () => this.#drain())
+      this.#addon = NativeRelay.open({ udpPort, firewallMark, originMs: clockOrigin() }, () => this.#pump.drain())
+      this.#pump.connect(this.#addon)
     } catch (cause) {
       throw explained(cause, udpPort)
     }
@@ -59,9 +59,7 @@ class NativeRelayForwarder implements RelayForwarder {
   }
 
   onRecords(listener: (records: readonly RelayRecord[]) => void): void {
-    this.#listener = listener
-    // What came before anyone listened is still in the queue.
-    this.#drain()
+    this.#pump.listen((records) => listener(relayRecords(records)))
   }
 
   counters(): {
@@ -73,25 +71,14 @@ class NativeRelayForwarder implements RelayForwarder {
   }
 
   close(): void {
-    this.#closed = true
+    this.#pump.stop()
     this.#addon.close()
-  }
-
-  #drain(): void {
-    if (this.#closed || !this.#listener) return
-    for (let batch = 0; batch < BATCHES_PER_TURN; batch++) {
-      const bytes = this.#addon.drain(this.#batch)
-      if (bytes > 0) this.#listener(relayRecords(this.#batch.subarray(0, bytes)))
-      else if (!this.#addon.arm()) return
-      if (this.#closed) return
-    }
-    setImmediate(() => this.#drain())
   }
 }
 
 /** The queue is the data plane's, with four of its kinds. */
-export function relayRecords(batch: Uint8Array): RelayRecord[] {
-  return readRecords(batch).flatMap((record): RelayRecord[] => {
+export function relayRecords(records: readonly DataplaneRecord[]): RelayRecord[] {
+  return records.flatMap((record): RelayRecord[] => {
     switch (record.kind) {
       case 'geneve-control':
         return [{ kind: 'control', from: record.from, vni: record.vni ?? 0, bytes: record.bytes }]

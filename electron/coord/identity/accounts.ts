@@ -127,7 +127,7 @@ export class Accounts {
   }
 
   async signInWithPasskey(visitor: Visitor, ceremony: string, response: AuthenticationResponseJSON): Promise<SignedIn> {
-    const { about, challenge } = this.#end(visitor, ceremony, 'sign-in')
+    const { about, challenge } = endCeremony(this.#ceremonies, visitor, ceremony, 'sign-in')
     const { registry, clock } = this.#context
     const known = await registry.read(async ({ identity }) => {
       const passkey = await identity.passkey(response.id)
@@ -187,7 +187,7 @@ export class Accounts {
   }
 
   async createFirstWithPasskey(visitor: Visitor, login: string | undefined, made: NewPasskey): Promise<SignedIn> {
-    const { about, challenge } = this.#end(visitor, made.ceremony, 'first')
+    const { about, challenge } = endCeremony(this.#ceremonies, visitor, made.ceremony, 'first')
     const passkey = await checkCreation(made.response, { ...about.site, challenge })
     return this.#createFirst(visitor, login, about.wish, 'passkey', async (tx, user) => {
       await tx.store.identity.insertHandle(user.id, about.handle)
@@ -263,7 +263,7 @@ export class Accounts {
   }
 
   async enrolPasskey(visitor: Visitor, token: string, made: NewPasskey): Promise<User> {
-    const { about, challenge } = this.#end(visitor, made.ceremony, 'enrol')
+    const { about, challenge } = endCeremony(this.#ceremonies, visitor, made.ceremony, 'enrol')
     const passkey = await checkCreation(made.response, { ...about.site, challenge })
     return this.#spendLink(token, 'passkey', async (tx, user) => {
       if (user.id !== about.userId) throw tooLate()
@@ -328,16 +328,6 @@ export class Accounts {
     return { user, token }
   }
 
-  #end<K extends About['kind']>(
-    visitor: Visitor,
-    ceremony: string,
-    kind: K,
-  ): { readonly about: Extract<About, { kind: K }>; readonly challenge: string } {
-    const found = this.#ceremonies.end(ceremony, visitor.id)
-    if (found?.about.kind !== kind) throw tooLate()
-    return { about: found.about as Extract<About, { kind: K }>, challenge: found.challenge }
-  }
-
   /** Never with what was typed: people type passwords into the wrong field. */
   async noteRefusal(visitor: Visitor, user: User | undefined, detail: string): Promise<void> {
     if (!this.#refusalRows.take('all')) return
@@ -386,6 +376,18 @@ const wrongSetupCode = (): IdentityError =>
     'login/wrong-setup-code',
     'This is not the setup code. The server printed it as it started; “peerway coord users setup-code” prints it again.',
   )
+
+/** What was begun in the visitor's browser, if it is of that kind; it is over from now on. Throws tooLate. */
+export function endCeremony<A extends { readonly kind: string }, K extends A['kind']>(
+  ceremonies: Ceremonies<A>,
+  visitor: Visitor,
+  ceremony: string,
+  kind: K,
+): { readonly about: Extract<A, { readonly kind: K }>; readonly challenge: string } {
+  const found = ceremonies.end(ceremony, visitor.id)
+  if (found?.about.kind !== kind) throw tooLate()
+  return { about: found.about as Extract<A, { readonly kind: K }>, challenge: found.challenge }
+}
 
 export const tooLate = (): IdentityError =>
   new IdentityError('login/passkey-too-late', 'This took too long or was begun elsewhere. Try again.')

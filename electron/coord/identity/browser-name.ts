@@ -24,6 +24,13 @@ const SYSTEMS: readonly [RegExp, string][] = [
 export function browserName(userAgent: string | undefined): string {
   // Nobody's header is longer; patterns are not run over more.
   const text = (userAgent ?? '').slice(0, 512)
-  const [browser, system] = [BROWSERS, SYSTEMS].map((names) => names.find(([pattern]) => pattern.test(text))?.[1])
+  const browser = nameIn(BROWSERS, text)
+  const system = systemName(text)
   return browser !== undefined && system !== undefined ? `${browser} on ${system}` : (browser ?? system ?? '')
 }
+
+/** "Linux", "iPhone"; undefined when it is not recognised. */
+export const systemName = (userAgent: string): string | undefined => nameIn(SYSTEMS, userAgent)
+
+const nameIn = (names: readonly [RegExp, string][], text: string): string | undefined =>
+  names.find(([pattern]) => pattern.test(text))?.[1]

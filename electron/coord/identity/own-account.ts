@@ -10,7 +10,15 @@ import type { LoginContext } from '../login/login-provider.ts'
 import type { User } from '../model.ts'
 import type { RegistryTransaction } from '../registry.ts'
 import type { IdentityTables, Passkey } from '../store/identity-store.ts'
-import { handleFor, tooLate, type Accounts, type NewPasskey, type SignedIn, type Visitor } from './accounts.ts'
+import {
+  endCeremony,
+  handleFor,
+  tooLate,
+  type Accounts,
+  type NewPasskey,
+  type SignedIn,
+  type Visitor,
+} from './accounts.ts'
 import { Ceremonies } from './ceremonies.ts'
 import { codeHash, newCode, shownCode } from './codes.ts'
 import { IdentityError } from './identity-error.ts'
@@ -109,7 +117,7 @@ export class OwnAccount {
     ceremony: string,
     response: AuthenticationResponseJSON,
   ): Promise<SignedIn> {
-    const { about, challenge } = this.#end(visitor, ceremony, 'prove')
+    const { about, challenge } = endCeremony(this.#ceremonies, visitor, ceremony, 'prove')
     const { registry, clock } = this.#context
     const { passkey, handle } = await registry.read(async ({ identity }) => ({
       passkey: await identity.passkey(response.id),
@@ -160,7 +168,7 @@ export class OwnAccount {
 
   async addPasskey(me: CurrentSession, visitor: Visitor, made: NewPasskey): Promise<void> {
     this.mustBeFresh(me)
-    const { about, challenge } = this.#end(visitor, made.ceremony, 'add')
+    const { about, challenge } = endCeremony(this.#ceremonies, visitor, made.ceremony, 'add')
     if (about.userId !== me.user.id) throw tooLate()
     const passkey = await checkCreation(made.response, { ...about.site, challenge })
     await this.#change(me, (tx) => this.#accounts.addPasskey(tx, me.user.id, passkey, made.name))
@@ -298,16 +306,6 @@ export class OwnAccount {
 
   #audit(tx: RegistryTransaction, { user }: CurrentSession, action: string, detail = ''): Promise<void> {
     return tx.audit(`user:${user.id}`, action, `user:${user.id}`, detail)
-  }
-
-  #end<K extends About['kind']>(
-    visitor: Visitor,
-    ceremony: string,
-    kind: K,
-  ): { readonly about: Extract<About, { kind: K }>; readonly challenge: string } {
-    const found = this.#ceremonies.end(ceremony, visitor.id)
-    if (found?.about.kind !== kind) throw tooLate()
-    return { about: found.about as Extract<About, { kind: K }>, challenge: found.challenge }
   }
 }
 

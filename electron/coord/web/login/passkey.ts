@@ -1,4 +1,5 @@
 import { startAuthentication, startRegistration, WebAuthnError } from '@simplewebauthn/browser'
+import { systemName } from '../../identity/browser-name.ts'
 import type { PageState } from '../../identity/login-api.ts'
 import { Refusal } from './api.ts'
 import { words } from './words.ts'
@@ -15,17 +16,7 @@ export const askPasskey: typeof startAuthentication = (options) => inWords(() =>
 
 /** So that the person can tell several passkeys apart later. */
 export function passkeyName(): string {
-  const systems: readonly [RegExp, string][] = [
-    [/iPhone/, 'iPhone'],
-    [/iPad/, 'iPad'],
-    [/Android/, 'Android'],
-    [/Windows/, 'Windows'],
-    [/Mac OS X/, 'macOS'],
-    [/CrOS/, 'ChromeOS'],
-    [/Linux/, 'Linux'],
-  ]
-  const system = systems.find(([pattern]) => pattern.test(navigator.userAgent))?.[1]
-  return words.passkeyName(system ?? 'another system')
+  return words.passkeyName(systemName(navigator.userAgent) ?? 'another system')
 }
 
 async function inWords<T>(ceremony: () => Promise<T>): Promise<T> {

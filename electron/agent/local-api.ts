@@ -4,12 +4,12 @@
 //   GET  /localapi/v0/status  the status document of this field, for scripts and a stock CLI
 //   GET  /localapi/v0/derpmap where a stock CLI's `netcheck` finds the DERP servers to ask
 
-import { chmod, lstat, unlink } from 'node:fs/promises'
+import { lstat, unlink } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { connect } from 'node:net'
 import { dirname } from 'node:path'
 import { CodedError, codeOf } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
+import { listenPrivately, whyNobodyListens } from '../base/unix-socket.ts'
 import { type AgentHandlers, agentCalls, answer } from '../contract/calls.ts'
 import type { AgentEvent, AgentSnapshot } from '../contract/snapshot.ts'
 import { ensurePrivateFolder } from '../os/host.ts'
@@ -60,11 +60,11 @@ export class LocalApi {
         else response.destroy()
       })
     })
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (error) => reject(noSocket(path, codeOf(error) ?? 'error', error)))
-      server.listen(path, resolve)
-    })
-    await chmod(path, 0o600)
+    try {
+      await listenPrivately(server, path)
+    } catch (error) {
+      throw noSocket(path, codeOf(error) ?? 'error', error)
+    }
     return api
   }
 
@@ -133,14 +133,7 @@ export class LocalApi {
 
 /** Removes a socket file that nobody listens on any more (after a crash); throws when someone does, or when it is no socket. */
 async function removeDeadSocket(path: string): Promise<void> {
-  const reason = await new Promise<string | undefined>((resolve) => {
-    const probe = connect(path)
-    probe.once('connect', () => {
-      probe.destroy()
-      resolve(undefined)
-    })
-    probe.once('error', (error) => resolve(codeOf(error) ?? 'error'))
-  })
+  const reason = await whyNobodyListens(path)
   if (reason === undefined)
     throw new CodedError(
       'agent/already-running',

@@ -2,9 +2,10 @@
 // system closes the listener; the file that stays is taken over.
 
 import { lstat, unlink } from 'node:fs/promises'
-import { connect, createServer, type Server } from 'node:net'
+import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { codeOf } from './errors.ts'
+import { whyNobodyListens } from './unix-socket.ts'
 
 /** The system's bound on a socket's path (sockaddr_un), less its end mark. */
 const LONGEST_PATH_BYTES = 107
@@ -31,7 +32,7 @@ export class FolderLock {
         return new FolderLock(server)
       }
       if (codeOf(error) !== 'EADDRINUSE') throw error
-      if (await isHeld(path)) return undefined
+      if ((await whyNobodyListens(path)) === undefined) return undefined
       if ((await lstat(path)).isSocket()) await unlink(path)
     }
     return undefined
@@ -46,14 +47,4 @@ const listening = (server: Server, path: string): Promise<unknown> =>
   new Promise((resolve) => {
     server.once('error', resolve)
     server.listen(path, () => resolve(undefined))
-  })
-
-const isHeld = (path: string): Promise<boolean> =>
-  new Promise((resolve) => {
-    const probe = connect(path)
-    probe.once('connect', () => {
-      probe.destroy()
-      resolve(true)
-    })
-    probe.once('error', () => resolve(false))
   })

@@ -4,12 +4,13 @@
 //   POST /call/<name>, JSON object of arguments → { "ok": true, "value": … } | { "ok": false, "code": …, "message": … }
 
 import { createHash } from 'node:crypto'
-import { chmod, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { join, resolve } from 'node:path'
 import { fromUtf8 } from '../../base/bytes.ts'
 import { codeOf, isCoded, messageOf, CodedError } from '../../base/errors.ts'
 import type { Logger } from '../../base/log.ts'
+import { listenPrivately } from '../../base/unix-socket.ts'
 import { CoordError } from '../errors.ts'
 import { readBody } from '../http/body.ts'
 import type { Admin } from './admin.ts'
@@ -57,21 +58,13 @@ export async function listenAdmin(stateFolder: string, admin: Admin, log: Logger
 }
 
 async function bind(server: Server, path: string): Promise<void> {
-  // The socket is made with these rights from the start, not a moment later.
-  const mask = process.platform === 'win32' ? undefined : process.umask(0o177)
   try {
-    await new Promise<void>((done, fail) => {
-      server.once('error', fail)
-      server.listen(path, done)
-    })
+    await listenPrivately(server, path)
   } catch (error) {
     throw new CoordError('coord/state-unusable', `The admin socket ${path} cannot be made: ${messageOf(error)}.`, {
       cause: error,
     })
-  } finally {
-    if (mask !== undefined) process.umask(mask)
   }
-  if (process.platform !== 'win32') await chmod(path, 0o600)
 }
 
 async function answer(admin: Admin, incoming: IncomingMessage, response: ServerResponse, log: Logger): Promise<void> {

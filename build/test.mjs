@@ -40,8 +40,8 @@ async function main(args) {
   }
   const { stages, filters } = parse(args)
   const only = stages.every((stage) => NEEDS[stage]) ? stages.flatMap((stage) => NEEDS[stage] ?? []) : undefined
-  // A look at one file should not wait for a compiler.
-  await setup(filters.length > 0 ? { only: ['packages'] } : only ? { only } : {})
+  // A look at one file should not wait for a compiler; stages that run the built program have to have it, though.
+  await setup(only ? { only: filters.length > 0 ? ['packages'] : only } : {})
 
   const total = { passed: 0, failed: 0, skipped: 0 }
   /** @type {string[]} */

@@ -22,7 +22,17 @@ const RUN = [
 ]
 /** The Rust linker calls cc; some crates build a little C. */
 const BUILD = ['gcc', 'libc6-dev', 'make']
-const TEST = ['chromium', 'iperf3', 'iputils-ping', 'miniupnpd-nftables', 'nftables', 'procps', 'xauth', 'xvfb']
+const TEST = [
+  'chromium',
+  'iperf3',
+  'iputils-ping',
+  'miniupnpd-nftables',
+  'nftables',
+  'postgresql',
+  'procps',
+  'xauth',
+  'xvfb',
+]
 
 export const PACKAGES = [...RUN, ...BUILD, ...TEST]
 

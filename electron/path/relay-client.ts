@@ -341,6 +341,8 @@ export class RelayClient<P extends RelayPeer> {
         this.#roundTrips.set(node, latencyMs)
       this.#noteEnd(peer, node ?? server, node, undefined)
       this.#options.onReady(peer, { endpoint, vni, relay: { server, node }, latencyMs })
+      // Only the relaying node itself can say whose the place is; who is well served asks nobody of its own accord.
+      if (node === undefined) this.find(peer)
       return
     }
   }

@@ -75,6 +75,19 @@ test('one side alone knows the relay: the other is told of it', async () => {
   place.net.close()
 })
 
+test('who was told of the relay before it looked for one itself learns whose it is', async () => {
+  const place = await world()
+  const { a, b, r, net } = place
+  for (let tookMs = 0; !bothOn(place, 'peer-relay')(); tookMs += 50) {
+    assert.ok(tookMs < 1_500, kinds(place).join(', '))
+    a.finder.noteActive(2)
+    await net.run(50)
+  }
+  await net.run(1_000)
+  assert.equal(b.finder.view(1)?.relay, r.nodeKey.text)
+  net.close()
+})
+
 test('pairs that can be direct ask no relay for anything', async () => {
   const place = await world('easy', 'easy')
   await talk(place, 10_000)

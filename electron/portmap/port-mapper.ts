@@ -21,8 +21,8 @@ const MOST_SILENT = 3
 const LEAST_RENEW_MS = 15_000
 /** Announcements are not proven to be the router's. */
 const LEAST_ANNOUNCED_MS = 5_000
-/** Without a mapping the router is asked again after a while, twice as long each time. */
-const RETRY_MS = { least: 30_000, most: 10 * 60_000 }
+/** Without a mapping the router is asked again after a while, twice as long each time: one lost answer must not cost a minute. */
+const RETRY_MS = { least: 4_000, most: 10 * 60_000 }
 const RELEASE_MS = 1_000
 
 export interface PortMapperOptions {

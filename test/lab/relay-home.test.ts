@@ -149,5 +149,5 @@ test('a router that maps ports makes a relay for everyone, even behind a hard on
   assert.ok(pong.text.includes(`peer-relay(${mapped}`), pong.text)
   await relay.cli('set', '--relay-server-port=')
   const isMapped = async (): Promise<boolean> => (await router.rules()).includes('dport 40000')
-  await until(async () => !(await isMapped()), { timeoutMs: 5_000, what: 'the mapping to be given back' })
+  await until(async () => !(await isMapped()), { timeoutMs: 15_000, what: 'the mapping to be given back' })
 })

@@ -42,7 +42,7 @@ export async function turnRelayOn(
       return last.State === 'running' && isReady(last) ? last : undefined
     },
     {
-      timeoutMs: 15_000,
+      timeoutMs: 30_000,
       what: `${agent.hostname} to relay`,
       explain: () => `last: ${JSON.stringify(last)}\n${agent.log().slice(-3_000)}`,
     },

@@ -1,9 +1,10 @@
 // What people sign in with. No secret is here that could be used if the file were stolen: passwords as argon2id, tokens as
 // SHA-256 of 256 random bits, passkeys by their public half.
 
+import type { Kysely } from 'kysely'
 import type { UserId } from '../model.ts'
-import { blob, int, maybe, reading, strings, json, text } from './rows.ts'
-import type { SqliteDatabase, SqlRow } from './sqlite-database.ts'
+import { blob, int, maybe, reading, strings, json, text, type SqlRow } from './rows.ts'
+import type { Tables } from './tables.ts'
 
 export interface Passkey {
   /** The credential's id, base64url. */
@@ -146,176 +147,220 @@ export interface IdentityTables {
   pruneGuesses(prefix: string, keep: number): Promise<void>
 }
 
-export class SqliteIdentity implements IdentityTables {
-  readonly #db: SqliteDatabase
+export class SqlIdentity implements IdentityTables {
+  readonly #db: Kysely<Tables>
 
-  constructor(database: SqliteDatabase) {
-    this.#db = database
+  constructor(db: Kysely<Tables>) {
+    this.#db = db
   }
 
   async hasCredentials(): Promise<boolean> {
-    const sql = 'SELECT EXISTS (SELECT 1 FROM passkeys) OR EXISTS (SELECT 1 FROM passwords) AS some'
-    return this.#db.get(sql, [])?.['some'] === 1
+    for (const table of ['passkeys', 'passwords'] as const)
+      if (await this.#db.selectFrom(table).select('user_id').limit(1).executeTakeFirst()) return true
+    return false
   }
 
   async passkey(id: string): Promise<Passkey | undefined> {
-    const row = this.#db.get('SELECT * FROM passkeys WHERE id = ?', [id])
+    const row = await this.#db.selectFrom('passkeys').selectAll().where('id', '=', id).executeTakeFirst()
     return row && passkeyOf(row)
   }
 
   async passkeysOf(userId: UserId): Promise<Passkey[]> {
-    return this.#db.all('SELECT * FROM passkeys WHERE user_id = ? ORDER BY created_at, id', [userId]).map(passkeyOf)
+    const ofUser = this.#db.selectFrom('passkeys').selectAll().where('user_id', '=', userId)
+    return (await ofUser.orderBy('created_at').orderBy('id').execute()).map(passkeyOf)
   }
 
   async insertPasskey(passkey: Passkey): Promise<void> {
-    this.#db.run(
-      `INSERT INTO passkeys (id, user_id, public_key, counter, transports, rp_id, name, created_at, last_used_at)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      [
-        passkey.id,
-        passkey.userId,
-        passkey.publicKey,
-        passkey.counter,
-        JSON.stringify(passkey.transports),
-        passkey.rpId,
-        passkey.name,
-        passkey.createdAtMs,
-        passkey.lastUsedAtMs ?? null,
-      ],
-    )
+    await this.#db
+      .insertInto('passkeys')
+      .values({
+        id: passkey.id,
+        user_id: passkey.userId,
+        public_key: passkey.publicKey,
+        counter: passkey.counter,
+        transports: JSON.stringify(passkey.transports),
+        rp_id: passkey.rpId,
+        name: passkey.name,
+        created_at: passkey.createdAtMs,
+        last_used_at: passkey.lastUsedAtMs ?? null,
+      })
+      .execute()
   }
 
   async notePasskeyUse(id: string, counter: { from: number; to: number }, nowMs: number): Promise<boolean> {
-    const sql = 'UPDATE passkeys SET counter = ?, last_used_at = ? WHERE id = ? AND counter = ?'
-    return this.#db.run(sql, [counter.to, nowMs, id, counter.from]) === 1
+    const { numUpdatedRows } = await this.#db
+      .updateTable('passkeys')
+      .set({ counter: counter.to, last_used_at: nowMs })
+      .where('id', '=', id)
+      .where('counter', '=', counter.from)
+      .executeTakeFirst()
+    return numUpdatedRows === 1n
   }
 
   async renamePasskey(userId: UserId, id: string, name: string): Promise<boolean> {
-    return this.#db.run('UPDATE passkeys SET name = ? WHERE id = ? AND user_id = ?', [name, id, userId]) === 1
+    const { numUpdatedRows } = await this.#db
+      .updateTable('passkeys')
+      .set({ name })
+      .where('id', '=', id)
+      .where('user_id', '=', userId)
+      .executeTakeFirst()
+    return numUpdatedRows === 1n
   }
 
   async deletePasskey(userId: UserId, id: string): Promise<boolean> {
-    return this.#db.run('DELETE FROM passkeys WHERE id = ? AND user_id = ?', [id, userId]) === 1
+    const ofUser = this.#db.deleteFrom('passkeys').where('id', '=', id).where('user_id', '=', userId)
+    return (await ofUser.executeTakeFirst()).numDeletedRows === 1n
   }
 
   async handleOf(userId: UserId): Promise<Uint8Array | undefined> {
-    const row = this.#db.get('SELECT handle FROM user_handles WHERE user_id = ?', [userId])
+    const ofUser = this.#db.selectFrom('user_handles').select('handle').where('user_id', '=', userId)
+    const row = await ofUser.executeTakeFirst()
     return row && reading('user_handles', () => blob(row, 'handle'))
   }
 
   async insertHandle(userId: UserId, handle: Uint8Array): Promise<void> {
-    this.#db.run('INSERT INTO user_handles (user_id, handle) VALUES (?, ?)', [userId, handle])
+    await this.#db.insertInto('user_handles').values({ user_id: userId, handle }).execute()
   }
 
   async passwordOf(userId: UserId): Promise<string | undefined> {
-    const row = this.#db.get('SELECT phc FROM passwords WHERE user_id = ?', [userId])
-    return row && reading('passwords', () => text(row, 'phc'))
+    return (await this.#password(userId))?.phc
   }
 
   async setPassword(userId: UserId, phc: string, nowMs: number): Promise<void> {
-    this.#db.run('INSERT OR REPLACE INTO passwords (user_id, phc, changed_at) VALUES (?, ?, ?)', [userId, phc, nowMs])
+    const row = { phc, changed_at: nowMs }
+    await this.#db
+      .insertInto('passwords')
+      .values({ user_id: userId, ...row })
+      .onConflict((taken) => taken.column('user_id').doUpdateSet(row))
+      .execute()
   }
 
   async passwordChangedAt(userId: UserId): Promise<number | undefined> {
-    const row = this.#db.get('SELECT changed_at FROM passwords WHERE user_id = ?', [userId])
-    return row && reading('passwords', () => int(row, 'changed_at'))
+    return (await this.#password(userId))?.changedAtMs
+  }
+
+  async #password(userId: UserId): Promise<{ phc: string; changedAtMs: number } | undefined> {
+    const row = await this.#db.selectFrom('passwords').selectAll().where('user_id', '=', userId).executeTakeFirst()
+    return row && reading('passwords', () => ({ phc: text(row, 'phc'), changedAtMs: int(row, 'changed_at') }))
   }
 
   async deletePassword(userId: UserId): Promise<void> {
-    this.#db.run('DELETE FROM passwords WHERE user_id = ?', [userId])
+    await this.#db.deleteFrom('passwords').where('user_id', '=', userId).execute()
     await this.deleteTotp(userId)
   }
 
   async totp(userId: UserId): Promise<Totp | undefined> {
-    const row = this.#db.get('SELECT * FROM totp_secrets WHERE user_id = ?', [userId])
+    const ofUser = this.#db.selectFrom('totp_secrets').selectAll().where('user_id', '=', userId)
+    const row = await ofUser.executeTakeFirst()
     return row && totpOf(row)
   }
 
   async setTotp(userId: UserId, totp: Totp): Promise<void> {
-    this.#db.run('INSERT OR REPLACE INTO totp_secrets (user_id, sealed, last_step, created_at) VALUES (?, ?, ?, ?)', [
-      userId,
-      totp.sealed,
-      totp.lastStep,
-      totp.createdAtMs,
-    ])
+    const row = { sealed: totp.sealed, last_step: totp.lastStep, created_at: totp.createdAtMs }
+    await this.#db
+      .insertInto('totp_secrets')
+      .values({ user_id: userId, ...row })
+      .onConflict((taken) => taken.column('user_id').doUpdateSet(row))
+      .execute()
   }
 
   async noteTotpStep(userId: UserId, step: number): Promise<boolean> {
-    const sql = 'UPDATE totp_secrets SET last_step = ? WHERE user_id = ? AND last_step < ?'
-    return this.#db.run(sql, [step, userId, step]) === 1
+    const { numUpdatedRows } = await this.#db
+      .updateTable('totp_secrets')
+      .set({ last_step: step })
+      .where('user_id', '=', userId)
+      .where('last_step', '<', step)
+      .executeTakeFirst()
+    return numUpdatedRows === 1n
   }
 
   async deleteTotp(userId: UserId): Promise<void> {
-    this.#db.run('DELETE FROM totp_secrets WHERE user_id = ?', [userId])
+    await this.#db.deleteFrom('totp_secrets').where('user_id', '=', userId).execute()
   }
 
   async recoveryCodes(userId: UserId): Promise<{ left: number; createdAtMs: number } | undefined> {
-    const row = this.#db.get(
-      `SELECT count(*) - count(used_at) AS unused, max(created_at) AS created_at FROM recovery_codes
-       WHERE user_id = ? HAVING count(*) > 0`,
-      [userId],
+    const rows = await this.#db
+      .selectFrom('recovery_codes')
+      .select(['created_at', 'used_at'])
+      .where('user_id', '=', userId)
+      .orderBy('created_at', 'desc')
+      .execute()
+    const [youngest] = rows
+    return (
+      youngest &&
+      reading('recovery_codes', () => ({
+        left: rows.filter((row) => row.used_at === null).length,
+        createdAtMs: int(youngest, 'created_at'),
+      }))
     )
-    return row && reading('recovery_codes', () => ({ left: int(row, 'unused'), createdAtMs: int(row, 'created_at') }))
   }
 
   async replaceRecoveryCodes(userId: UserId, hashes: readonly Uint8Array[], nowMs: number): Promise<void> {
-    this.#db.run('DELETE FROM recovery_codes WHERE user_id = ?', [userId])
-    const sql = 'INSERT INTO recovery_codes (code_hash, user_id, created_at, used_at) VALUES (?, ?, ?, NULL)'
-    for (const hash of hashes) this.#db.run(sql, [hash, userId, nowMs])
+    await this.#db.deleteFrom('recovery_codes').where('user_id', '=', userId).execute()
+    for (const hash of hashes)
+      await this.#db
+        .insertInto('recovery_codes')
+        .values({ code_hash: hash, user_id: userId, created_at: nowMs, used_at: null })
+        .execute()
   }
 
   async spendRecoveryCode(userId: UserId, hash: Uint8Array, nowMs: number): Promise<boolean> {
-    const sql = 'UPDATE recovery_codes SET used_at = ? WHERE code_hash = ? AND user_id = ? AND used_at IS NULL'
-    return this.#db.run(sql, [nowMs, hash, userId]) === 1
+    const { numUpdatedRows } = await this.#db
+      .updateTable('recovery_codes')
+      .set({ used_at: nowMs })
+      .where('code_hash', '=', hash)
+      .where('user_id', '=', userId)
+      .where('used_at', 'is', null)
+      .executeTakeFirst()
+    return numUpdatedRows === 1n
   }
 
   async deleteCredentials(userId: UserId): Promise<void> {
-    this.#db.run('DELETE FROM passkeys WHERE user_id = ?', [userId])
-    this.#db.run('DELETE FROM recovery_codes WHERE user_id = ?', [userId])
+    await this.#db.deleteFrom('passkeys').where('user_id', '=', userId).execute()
+    await this.#db.deleteFrom('recovery_codes').where('user_id', '=', userId).execute()
     await this.deletePassword(userId)
   }
 
   async session(tokenHash: Uint8Array): Promise<Session | undefined> {
-    const row = this.#db.get('SELECT * FROM sessions WHERE token_hash = ?', [tokenHash])
+    const row = await this.#db.selectFrom('sessions').selectAll().where('token_hash', '=', tokenHash).executeTakeFirst()
     return row && sessionOf(row)
   }
 
   async sessionsOf(userId: UserId): Promise<Session[]> {
-    return this.#db
-      .all('SELECT * FROM sessions WHERE user_id = ? ORDER BY used_at DESC, id DESC', [userId])
-      .map(sessionOf)
+    const ofUser = this.#db.selectFrom('sessions').selectAll().where('user_id', '=', userId)
+    return (await ofUser.orderBy('used_at', 'desc').orderBy('id', 'desc').execute()).map(sessionOf)
   }
 
   async insertSession(tokenHash: Uint8Array, session: Omit<Session, 'id'>): Promise<void> {
-    this.#db.run(
-      `INSERT INTO sessions (token_hash, user_id, method, source, browser, created_at, used_at)
-       VALUES (?, ?, ?, ?, ?, ?, ?)`,
-      [
-        tokenHash,
-        session.userId,
-        session.method,
-        session.source,
-        session.browser,
-        session.createdAtMs,
-        session.usedAtMs,
-      ],
-    )
+    await this.#db
+      .insertInto('sessions')
+      .values({
+        token_hash: tokenHash,
+        user_id: session.userId,
+        method: session.method,
+        source: session.source,
+        browser: session.browser,
+        created_at: session.createdAtMs,
+        used_at: session.usedAtMs,
+      })
+      .execute()
   }
 
   async noteSessionUse(tokenHash: Uint8Array, nowMs: number): Promise<void> {
-    this.#db.run('UPDATE sessions SET used_at = ? WHERE token_hash = ?', [nowMs, tokenHash])
+    await this.#db.updateTable('sessions').set({ used_at: nowMs }).where('token_hash', '=', tokenHash).execute()
   }
 
   async deleteSession(tokenHash: Uint8Array): Promise<void> {
-    this.#db.run('DELETE FROM sessions WHERE token_hash = ?', [tokenHash])
+    await this.#db.deleteFrom('sessions').where('token_hash', '=', tokenHash).execute()
   }
 
   async endSession(userId: UserId, id: number): Promise<boolean> {
-    return this.#db.run('DELETE FROM sessions WHERE id = ? AND user_id = ?', [id, userId]) === 1
+    const ofUser = this.#db.deleteFrom('sessions').where('id', '=', id).where('user_id', '=', userId)
+    return (await ofUser.executeTakeFirst()).numDeletedRows === 1n
   }
 
   async deleteSessionsOf(userId: UserId, but = 0): Promise<void> {
-    this.#db.run('DELETE FROM sessions WHERE user_id = ? AND id <> ?', [userId, but])
+    await this.#db.deleteFrom('sessions').where('user_id', '=', userId).where('id', '<>', but).execute()
   }
 
   async pruneSessions(
@@ -323,77 +368,127 @@ export class SqliteIdentity implements IdentityTables {
     keep: number,
     over: { usedBeforeMs: number; createdBeforeMs: number },
   ): Promise<void> {
-    this.#db.run('DELETE FROM sessions WHERE used_at < ? OR created_at < ?', [over.usedBeforeMs, over.createdBeforeMs])
-    this.#db.run(
-      `DELETE FROM sessions WHERE user_id = ? AND token_hash NOT IN
-         (SELECT token_hash FROM sessions WHERE user_id = ? ORDER BY created_at DESC, id DESC LIMIT ?)`,
-      [userId, userId, keep],
-    )
+    await this.#db
+      .deleteFrom('sessions')
+      .where((where) =>
+        where.or([where('used_at', '<', over.usedBeforeMs), where('created_at', '<', over.createdBeforeMs)]),
+      )
+      .execute()
+    await this.#db
+      .deleteFrom('sessions')
+      .where('user_id', '=', userId)
+      .where('id', 'not in', (from) =>
+        from
+          .selectFrom('sessions')
+          .select('id')
+          .where('user_id', '=', userId)
+          .orderBy('created_at', 'desc')
+          .orderBy('id', 'desc')
+          .limit(keep),
+      )
+      .execute()
   }
 
   async enrolToken(tokenHash: Uint8Array): Promise<EnrolToken | undefined> {
-    const row = this.#db.get('SELECT * FROM enrol_tokens WHERE token_hash = ?', [tokenHash])
+    const byHash = this.#db.selectFrom('enrol_tokens').selectAll().where('token_hash', '=', tokenHash)
+    const row = await byHash.executeTakeFirst()
     return row && enrolTokenOf(row)
   }
 
   async insertEnrolToken(tokenHash: Uint8Array, token: EnrolToken, forgetBeforeMs: number): Promise<void> {
-    this.#db.run('DELETE FROM enrol_tokens WHERE expires_at < ?', [forgetBeforeMs])
-    this.#db.run(
-      'INSERT INTO enrol_tokens (token_hash, user_id, purpose, created_at, expires_at, used_at) VALUES (?, ?, ?, ?, ?, ?)',
-      [tokenHash, token.userId, token.purpose, token.createdAtMs, token.expiresAtMs, token.usedAtMs ?? null],
-    )
+    await this.#db.deleteFrom('enrol_tokens').where('expires_at', '<', forgetBeforeMs).execute()
+    await this.#db
+      .insertInto('enrol_tokens')
+      .values({
+        token_hash: tokenHash,
+        user_id: token.userId,
+        purpose: token.purpose,
+        created_at: token.createdAtMs,
+        expires_at: token.expiresAtMs,
+        used_at: token.usedAtMs ?? null,
+      })
+      .execute()
   }
 
   async spendEnrolToken(tokenHash: Uint8Array, nowMs: number): Promise<boolean> {
-    const sql = 'UPDATE enrol_tokens SET used_at = ? WHERE token_hash = ? AND used_at IS NULL AND expires_at > ?'
-    return this.#db.run(sql, [nowMs, tokenHash, nowMs]) === 1
+    const { numUpdatedRows } = await this.#db
+      .updateTable('enrol_tokens')
+      .set({ used_at: nowMs })
+      .where('token_hash', '=', tokenHash)
+      .where('used_at', 'is', null)
+      .where('expires_at', '>', nowMs)
+      .executeTakeFirst()
+    return numUpdatedRows === 1n
   }
 
   async spendEnrolTokensOf(userId: UserId, nowMs: number): Promise<void> {
-    this.#db.run('UPDATE enrol_tokens SET used_at = ? WHERE user_id = ? AND used_at IS NULL', [nowMs, userId])
+    await this.#db
+      .updateTable('enrol_tokens')
+      .set({ used_at: nowMs })
+      .where('user_id', '=', userId)
+      .where('used_at', 'is', null)
+      .execute()
   }
 
   async recoveries(): Promise<Recovery[]> {
-    return this.#db.all('SELECT * FROM recoveries WHERE ended_at IS NULL ORDER BY id', []).map(recoveryOf)
+    const open = this.#db.selectFrom('recoveries').selectAll().where('ended_at', 'is', null)
+    return (await open.orderBy('id').execute()).map(recoveryOf)
   }
 
   async insertRecovery(recovery: Omit<Recovery, 'id'>): Promise<void> {
-    this.#db.run('INSERT INTO recoveries (user_id, helper_id, started_at, ready_at) VALUES (?, ?, ?, ?)', [
-      recovery.userId,
-      recovery.helperId,
-      recovery.startedAtMs,
-      recovery.readyAtMs,
-    ])
+    await this.#db
+      .insertInto('recoveries')
+      .values({
+        user_id: recovery.userId,
+        helper_id: recovery.helperId,
+        started_at: recovery.startedAtMs,
+        ready_at: recovery.readyAtMs,
+      })
+      .execute()
   }
 
   async endRecovery(id: number, nowMs: number): Promise<boolean> {
-    return this.#db.run('UPDATE recoveries SET ended_at = ? WHERE id = ? AND ended_at IS NULL', [nowMs, id]) === 1
+    const { numUpdatedRows } = await this.#db
+      .updateTable('recoveries')
+      .set({ ended_at: nowMs })
+      .where('id', '=', id)
+      .where('ended_at', 'is', null)
+      .executeTakeFirst()
+    return numUpdatedRows === 1n
   }
 
   async guesses(subject: string): Promise<Guesses | undefined> {
-    const row = this.#db.get('SELECT * FROM guesses WHERE subject = ?', [subject])
+    const row = await this.#db.selectFrom('guesses').selectAll().where('subject', '=', subject).executeTakeFirst()
     return row && guessesOf(row)
   }
 
   async setGuesses(subject: string, { failures, readyAtMs, lastAtMs }: Guesses): Promise<void> {
-    this.#db.run('INSERT OR REPLACE INTO guesses (subject, failures, ready_at, last_at) VALUES (?, ?, ?, ?)', [
-      subject,
-      failures,
-      readyAtMs,
-      lastAtMs,
-    ])
+    const row = { failures, ready_at: readyAtMs, last_at: lastAtMs }
+    await this.#db
+      .insertInto('guesses')
+      .values({ subject, ...row })
+      .onConflict((taken) => taken.column('subject').doUpdateSet(row))
+      .execute()
   }
 
   async deleteGuesses(subject: string): Promise<void> {
-    this.#db.run('DELETE FROM guesses WHERE subject = ?', [subject])
+    await this.#db.deleteFrom('guesses').where('subject', '=', subject).execute()
   }
 
   async pruneGuesses(prefix: string, keep: number): Promise<void> {
-    this.#db.run(
-      `DELETE FROM guesses WHERE subject IN (SELECT subject FROM guesses WHERE substr(subject, 1, ?) = ?
-         ORDER BY last_at DESC LIMIT -1 OFFSET ?)`,
-      [prefix.length, prefix, keep],
-    )
+    await this.#db
+      .deleteFrom('guesses')
+      .where('subject', 'in', (from) =>
+        from
+          .selectFrom('guesses')
+          .select('subject')
+          .where((where) => where(where.fn('substr', ['subject', where.lit(1), where.lit(prefix.length)]), '=', prefix))
+          .orderBy('last_at', 'desc')
+          // SQLite knows no offset without a limit.
+          .limit(Number.MAX_SAFE_INTEGER)
+          .offset(keep),
+      )
+      .execute()
   }
 }
 

@@ -14,7 +14,8 @@ import {
   type User,
 } from '../model.ts'
 import type { AuditEntry } from './store.ts'
-import type { SqlRow } from './sqlite-database.ts'
+
+export type SqlRow = Readonly<Record<string, unknown>>
 
 export const userOf = (row: SqlRow): User =>
   reading('users', () => ({

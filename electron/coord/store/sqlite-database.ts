@@ -4,12 +4,12 @@
 import Database from 'libsql'
 import { codeOf, messageOf } from '../../base/errors.ts'
 import { CoordError } from '../errors.ts'
+import type { Executed } from './one-connection-dialect.ts'
+import type { SqlRow } from './rows.ts'
+import { sqliteWords, type Migration } from './schema.ts'
 
-export type SqlValue = string | number | bigint | Uint8Array | null
-export type SqlRow = Readonly<Record<string, unknown>>
-
-/** One migration brings the schema from version n to n + 1, n being its place in the list. Released ones never change. */
-export type Migration = string
+/** Not bounded by themselves: a statement may hold a list. */
+const MOST_STATEMENTS = 500
 
 export class SqliteDatabase {
   readonly #database: Database.Database
@@ -72,7 +72,7 @@ export class SqliteDatabase {
       if (i < version) continue
       this.#database.exec('BEGIN IMMEDIATE')
       try {
-        this.#database.exec(migration)
+        this.#database.exec(migration(sqliteWords))
         this.run('INSERT OR REPLACE INTO schema_version (only, version) VALUES (1, ?)', [i + 1])
         this.#database.exec('COMMIT')
       } catch (error) {
@@ -83,16 +83,22 @@ export class SqliteDatabase {
   }
 
   /** Rows changed. */
-  run(sql: string, values: readonly SqlValue[]): number {
+  run(sql: string, values: readonly unknown[]): number {
     return this.#prepare(sql).run([...values]).changes
   }
 
-  get(sql: string, values: readonly SqlValue[]): SqlRow | undefined {
+  execute(sql: string, values: readonly unknown[]): Executed {
+    const statement = this.#prepare(sql)
+    if (statement.reader) return { rows: statement.all([...values]) }
+    return { rows: [], changed: statement.run([...values]).changes }
+  }
+
+  get(sql: string, values: readonly unknown[]): SqlRow | undefined {
     // All rows are fetched: a statement left halfway would stand in the way of COMMIT and of closing.
     return this.all(sql, values)[0]
   }
 
-  all(sql: string, values: readonly SqlValue[]): SqlRow[] {
+  all(sql: string, values: readonly unknown[]): SqlRow[] {
     return this.#prepare(sql)
       .all([...values])
       .filter(isRow)
@@ -128,6 +134,7 @@ export class SqliteDatabase {
   #prepare(sql: string): Database.Statement {
     let statement = this.#statements.get(sql)
     if (!statement) {
+      if (this.#statements.size >= MOST_STATEMENTS) this.#statements.clear()
       statement = this.#database.prepare(sql)
       this.#statements.set(sql, statement)
     }

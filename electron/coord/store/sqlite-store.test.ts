@@ -223,7 +223,7 @@ test('a database of a later version is refused and kept as it was', async (t) =>
   const path = tempFile(t)
   const later = SqliteDatabase.open(
     path,
-    Array.from({ length: 99 }, (_, i) => `CREATE TABLE later_${i} (x)`),
+    Array.from({ length: 99 }, (_, i) => () => `CREATE TABLE later_${i} (x)`),
   )
   await later.close()
   const bytes = readFileSync(path)
@@ -234,10 +234,14 @@ test('a database of a later version is refused and kept as it was', async (t) =>
 test('a migration that fails leaves the version before it', async (t) => {
   const path = tempFile(t)
   assert.throws(
-    () => SqliteDatabase.open(path, ['CREATE TABLE one (x)', 'CREATE TABLE two (x); INSERT INTO nowhere VALUES (1)']),
+    () =>
+      SqliteDatabase.open(path, [
+        () => 'CREATE TABLE one (x)',
+        () => 'CREATE TABLE two (x); INSERT INTO nowhere VALUES (1)',
+      ]),
     failsWith('coord/state-unusable'),
   )
-  const again = SqliteDatabase.open(path, ['CREATE TABLE one (x)', 'CREATE TABLE two (x)'])
+  const again = SqliteDatabase.open(path, [() => 'CREATE TABLE one (x)', () => 'CREATE TABLE two (x)'])
   assert.deepEqual(again.all('SELECT * FROM two', []), [])
   await again.close()
 })

@@ -1,10 +1,10 @@
 // Keys as types: a node key cannot be handed where a disco key belongs, and a private key never prints.
 // Text forms are `<prefix><64 lower-case hex digits>` (protocol note control.md §1.1).
 
-import { x25519 } from '@noble/curves/ed25519.js'
 import { inspect } from 'node:util'
 import { compareBytes, equalBytes, fromHex, toHex } from '../base/bytes.ts'
 import { CodedError } from '../base/errors.ts'
+import { publicOf } from './x25519.ts'
 
 export const KEY_BYTES = 32
 
@@ -118,7 +118,7 @@ abstract class PrivateKey {
   }
 
   protected publicBytes(): Uint8Array {
-    return x25519.getPublicKey(this.#bytes)
+    return publicOf(this.#bytes)
   }
 
   toString(): string {

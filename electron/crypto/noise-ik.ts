@@ -4,22 +4,22 @@
 //   message 1    -> e, es, s, ss      32 ephemeral, 48 static (encrypted), payload + 16
 //   message 2    <- e, ee, se         32 ephemeral, payload + 16
 //
-// node:crypto is not used: Electron's BoringSSL has neither BLAKE2s nor ChaCha20-Poly1305.
+// BLAKE2s comes from JavaScript: Electron's BoringSSL has none.
 
-import { chacha20poly1305 } from '@noble/ciphers/chacha.js'
-import { x25519 } from '@noble/curves/ed25519.js'
 import { blake2s } from '@noble/hashes/blake2.js'
 import { expand, extract } from '@noble/hashes/hkdf.js'
 import { concat, utf8 } from '../base/bytes.ts'
 import { CodedError } from '../base/errors.ts'
+import { aead, TAG_BYTES } from './aead.ts'
 import { KEY_BYTES, randomScalar } from './keys.ts'
+import { publicOf, sharedSecret as agree } from './x25519.ts'
 
 const PROTOCOL_NAME = utf8('Noise_IK_25519_ChaChaPoly_BLAKE2s')
 const EMPTY = new Uint8Array(0)
 /** Every handshake key seals one message only, so its counter is always 0. */
 const ZERO_NONCE = new Uint8Array(12)
 
-export const NOISE_TAG_BYTES = 16
+export const NOISE_TAG_BYTES = TAG_BYTES
 export const NOISE_MESSAGE_1_OVERHEAD_BYTES = 2 * KEY_BYTES + 2 * NOISE_TAG_BYTES
 export const NOISE_MESSAGE_2_OVERHEAD_BYTES = KEY_BYTES + NOISE_TAG_BYTES
 
@@ -66,10 +66,10 @@ export function initiateNoise(input: InitiatorInput): NoiseInitiator {
   const { staticSecret, remoteStatic } = input
   const ephemeralSecret = input.ephemeralSecret ?? randomScalar()
   const state = new SymmetricState(input.prologue, remoteStatic)
-  const ephemeral = x25519.getPublicKey(ephemeralSecret)
+  const ephemeral = publicOf(ephemeralSecret)
   state.mixHash(ephemeral)
   state.mixKey(sharedSecret(ephemeralSecret, remoteStatic))
-  const sealedStatic = state.seal(x25519.getPublicKey(staticSecret))
+  const sealedStatic = state.seal(publicOf(staticSecret))
   state.mixKey(sharedSecret(staticSecret, remoteStatic))
   const sealedPayload = state.seal(input.payload ?? EMPTY)
   return {
@@ -94,7 +94,7 @@ export function respondNoise(input: ResponderInput, message: Uint8Array): NoiseR
   if (message.length < NOISE_MESSAGE_1_OVERHEAD_BYTES) throw failed('The initiation is too short.')
   const { staticSecret } = input
   const ephemeralSecret = input.ephemeralSecret ?? randomScalar()
-  const state = new SymmetricState(input.prologue, x25519.getPublicKey(staticSecret))
+  const state = new SymmetricState(input.prologue, publicOf(staticSecret))
   const remoteEphemeral = message.subarray(0, KEY_BYTES)
   state.mixHash(remoteEphemeral)
   state.mixKey(sharedSecret(staticSecret, remoteEphemeral))
@@ -102,7 +102,7 @@ export function respondNoise(input: ResponderInput, message: Uint8Array): NoiseR
   state.mixKey(sharedSecret(staticSecret, remoteStatic))
   const payload = state.open(message.subarray(2 * KEY_BYTES + NOISE_TAG_BYTES))
 
-  const ephemeral = x25519.getPublicKey(ephemeralSecret)
+  const ephemeral = publicOf(ephemeralSecret)
   state.mixHash(ephemeral)
   state.mixKey(sharedSecret(ephemeralSecret, remoteEphemeral))
   state.mixKey(sharedSecret(ephemeralSecret, remoteStatic))
@@ -152,7 +152,7 @@ class SymmetricState {
   }
 
   seal(plaintext: Uint8Array): Uint8Array {
-    const sealed = chacha20poly1305(this.#k, ZERO_NONCE, this.#h).encrypt(plaintext)
+    const sealed = aead.seal(this.#k, ZERO_NONCE, plaintext, this.#h)
     this.mixHash(sealed)
     return sealed
   }
@@ -160,7 +160,7 @@ class SymmetricState {
   open(sealed: Uint8Array): Uint8Array {
     let plaintext: Uint8Array
     try {
-      plaintext = chacha20poly1305(this.#k, ZERO_NONCE, this.#h).decrypt(sealed)
+      plaintext = aead.open(this.#k, ZERO_NONCE, sealed, this.#h)
     } catch (cause) {
       throw failed('A message does not open with the keys agreed on.', cause)
     }
@@ -182,7 +182,7 @@ function hkdfPair(salt: Uint8Array, secret: Uint8Array): [Uint8Array, Uint8Array
 /** Refuses the all-zero result of a low-order point (RFC 7748 §6.1). */
 function sharedSecret(secret: Uint8Array, remote: Uint8Array): Uint8Array {
   try {
-    return x25519.getSharedSecret(secret, remote)
+    return agree(secret, remote)
   } catch (cause) {
     throw failed('The other side sent a public key of low order.', cause)
   }

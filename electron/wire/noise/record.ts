@@ -8,7 +8,7 @@
 // The nonce is 4 zero bytes and the record's number as 64 bits BIG endian, where the Noise specification says little
 // endian. Reference: tailscale control/controlbase/conn.go.
 
-import { chacha20poly1305 } from '@noble/ciphers/chacha.js'
+import { aead } from '../../crypto/aead.ts'
 import { NOISE_TAG_BYTES } from '../../crypto/noise-ik.ts'
 import { WireError } from '../codec.ts'
 
@@ -51,7 +51,7 @@ export class RecordSealer {
     let at = 0
     for (let i = 0; i < count; i++) {
       const part = plaintext.subarray(i * MAX_PLAINTEXT_BYTES, (i + 1) * MAX_PLAINTEXT_BYTES)
-      const ciphertext = chacha20poly1305(this.#key, this.#counter.nonce()).encrypt(part)
+      const ciphertext = aead.seal(this.#key, this.#counter.nonce(), part)
       records[at] = TYPE_RECORD
       records[at + 1] = ciphertext.length >> 8
       records[at + 2] = ciphertext.length & 0xff
@@ -113,7 +113,7 @@ export class RecordOpener {
   #open(ciphertext: Uint8Array): Uint8Array {
     const nonce = this.#counter.nonce()
     try {
-      return chacha20poly1305(this.#key, nonce).decrypt(ciphertext)
+      return aead.open(this.#key, nonce, ciphertext)
     } catch (cause) {
       throw new WireError('wire/bad-value', 'A record does not open: it was changed on the way, or is out of turn.', {
         cause,

@@ -24,23 +24,33 @@ export interface Answer {
   readonly body: Uint8Array
 }
 
+/** How it comes to the server, where that is not as everybody does. */
+export interface TestRoute {
+  /** Asked for at each connection when left out. */
+  readonly serverKey?: MachinePublic
+  /** One of this host's addresses. */
+  readonly localAddress?: string
+}
+
 export class TestMachine {
   readonly machineKey: MachinePrivate
   nodeKey = NodePrivate.generate()
   readonly discoKey = DiscoPrivate.generate()
   readonly hostname: string
   readonly #url: string
+  readonly #route: TestRoute
   #session: ClientHttp2Session | undefined
 
-  constructor(url: string, hostname: string, machineKey = MachinePrivate.generate()) {
+  constructor(url: string, hostname: string, machineKey = MachinePrivate.generate(), route: TestRoute = {}) {
     this.#url = url
+    this.#route = route
     this.hostname = hostname
     this.machineKey = machineKey
   }
 
   async connect(): Promise<ClientHttp2Session> {
     if (this.#session && !this.#session.destroyed && !this.#session.closed) return this.#session
-    const noise = await dial(this.#url, this.machineKey)
+    const noise = await dial(this.#url, this.machineKey, this.#route)
     this.#session = connectHttp2('http://control', { createConnection: () => noise })
     this.#session.on('error', () => {})
     return this.#session
@@ -158,9 +168,9 @@ export async function serverKeyOf(url: string): Promise<MachinePublic> {
   return MachinePublic.parse(answer.publicKey)
 }
 
-async function dial(url: string, machineKey: MachinePrivate): Promise<Duplex> {
-  const handshake = clientHandshake(CAP_VERSION, machineKey, await serverKeyOf(url))
-  const [socket, head] = await upgrade(url, Buffer.from(handshake.initiation).toString('base64'))
+async function dial(url: string, machineKey: MachinePrivate, route: TestRoute): Promise<Duplex> {
+  const handshake = clientHandshake(CAP_VERSION, machineKey, route.serverKey ?? (await serverKeyOf(url)))
+  const [socket, head] = await upgrade(url, Buffer.from(handshake.initiation).toString('base64'), route)
   let received = Buffer.from(head)
   while (received.length < RESPONSE_BYTES) {
     const chunk = await new Promise<Buffer>((resolve, reject) => {
@@ -175,14 +185,22 @@ async function dial(url: string, machineKey: MachinePrivate): Promise<Duplex> {
   return new NoiseStream(socket, keys)
 }
 
-function upgrade(url: string, initiation: string): Promise<[socket: Duplex, head: Buffer]> {
+function upgrade(
+  url: string,
+  initiation: string,
+  { localAddress }: TestRoute,
+): Promise<[socket: Duplex, head: Buffer]> {
   return new Promise((resolve, reject) => {
     const headers = {
       connection: 'upgrade',
       upgrade: 'tailscale-control-protocol',
       'x-tailscale-handshake': initiation,
     }
-    const outgoing = request(`${url}/ts2021`, { method: 'POST', headers })
+    const outgoing = request(`${url}/ts2021`, {
+      method: 'POST',
+      headers,
+      ...(localAddress !== undefined && { localAddress }),
+    })
     outgoing.on('upgrade', (_response, socket, head) => resolve([socket, head]))
     outgoing.on('response', (response) => {
       response.resume()

@@ -6,8 +6,10 @@ import { Listeners } from '../base/lifetime.ts'
 import type { Logger } from '../base/log.ts'
 import type { MachinePublic, NodePublic } from '../crypto/keys.ts'
 import { CoordError } from './errors.ts'
+import { type KeptName, type KeptSetting, KeptSettings } from './kept-settings.ts'
 import type { Node, NodeId, NodeReport, User, UserId } from './model.ts'
 import { type StoredPolicy, loadPolicy, savePolicy } from './policy/stored-policy.ts'
+import { type RouteDecision, routeDecisions, withDecisions } from './routes/decisions.ts'
 import type { NewNode, NewUser, NodeChange, Store, StoreTransaction } from './store/store.ts'
 
 /** What reports may wait for the disk; a burst of them becomes one transaction. */
@@ -18,6 +20,7 @@ export type Change =
   | { readonly type: 'node'; readonly id: NodeId }
   | { readonly type: 'user'; readonly id: UserId }
   | { readonly type: 'policy' }
+  | { readonly type: 'setting'; readonly name: KeptName }
   /** What the machines of a user tell their person changed. */
   | { readonly type: 'notices'; readonly id: UserId }
 
@@ -31,6 +34,8 @@ export interface RegistryTransaction {
   updateNode(id: NodeId, change: NodeChange): Promise<Node>
   deleteNode(id: NodeId): Promise<void>
   setPolicy(policy: StoredPolicy): Promise<void>
+  setKept(name: KeptName, text: string): Promise<void>
+  decideRoutes(id: NodeId, routes: readonly string[], decision: RouteDecision): Promise<void>
   audit(actor: string, action: string, subject: string, detail?: string): Promise<void>
 }
 
@@ -48,6 +53,7 @@ export class Registry {
   readonly #names = new Set<string>()
   readonly #addresses = new Set<string>()
   #policy: StoredPolicy | undefined
+  readonly #kept = new KeptSettings()
   #queue: Promise<unknown> = Promise.resolve()
   readonly #unsaved = new Set<NodeId>()
   #cancelFlush: (() => void) | undefined
@@ -64,6 +70,7 @@ export class Registry {
       for (const user of await tx.users()) registry.#users.set(user.id, user)
       for (const node of await tx.nodes()) registry.#put(node)
       registry.#policy = await loadPolicy(tx)
+      await registry.#kept.load(tx)
     })
     return registry
   }
@@ -71,6 +78,10 @@ export class Registry {
   /** Undefined while nobody has set one: then all is allowed. */
   get policy(): StoredPolicy | undefined {
     return this.#policy
+  }
+
+  kept<T>(setting: KeptSetting<T>): T {
+    return this.#kept.get(setting)
   }
 
   users(): Iterable<User> {
@@ -205,6 +216,13 @@ export class Registry {
   #transactionOn(store: StoreTransaction, effects: (() => Change)[]): RegistryTransaction {
     const { users, nodes } = { users: this.#users, nodes: this.#nodes }
     const clock = this.#clock
+    const setKept = async (name: KeptName, text: string): Promise<void> => {
+      await store.setSetting(name, text)
+      effects.push(() => {
+        this.#kept.set(name, text)
+        return { type: 'setting', name }
+      })
+    }
     return {
       store,
       async insertUser(user) {
@@ -262,6 +280,15 @@ export class Registry {
           this.#policy = policy
           return { type: 'policy' }
         })
+      },
+      setKept,
+      decideRoutes: async (id, routes, decision) => {
+        // Of the store's own, so that several in one transaction add up.
+        const known = routeDecisions.parse(await store.setting(routeDecisions.name))
+        await setKept(
+          routeDecisions.name,
+          withDecisions(known, id, routes, decision, (one) => one === id || nodes.has(one)),
+        )
       },
       audit: (actor, action, subject, detail = '') =>
         store.audit({ atMs: clock.wallNow(), actor, action, subject, detail }),

@@ -159,7 +159,7 @@ export class MachineApi {
     if (request.stream) {
       // Nothing of the body is stored: lite updates carry it, and this request may be older than one of them.
       stream.respond({ ':status': 200 })
-      this.#hub.open(node, stream, { compression, wantsKeepAlive: request.keepAlive })
+      this.#hub.open(node, stream, { compression, wantsKeepAlive: request.keepAlive, probe: () => ping(stream) })
       return
     }
     if (!request.readOnly && !isExpired(node, this.#clock.wallNow())) {
@@ -172,6 +172,13 @@ export class MachineApi {
     else stream.end(this.#hub.once(node.id, compression))
   }
 }
+
+/** An HTTP/2 ping, which every client answers below its own code. */
+const ping = (stream: ServerHttp2Stream): Promise<boolean> =>
+  new Promise((resolve) => {
+    const isSent = stream.session?.ping((error) => resolve(error === null)) === true
+    if (!isSent) resolve(false)
+  })
 
 function isMachineRoute(route: string): route is MachineRoute {
   return MACHINE_ROUTES.some((known) => known === route)

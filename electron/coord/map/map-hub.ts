@@ -9,6 +9,9 @@ import type { DerpMapInput } from '../../wire/tailcfg/derp-map.ts'
 import type { MapCompression } from '../../wire/tailcfg/map-frame.ts'
 import { isExpired, type Node, type NodeId } from '../model.ts'
 import type { Change, Registry } from '../registry.ts'
+import { approvedRoutes, routeDecisions, undecidedRoutes, withBothExits } from '../routes/decisions.ts'
+import { primaryRoutes, RouteTable, type ServedRoutes } from '../routes/route-table.ts'
+import { RouterWatch } from '../routes/router-watch.ts'
 import { MapSession, mapFrame } from './map-session.ts'
 import { Presence } from './presence.ts'
 import { TailnetView } from './tailnet-view.ts'
@@ -24,6 +27,9 @@ const SWEEP_MS = 5_000
 export const EPHEMERAL_IDLE_MS = 120_000
 /** … and one that has not had its first stream, or of which a restarted server does not know when it had. */
 export const EPHEMERAL_FIRST_MS = 600_000
+
+/** After a start of the server, routers have this long to come back before another serves their routes. */
+const SETTLE_MS = 15_000
 
 export interface MapHubOptions {
   readonly registry: Registry
@@ -41,14 +47,22 @@ export class MapHub {
   readonly #log: Logger
   readonly #presence: Presence
   readonly #view: TailnetView
+  readonly #routes: RouteTable
+  readonly #routers: RouterWatch
+  /** Were primary when the server ended, and may not have come back yet. */
+  #awaited: ReadonlySet<NodeId>
+  /** With routes that the policy may approve once it is up to date. */
+  readonly #undecided = new Set<NodeId>()
   readonly #sessions = new Map<NodeId, MapSession>()
   readonly #keys = new Map<NodeId, NodePublic>()
   readonly #expired = new Set<NodeId>()
   /** When an ephemeral node was last seen to live, and how long it may be idle from then. */
   readonly #idleSince = new Map<NodeId, { readonly atMs: number; readonly allowedMs: number }>()
   #lastRoundMs = Number.NEGATIVE_INFINITY
+  #savedPrimaries = '{}'
   #cancelRound: (() => void) | undefined
   #cancelSweep: (() => void) | undefined
+  readonly #cancelSettle: () => void
   readonly #stopListening: () => void
 
   constructor(options: MapHubOptions) {
@@ -56,9 +70,27 @@ export class MapHub {
     this.#clock = options.clock
     this.#log = options.log
     this.#presence = new Presence(options.clock, (id, isOnline) => this.#onPresence(id, isOnline))
+    const formerPrimaries = options.registry.kept(primaryRoutes)
+    this.#awaited = new Set(formerPrimaries.values())
+    this.#routes = new RouteTable({
+      routesOf: (id) => this.#routesOf(id),
+      isOnline: (id) => this.#presence.isOnline(id) || this.#awaited.has(id),
+      formerPrimaries,
+    })
+    this.#routers = new RouterWatch({
+      clock: options.clock,
+      routers: () => this.#routes.replaceable(),
+      onSilent: (id) => {
+        this.#log.info('a subnet router does not answer', { node: id })
+        this.#sessions.get(id)?.cut()
+        this.#presence.lose(id)
+      },
+    })
+    for (const node of options.registry.nodes()) this.#routes.touch(node.id)
     this.#view = new TailnetView({
       registry: options.registry,
       isOnline: (id) => this.#presence.isOnline(id),
+      servedBy: (id) => this.#routes.served(id),
       domain: options.domain,
       derpMap: options.derpMap,
       wallNow: () => options.clock.wallNow(),
@@ -68,7 +100,9 @@ export class MapHub {
       this.#keys.set(node.id, node.nodeKey)
       if (isExpired(node, options.clock.wallNow())) this.#expired.add(node.id)
       this.#touchEphemeral(node, EPHEMERAL_FIRST_MS)
+      this.#noteUndecided(node)
     }
+    this.#cancelSettle = options.clock.after(SETTLE_MS, () => this.#settle())
     this.#stopListening = options.registry.changes.add((change) => this.#onChange(change))
     this.#scheduleSweep()
   }
@@ -77,9 +111,15 @@ export class MapHub {
   open(
     node: Node,
     out: Writable,
-    options: { readonly compression: MapCompression; readonly wantsKeepAlive: boolean },
+    options: {
+      readonly compression: MapCompression
+      readonly wantsKeepAlive: boolean
+      /** Whether the client at the other end still answers. */
+      readonly probe?: (() => Promise<boolean>) | undefined
+    },
   ): void {
     const release = this.#presence.connect(node.id)
+    const unwatch = options.probe && this.#routers.watch(node.id, options.probe)
     const former = this.#sessions.get(node.id)
     const session = new MapSession({
       nodeId: node.id,
@@ -92,12 +132,13 @@ export class MapHub {
       ...options,
       onEnd: (ended) => {
         if (this.#sessions.get(node.id) === ended) this.#sessions.delete(node.id)
+        unwatch?.()
         release()
       },
     })
     if (!out.destroyed) this.#sessions.set(node.id, session)
     former?.end()
-    if (this.#view.policy.isStale) this.#scheduleRound()
+    if (this.#view.policy.isStale || this.#undecided.size > 0) this.#scheduleRound()
   }
 
   /** One message for a request that does not stay; undefined for a node that is not there. */
@@ -109,6 +150,11 @@ export class MapHub {
 
   isOnline(id: NodeId): boolean {
     return this.#presence.isOnline(id)
+  }
+
+  /** What the node serves now: of several that could, one does. */
+  servedBy(id: NodeId): ServedRoutes {
+    return this.#routes.served(id)
   }
 
   get streamCount(): number {
@@ -125,6 +171,8 @@ export class MapHub {
     this.#stopListening()
     this.#cancelRound?.()
     this.#cancelSweep?.()
+    this.#cancelSettle()
+    this.#routers.close()
     for (const session of this.#sessions.values()) session.end()
     const lastSeenAtMs = this.#clock.wallNow()
     for (const node of this.#registry.nodes())
@@ -147,7 +195,13 @@ export class MapHub {
   #onChange(change: Change): void {
     if (change.type === 'policy') {
       this.#view.policy.touchPolicy()
+      for (const node of this.#registry.nodes()) this.#noteUndecided(node)
       this.#scheduleRound()
+      return
+    }
+    if (change.type === 'setting') {
+      if (change.name === 'route-decisions')
+        for (const node of this.#registry.nodes()) if (this.#hasRoutes(node)) this.#refreshNode(node.id)
       return
     }
     if (change.type === 'notices') {
@@ -184,10 +238,75 @@ export class MapHub {
     const own = this.#sessions.get(id)
     if (own && (!node || !node.nodeKey.equals(own.nodeKey))) own.end()
     this.#view.policy.touchNode(id)
-    if (this.#view.policy.isStale) this.#scheduleRound()
-    if (!this.#view.refreshNode(id)) return
-    for (const session of this.#sessions.values()) session.markNode(id)
-    this.#scheduleRound()
+    if (node) this.#noteUndecided(node)
+    else this.#undecided.delete(id)
+    if (this.#view.policy.isStale || this.#undecided.size > 0) this.#scheduleRound()
+    this.#showAnew(new Set([id, ...this.#routes.touch(id)]))
+  }
+
+  /** Looks again at nodes of which others may have to hear. */
+  #showAnew(ids: Iterable<NodeId>): void {
+    for (const id of ids) {
+      if (!this.#view.refreshNode(id)) continue
+      for (const session of this.#sessions.values()) session.markNode(id)
+      this.#scheduleRound()
+    }
+    this.#rememberPrimaries()
+  }
+
+  #routesOf(id: NodeId): readonly string[] {
+    const node = this.#registry.node(id)
+    if (!node || isExpired(node, this.#clock.wallNow())) return []
+    return approvedRoutes(node, this.#registry.kept(routeDecisions))
+  }
+
+  #hasRoutes({ id, report }: Node): boolean {
+    return report.hostinfo.routableIps.length > 0 || this.#routes.served(id).subnets.length > 0
+  }
+
+  #noteUndecided(node: Node): void {
+    if (this.#registry.policy && undecidedRoutes(node, this.#registry.kept(routeDecisions)).length > 0)
+      this.#undecided.add(node.id)
+    else this.#undecided.delete(node.id)
+  }
+
+  /** What the policy approves is approved for good: a later policy does not take it back. */
+  #approveByPolicy(): void {
+    const waiting = [...this.#undecided]
+    this.#undecided.clear()
+    const mayApprove = (id: NodeId): string[] => {
+      const node = this.#registry.node(id)
+      const undecided = node ? undecidedRoutes(node, this.#registry.kept(routeDecisions)) : []
+      return undecided.filter((route) => this.#view.policy.approves(id, route))
+    }
+    const approved = waiting.filter((id) => mayApprove(id).length > 0)
+    if (approved.length === 0) return
+    this.#registry
+      .transaction(async (tx) => {
+        for (const id of approved) {
+          const routes = mayApprove(id)
+          if (routes.length === 0) continue
+          await tx.decideRoutes(id, withBothExits(routes), 'approved')
+          await tx.audit('policy', 'route.approve', `node:${id}`, routes.join(' '))
+        }
+      })
+      .catch((error: unknown) => this.#log.error('routes stay without approval', { error }))
+  }
+
+  #settle(): void {
+    const awaited = this.#awaited
+    this.#awaited = new Set()
+    for (const id of awaited) this.#showAnew(this.#routes.touch(id))
+  }
+
+  /** A restart then moves nobody to another router. */
+  #rememberPrimaries(): void {
+    const now = JSON.stringify(Object.fromEntries([...this.#routes.primaries()].sort(([a], [b]) => (a < b ? -1 : 1))))
+    if (now === this.#savedPrimaries) return
+    this.#savedPrimaries = now
+    this.#registry
+      .transaction((tx) => tx.setKept('primary-routes', now))
+      .catch((error: unknown) => this.#log.warn('primary routers not saved', { error }))
   }
 
   /** A node that expires, or whose expiry is put off, sees nothing or everything from then on. */
@@ -218,6 +337,7 @@ export class MapHub {
       this.#cancelRound = undefined
       this.#lastRoundMs = this.#clock.now()
       this.#applyPolicy()
+      if (this.#undecided.size > 0) this.#approveByPolicy()
       for (const session of this.#sessions.values()) session.pump()
     })
   }

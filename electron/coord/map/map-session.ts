@@ -110,7 +110,8 @@ export class MapSession {
     onEnd(this)
   }
 
-  #cut(): void {
+  /** Ends it without waiting for a reader that may be gone. */
+  cut(): void {
     this.end()
     this.#options.out.destroy()
   }
@@ -123,7 +124,7 @@ export class MapSession {
     }
     this.#isBlocked = true
     this.#cancelKeepAlive?.()
-    this.#cancelStall = clock.after(STALL_MS, () => this.#cut())
+    this.#cancelStall = clock.after(STALL_MS, () => this.cut())
     out.once('drain', () => {
       this.#isBlocked = false
       this.#cancelStall?.()

@@ -3,6 +3,7 @@
 
 import { node as nodeShape, peerChange, type NodeInput, type PeerChangeInput } from '../../wire/tailcfg/node.ts'
 import type { HostinfoInput } from '../../wire/tailcfg/hostinfo.ts'
+import { SERVES_NOTHING, type ServedRoutes } from '../routes/route-table.ts'
 import { isExpired, type HostFacts, type Node, type NodeId, type UserId } from '../model.ts'
 
 /** What a PeerChange can say; the rest needs the whole node. */
@@ -19,9 +20,18 @@ export interface NodeView {
   /** JSON of the whole node, and of `fixed` alone. */
   readonly text: string
   readonly fixedText: string
+  readonly served: ServedRoutes
+  /** The same node with fewer of its routes, by those it has left. */
+  readonly variants: Map<string, NodeView>
 }
 
-export function viewNode(node: Node, isOnline: boolean, domain: string, nowMs: number): NodeView {
+export function viewNode(
+  node: Node,
+  isOnline: boolean,
+  domain: string,
+  nowMs: number,
+  served: ServedRoutes = SERVES_NOTHING,
+): NodeView {
   const { report } = node
   const addresses = [`${node.addressV4}/32`, `${node.addressV6}/128`]
   const fixed: NodeInput = {
@@ -31,7 +41,8 @@ export function viewNode(node: Node, isOnline: boolean, domain: string, nowMs: n
     user: String(node.userId),
     addresses,
     // Clients before capability 112 do not take these from the addresses.
-    allowedIps: addresses,
+    allowedIps: [...addresses, ...served.subnets, ...served.exits],
+    primaryRoutes: served.subnets,
     hostinfo: viewHost(report.hostinfo),
     createdMs: node.createdAtMs,
     machineAuthorized: true,
@@ -51,14 +62,29 @@ export function viewNode(node: Node, isOnline: boolean, domain: string, nowMs: n
     // Clients show a node with LastSeen as offline, whatever Online says (control.md §11.4, 19).
     lastSeenMs: isOnline ? undefined : report.lastSeenAtMs,
   }
-  return {
-    id: node.id,
-    userId: node.userId,
-    fixed,
-    live,
-    text: JSON.stringify(nodeShape.write({ ...fixed, ...live })),
-    fixedText: JSON.stringify(nodeShape.write(fixed)),
-  }
+  return withTexts({ id: node.id, userId: node.userId, fixed, live, served })
+}
+
+const withTexts = (view: Omit<NodeView, 'text' | 'fixedText' | 'variants'>): NodeView => ({
+  ...view,
+  text: JSON.stringify(nodeShape.write({ ...view.fixed, ...view.live })),
+  fixedText: JSON.stringify(nodeShape.write(view.fixed)),
+  variants: new Map(),
+})
+
+/** The node as it is to somebody who has business with some of its routes only. */
+export function withRoutes(view: NodeView, has: (route: string) => boolean): NodeView {
+  const { served } = view
+  const left: ServedRoutes = { subnets: served.subnets.filter(has), exits: served.exits.filter(has) }
+  if (left.subnets.length === served.subnets.length && left.exits.length === served.exits.length) return view
+  const key = [...left.subnets, ...left.exits].join()
+  const known = view.variants.get(key)
+  if (known) return known
+  const addresses = view.fixed.addresses ?? []
+  const allowedIps = [...addresses, ...left.subnets, ...left.exits]
+  const made = withTexts({ ...view, fixed: { ...view.fixed, allowedIps, primaryRoutes: left.subnets }, served: left })
+  view.variants.set(key, made)
+  return made
 }
 
 function viewHost(host: HostFacts): HostinfoInput {

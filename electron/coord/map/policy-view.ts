@@ -12,6 +12,7 @@ import { wireRule } from '../policy/node-filter.ts'
 import { readPolicy } from '../policy/read-policy.ts'
 import { factsOf, topologyOf } from '../policy/server-topology.ts'
 import type { Registry } from '../registry.ts'
+import { routeDecisions } from '../routes/decisions.ts'
 
 /** Lets clients serve SSH by policy at all (control.md §5.7). */
 const SSH = 'https://tailscale.com/cap/ssh'
@@ -52,7 +53,7 @@ export class PolicyView {
   touchNode(id: NodeId): void {
     if (!this.#policy || this.#isStale) return
     const node = this.#registry.node(id)
-    if (this.#facts.get(id) !== (node && factsOf(node))) this.#isStale = true
+    if (this.#facts.get(id) !== (node && factsOf(node, this.#registry.kept(routeDecisions)))) this.#isStale = true
   }
 
   touchUser(): void {
@@ -69,7 +70,8 @@ export class PolicyView {
     this.#ssh.clear()
     this.#facts.clear()
     this.#compiled = this.#policy && new CompiledPolicy(this.#policy, topologyOf(this.#registry, this.#policy))
-    if (this.#compiled) for (const node of this.#registry.nodes()) this.#facts.set(node.id, factsOf(node))
+    const decisions = this.#registry.kept(routeDecisions)
+    if (this.#compiled) for (const node of this.#registry.nodes()) this.#facts.set(node.id, factsOf(node, decisions))
     if (isNew || !before || !this.#compiled) return 'all'
     const now = this.#compiled
     return [...this.#facts.keys()].filter((id) => before.signature(String(id)) !== now.signature(String(id)))
@@ -91,6 +93,16 @@ export class PolicyView {
 
   sees(viewer: NodeId, other: NodeId): boolean {
     return !this.#compiled || this.#compiled.sees(String(viewer), String(other))
+  }
+
+  /** Whether the rules let the viewer reach what is behind this router, or be reached from there. */
+  reaches(viewer: NodeId, router: NodeId, route: string): boolean {
+    return !this.#compiled || this.#compiled.reaches(String(viewer), String(router), route)
+  }
+
+  /** Whether the policy approves this route of the node by itself. */
+  approves(id: NodeId, route: string): boolean {
+    return this.#compiled?.approves(String(id), route) === true
   }
 
   capabilities(id: NodeId): readonly string[] {

@@ -49,6 +49,14 @@ export class Presence {
     this.#entries.delete(id)
   }
 
+  /** It is known to be gone although its stream may seem to live: no grace. */
+  lose(id: NodeId): void {
+    const entry = this.#entries.get(id)
+    if (!entry) return
+    this.forget(id)
+    this.#onChange(id, false)
+  }
+
   close(): void {
     for (const id of this.#entries.keys()) this.forget(id)
   }

@@ -8,8 +8,9 @@ import { filterRule, type FilterRuleInput } from '../../wire/tailcfg/filter-rule
 import { userProfile } from '../../wire/tailcfg/user.ts'
 import { isExpired, type Node, type NodeId, type User, type UserId } from '../model.ts'
 import type { Registry } from '../registry.ts'
-import { selfText, viewNode, type NodeView } from './node-view.ts'
+import { selfText, viewNode, withRoutes, type NodeView } from './node-view.ts'
 import { PolicyView } from './policy-view.ts'
+import type { ServedRoutes } from '../routes/route-table.ts'
 import { relayRules } from './relay-rules.ts'
 import type { Sight } from './told.ts'
 
@@ -25,6 +26,7 @@ const IS_OWNER = 'https://tailscale.com/cap/is-owner'
 export interface TailnetViewOptions {
   readonly registry: Registry
   readonly isOnline: (id: NodeId) => boolean
+  readonly servedBy: (id: NodeId) => ServedRoutes
   readonly domain: string
   readonly derpMap: DerpMapInput
   readonly wallNow: () => number
@@ -36,6 +38,7 @@ export class TailnetView {
   readonly policy: PolicyView
   readonly #registry: Registry
   readonly #isOnline: (id: NodeId) => boolean
+  readonly #servedBy: (id: NodeId) => ServedRoutes
   readonly #domain: string
   readonly #wallNow: () => number
   readonly #views = new Map<NodeId, NodeView>()
@@ -49,6 +52,7 @@ export class TailnetView {
     this.#registry = options.registry
     this.policy = new PolicyView(options.registry, options.log)
     this.#isOnline = options.isOnline
+    this.#servedBy = options.servedBy
     this.#domain = options.domain
     this.#wallNow = options.wallNow
     this.#dns = JSON.stringify(dnsConfig.write({ domains: [options.domain], proxied: true }))
@@ -63,7 +67,7 @@ export class TailnetView {
     if (node?.report.hostinfo.peerRelay && !isExpired(node, this.#wallNow())) this.#relays.set(id, addressesOf(node))
     else this.#relays.delete(id)
     if (!node) return this.#views.delete(id)
-    const view = viewNode(node, this.#isOnline(id), this.#domain, this.#wallNow())
+    const view = viewNode(node, this.#isOnline(id), this.#domain, this.#wallNow(), this.#servedBy(id))
     if (this.#views.get(id)?.text === view.text) return false
     this.#views.set(id, view)
     return true
@@ -109,10 +113,17 @@ export class TailnetView {
       profile: (id) => this.#profiles.get(id),
       peer: (id) => {
         const view = this.#views.get(id)
-        return view && sees(view) ? view : undefined
+        return view && sees(view) ? this.#forViewer(viewerId, view) : undefined
       },
-      peers: () => [...this.#views.values()].filter(sees),
+      peers: () => [...this.#views.values()].filter(sees).map((view) => this.#forViewer(viewerId, view)),
     }
+  }
+
+  /** With the routes that the rules let the viewer use. */
+  #forViewer(viewerId: NodeId, view: NodeView): NodeView {
+    const { subnets, exits } = view.served
+    if (subnets.length + exits.length === 0) return view
+    return withRoutes(view, (route) => this.policy.reaches(viewerId, view.id, route))
   }
 
   #filter(viewer: Node): string {

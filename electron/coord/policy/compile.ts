@@ -6,6 +6,7 @@ import type { Policy } from './document.ts'
 import { compileFlows, type Flow } from './flows.ts'
 import { IpSet, prefixRange } from './ip-set.ts'
 import { filterOf } from './node-filter.ts'
+import { Reach } from './reach.ts'
 import { Resolver } from './resolver.ts'
 import { sshRulesOf, type WireSshRule } from './ssh-rules.ts'
 import { isExitRoute, type Place, type Topology } from './topology.ts'
@@ -35,6 +36,7 @@ export class CompiledPolicy {
   readonly allowsAll: boolean
   readonly #places: ReadonlyMap<string, Place>
   readonly #visibility: Visibility
+  readonly #reach: Reach
   readonly #attributes: readonly { readonly targets: IpSet; readonly attr: readonly string[] }[]
 
   constructor(policy: Policy, topology: Topology) {
@@ -44,6 +46,7 @@ export class CompiledPolicy {
     this.flows = compileFlows(policy, this.resolver)
     this.#places = new Map(this.resolver.places.map((place) => [place.node.key, place]))
     this.#visibility = new Visibility(this.resolver.places, this.flows)
+    this.#reach = new Reach(this.flows)
     this.#attributes = policy.nodeAttrs.map(({ target, attr }) => ({
       targets: IpSet.union(target.map((alias) => this.resolver.source(alias))),
       attr,
@@ -80,6 +83,13 @@ export class CompiledPolicy {
   /** As long as the policy is the same, a node with the same signature sees and is seen as before. */
   signature(key: string): string | undefined {
     return this.allowsAll ? '' : this.#visibility.signature(key)
+  }
+
+  /** Whether a route of the router is any of the viewer's business. */
+  reaches(viewer: string, router: string, route: string): boolean {
+    if (this.allowsAll) return true
+    const [from, to, viewerClass] = [this.#places.get(viewer), this.#places.get(router), this.signature(viewer)]
+    return from !== undefined && to !== undefined && this.#reach.reaches(from, viewerClass ?? viewer, to, route)
   }
 
   /** Whether the policy lets this node announce the route without anybody's consent (control.md §9.4). */

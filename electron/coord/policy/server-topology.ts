@@ -2,34 +2,35 @@
 
 import type { Node, User } from '../model.ts'
 import type { Registry } from '../registry.ts'
+import { announcedRoutes } from '../routes/announced.ts'
+import { approvedRoutes, routeDecisions, type RouteDecisions, undecidedRoutes } from '../routes/decisions.ts'
 import { CompiledPolicy } from './compile.ts'
 import type { Policy } from './document.ts'
-import { IpSet, prefixRange } from './ip-set.ts'
 import type { PolicyNode, PolicyUser, Topology } from './topology.ts'
 
-/** Of announced routes only those that the policy itself approves count. */
-export function topologyOf(registry: Pick<Registry, 'users' | 'nodes'>, policy: Policy): Topology {
+/** Of announced routes those count that somebody approved, and those that the policy approves by itself. */
+export function topologyOf(registry: Pick<Registry, 'users' | 'nodes' | 'kept'>, policy: Policy): Topology {
   const users = [...registry.users()].map(policyUser)
   const nodes = [...registry.nodes()]
-  const bare = nodes.map((node) => policyNode(node, []))
-  const announced = nodes.map(announcedRoutes)
-  if (announced.every((routes) => routes.length === 0)) return { users, nodes: bare }
-  const approving = new CompiledPolicy({ ...policy, acls: [], grants: [], ssh: [] }, { users, nodes: bare })
+  const decisions = registry.kept(routeDecisions)
+  const known = nodes.map((node) => policyNode(node, approvedRoutes(node, decisions)))
+  const undecided = nodes.map((node) => undecidedRoutes(node, decisions))
+  if (undecided.every((routes) => routes.length === 0)) return { users, nodes: known }
+  const approving = new CompiledPolicy({ ...policy, acls: [], grants: [], ssh: [] }, { users, nodes: known })
   return {
     users,
-    nodes: nodes.map((node, i) =>
-      policyNode(
-        node,
-        (announced[i] ?? []).filter((route) => approving.approves(String(node.id), route)),
-      ),
-    ),
+    nodes: known.map((node, i) => {
+      const more = (undecided[i] ?? []).filter((route) => approving.approves(node.key, route))
+      return more.length === 0 ? node : { ...node, routes: [...node.routes, ...more] }
+    }),
   }
 }
 
 /** Two nodes with the same text are alike to every policy; endpoints and the like are not in it. */
-export function factsOf(node: Node): string {
+export function factsOf(node: Node, decisions: RouteDecisions): string {
   const { userId, tags, addressV4, addressV6 } = node
-  return JSON.stringify([userId, tags, addressV4, addressV6, announcedRoutes(node)])
+  const routes = announcedRoutes(node).map((route) => [route, decisions.get(node.id)?.get(route)])
+  return JSON.stringify([userId, tags, addressV4, addressV6, routes])
 }
 
 const policyUser = ({ id, name, email, role }: User): PolicyUser => ({ key: String(id), name, email, role })
@@ -42,11 +43,4 @@ function policyNode(node: Node, routes: readonly string[]): PolicyNode {
     addresses: [node.addressV4, node.addressV6],
     routes,
   }
-}
-
-function announcedRoutes(node: Node): string[] {
-  return node.report.hostinfo.routableIps.flatMap((route) => {
-    const range = prefixRange(route)
-    return range ? IpSet.of([range]).toPrefixes() : []
-  })
 }

@@ -62,5 +62,5 @@ export function isReachedBy(place: Place, dst: IpSet): boolean {
   return dst.overlaps(place.reach) || (place.isExit && isInternet(dst))
 }
 
-const isInternet = (dst: IpSet): boolean =>
+export const isInternet = (dst: IpSet): boolean =>
   dst.covers(INTERNET) || EVERYTHING.ranges.some((family) => dst.covers(IpSet.of([family])))

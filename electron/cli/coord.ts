@@ -3,6 +3,7 @@
 import { authKeysCreate, authKeysList, authKeysRevoke } from './coord-auth-keys.ts'
 import { nodesApprove, nodesDelete, nodesExpire, nodesList, nodesRename, nodesShow } from './coord-nodes.ts'
 import { policyCommands } from './coord-policy.ts'
+import { routeCommands } from './coord-routes.ts'
 import { serve } from './coord-serve.ts'
 import {
   usersCreate,
@@ -33,6 +34,7 @@ const commands: readonly Command[] = [
   nodesRename,
   nodesExpire,
   nodesDelete,
+  ...routeCommands,
   ...policyCommands,
 ]
 

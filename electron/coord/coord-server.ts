@@ -97,7 +97,16 @@ async function serve(
   let url = givenUrl ?? ''
   const registrar = new Registrar({ registry, logins, clock, loginUrl: (id) => `${url}/login/${id}` })
   const secrets = new ServerSecrets(serverKey)
-  const admin = new Admin({ registry, registrar, logins, secrets, isOnline: (id) => hub.isOnline(id), domain, clock })
+  const admin = new Admin({
+    registry,
+    registrar,
+    logins,
+    secrets,
+    isOnline: (id) => hub.isOnline(id),
+    servedBy: (id) => hub.servedBy(id),
+    domain,
+    clock,
+  })
   const api = new MachineApi({ registry, registrar, hub, clock, log: log.scoped('api') })
   const upgrade = new ControlUpgrade({ serverKey, api, clock, log: log.scoped('noise') })
   lifetime.defer(() => upgrade.close())

@@ -5,6 +5,8 @@ import { CoordError } from '../errors.ts'
 import { ROLES, type Role } from '../model.ts'
 import type { Admin } from './admin.ts'
 
+const MOST_ROUTES = 1_024
+
 export type CallArguments = Readonly<Record<string, unknown>>
 type AdminCall = (admin: Admin, args: CallArguments) => Promise<unknown>
 
@@ -37,6 +39,9 @@ export const adminCalls = {
   'nodes.expire': (admin, args) => admin.expireNode(text(args, 'node')),
   'nodes.delete': (admin, args) => admin.deleteNode(text(args, 'node')),
   'nodes.rename': (admin, args) => admin.renameNode(text(args, 'node'), text(args, 'to')),
+  'routes.list': (admin, args) => admin.routes.list(maybeText(args, 'node')),
+  'routes.approve': (admin, args) => admin.routes.approve(text(args, 'node'), texts(args, 'routes', MOST_ROUTES)),
+  'routes.revoke': (admin, args) => admin.routes.revoke(text(args, 'node'), texts(args, 'routes', MOST_ROUTES)),
   'logins.list': (admin) => admin.listLogins(),
   'logins.approve': (admin, args) => admin.approveLogin(text(args, 'login'), text(args, 'user')),
   'policy.get': (admin, args) => admin.policy.get(maybeNumber(args, 'revision')),
@@ -76,9 +81,9 @@ function maybeNumber(args: CallArguments, name: string): number | undefined {
   return value
 }
 
-function texts(args: CallArguments, name: string): string[] {
+function texts(args: CallArguments, name: string, most = 64): string[] {
   const value = args[name] ?? []
-  if (!Array.isArray(value) || value.length > 64 || !value.every((item) => typeof item === 'string'))
+  if (!Array.isArray(value) || value.length > most || !value.every((item) => typeof item === 'string'))
     throw new CoordError('coord/bad-argument', `${name} is no list of texts.`)
   return value
 }

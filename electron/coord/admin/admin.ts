@@ -14,6 +14,8 @@ import { isLabel, sanitiseLabel } from '../names.ts'
 import { PolicyAdmin } from '../policy/policy-admin.ts'
 import type { Registrar } from '../registrar.ts'
 import type { Registry, RegistryTransaction } from '../registry.ts'
+import { type ServedRoutes, SERVES_NOTHING } from '../routes/route-table.ts'
+import { RoutesAdmin } from '../routes/routes-admin.ts'
 import type { EnrolPurpose } from '../store/identity-store.ts'
 import type { AuditEntry } from '../store/store.ts'
 import type { AuthKeyInfo, EnrolLinkInfo, LoginInfo, NodeInfo, SetupCodeInfo, UserInfo } from './admin-types.ts'
@@ -31,6 +33,8 @@ export interface AdminOptions {
   readonly logins: PendingLogins
   readonly secrets: ServerSecrets
   readonly isOnline: (id: NodeId) => boolean
+  /** Left out while no server runs: then nobody serves anything. */
+  readonly servedBy?: (id: NodeId) => ServedRoutes
   readonly domain: string
   readonly clock: Clock
 }
@@ -54,11 +58,17 @@ export interface NewAuthKeyWish {
 
 export class Admin {
   readonly policy: PolicyAdmin
+  readonly routes: RoutesAdmin
   readonly #options: AdminOptions
 
   constructor(options: AdminOptions) {
     this.#options = options
     this.policy = new PolicyAdmin(options)
+    this.routes = new RoutesAdmin({
+      registry: options.registry,
+      findNode: (which) => this.#node(which),
+      servedBy: options.servedBy ?? (() => SERVES_NOTHING),
+    })
   }
 
   async listUsers(): Promise<UserInfo[]> {

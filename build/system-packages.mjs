@@ -30,6 +30,7 @@ const TEST = [
   'nftables',
   'postgresql',
   'procps',
+  'tinyproxy',
   'xauth',
   'xvfb',
 ]

@@ -1,4 +1,5 @@
 import { CodedError, codeOf } from '../base/errors.ts'
+import { type ProxyErrorCode, ProxyError } from '../base/proxy-settings.ts'
 
 export type ControlErrorCode =
   /** What was typed is no server address; the user corrects it. */
@@ -24,11 +25,14 @@ export type ControlErrorCode =
   | 'control/disconnected'
   /** `close` was called. */
   | 'control/closed'
+  /** The proxy before the server is in the way. */
+  | ProxyErrorCode
 
 export class ControlError extends CodedError<ControlErrorCode> {}
 
 /** A failure of the network while talking to `host` (name and, when it is no usual one, port), for people. */
 export function networkError(host: string, cause: unknown): ControlError {
+  if (cause instanceof ProxyError) return new ControlError(cause.code, cause.message, { cause })
   const code = codeOf(cause) ?? ''
   if (isCertificateError(code))
     return new ControlError(

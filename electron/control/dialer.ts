@@ -3,7 +3,6 @@
 
 import * as http from 'node:http'
 import * as https from 'node:https'
-import { isIP } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { abortReason } from '../base/deadline.ts'
 import { isCoded } from '../base/errors.ts'
@@ -15,6 +14,7 @@ import { parseMessage } from '../wire/tailcfg/schema.ts'
 import { ControlError, networkError } from './control-error.ts'
 import { plainRequest } from './plain-request.ts'
 import { type DialWay, dialHost, dialWays } from './server-url.ts'
+import { wayOut } from './way-out.ts'
 
 const PROTOCOL = 'tailscale-control-protocol'
 const HANDSHAKE_HEADER = 'X-Tailscale-Handshake'
@@ -158,15 +158,22 @@ async function tryWay(input: DialInput, way: DialWay, signal: AbortSignal): Prom
   }
 }
 
-function upgrade(server: URL, way: DialWay, initiation: Uint8Array, signal: AbortSignal): Promise<Duplex> {
+async function upgrade(server: URL, way: DialWay, initiation: Uint8Array, signal: AbortSignal): Promise<Duplex> {
+  const host = dialHost(server)
+  // Noise authenticates the server, by a key that came over a verified connection; what certificate a box on the way shows
+  // adds nothing.
+  const connection = await wayOut({ scheme: way.scheme, host, port: way.port }, false, signal).catch(
+    (cause: unknown) => {
+      throw signal.aborted ? abortReason(signal) : networkError(server.host, cause)
+    },
+  )
   return new Promise((resolve, reject) => {
-    const host = dialHost(server)
     const request = (way.scheme === 'https' ? https.request : http.request)({
       method: 'POST',
       host,
       port: way.port,
       path: '/ts2021',
-      agent: false,
+      ...connection,
       signal,
       headers: {
         Host: server.host,
@@ -175,8 +182,6 @@ function upgrade(server: URL, way: DialWay, initiation: Uint8Array, signal: Abor
         [HANDSHAKE_HEADER]: Buffer.from(initiation).toString('base64'),
         'Content-Length': 0,
       },
-      // Noise authenticates the server, by a key that came over a verified connection; a proxy's certificate adds nothing.
-      ...(way.scheme === 'https' && { rejectUnauthorized: false, ...(isIP(host) === 0 && { servername: host }) }),
     })
     request.on('error', (cause) => reject(signal.aborted ? abortReason(signal) : networkError(server.host, cause)))
     request.on('response', (response) => {

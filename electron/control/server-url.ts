@@ -1,6 +1,7 @@
 // Where a coordination server is, and over which ports its encrypted channel is tried (control.md §2.2).
 
 import { isLoopback, isPrivate } from '../base/endpoint.ts'
+import type { ProxyTarget } from '../base/proxy-settings.ts'
 import { ControlError } from './control-error.ts'
 
 /** The second way is tried when the first has failed, or has not succeeded after this time. */
@@ -39,6 +40,12 @@ export function hostOf(url: URL): string {
 /** The address without the brackets that URLs put around IPv6. */
 export function dialHost(url: URL): string {
   return url.hostname.replace(/^\[|\]$/g, '')
+}
+
+/** What is asked of a proxy for this address, which is an http or https one. */
+export function targetOf(url: URL): ProxyTarget {
+  const scheme = url.protocol === 'https:' ? 'https' : 'http'
+  return { scheme, host: dialHost(url), port: Number(url.port) || (scheme === 'https' ? 443 : 80) }
 }
 
 function isPrivateHost(url: URL): boolean {

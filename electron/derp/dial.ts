@@ -4,7 +4,9 @@ import { connect as tcpConnect, isIP, type LookupFunction, type Socket } from 'n
 import { checkServerIdentity, connect as tlsConnect, type TLSSocket } from 'node:tls'
 import { withDeadline } from '../base/deadline.ts'
 import { ipToBytes, type IpAddress } from '../base/endpoint.ts'
-import { messageOf } from '../base/errors.ts'
+import { isCoded, messageOf } from '../base/errors.ts'
+import { type Proxy, proxyFor, ProxyError } from '../base/proxy-settings.ts'
+import { connectThrough } from '../base/proxy-tunnel.ts'
 import { derpPortOf, type DerpNode } from './derp-map.ts'
 import { DerpError } from './errors.ts'
 import { sha256RawOf } from './tls-identity.ts'
@@ -18,11 +20,12 @@ const MAX_CHAIN = 10
 const PIN_PREFIX = 'sha256-raw:'
 
 /**
- * A verified TLS connection to a DERP node. Throws 'derp/unreachable' or 'derp/wrong-certificate', or what `signal` was
- * aborted with. No ALPN is sent: some servers would answer it with HTTP/2, which has no upgrade.
+ * A verified TLS connection to a DERP node, through a proxy where the environment names one. Throws 'derp/unreachable',
+ * 'derp/wrong-certificate' or 'proxy/…', or what `signal` was aborted with. No ALPN is sent: some servers would answer it
+ * with HTTP/2, which has no upgrade.
  */
 export async function dialNode(node: DerpNode, signal: AbortSignal): Promise<TLSSocket> {
-  const socket = await dialTcp(node, signal)
+  const socket = await dialAnyway(node, signal)
   const isName = isIP(node.HostName) === 0
   const pin = node.CertName?.startsWith(PIN_PREFIX) ? node.CertName : undefined
   const isVerifiedHere = pin !== undefined || node.InsecureForTests === true
@@ -95,6 +98,36 @@ function certificatesBesides(first: X509Certificate): number {
   return count
 }
 
+async function dialAnyway(node: DerpNode, signal: AbortSignal): Promise<Socket> {
+  try {
+    const proxy = proxyOf(node)
+    return await (proxy ? dialThrough(proxy, node, signal) : dialTcp(node, signal))
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error
+    throw new DerpError(error.code, `DERP node ${node.Name}: ${error.message}`, { cause: error })
+  }
+}
+
+/** An exception for the node's name or for any of its addresses counts: people write down either. */
+function proxyOf(node: DerpNode): Proxy | undefined {
+  const proxies = [node.HostName, ...literalsOf(node)].map((host) =>
+    proxyFor({ scheme: 'https', host, port: derpPortOf(node) }),
+  )
+  return proxies.includes(undefined) ? undefined : proxies[0]
+}
+
+/** By name first, as filters know names; by address when the proxy's DNS does not know it. */
+async function dialThrough(proxy: Proxy, node: DerpNode, signal: AbortSignal): Promise<Socket> {
+  const to = (host: string) => ({ scheme: 'https' as const, host, port: derpPortOf(node) })
+  try {
+    return await connectThrough(proxy, to(node.HostName), signal)
+  } catch (error) {
+    const address = literalsOf(node).find((literal) => literal !== node.HostName)
+    if (address === undefined || !isCoded(error, 'proxy/no-route')) throw error
+    return connectThrough(proxy, to(address), signal)
+  }
+}
+
 async function dialTcp(node: DerpNode, signal: AbortSignal): Promise<Socket> {
   const socket = tcpConnect({
     host: 'derp.invalid', // never looked up: the addresses come from our own lookup
@@ -138,6 +171,10 @@ function ignore(): void {}
 /** With several addresses tried, the error holds one error for each. */
 function reasonOf(error: unknown): string {
   return error instanceof AggregateError ? error.errors.map((each) => messageOf(each)).join('; ') : messageOf(error)
+}
+
+function literalsOf(node: DerpNode): IpAddress[] {
+  return [node.IPv4, node.IPv6].filter((text): text is IpAddress => text !== undefined && ipToBytes(text) !== undefined)
 }
 
 /** Literal addresses of the map where it has any, else what DNS says of the host name, without families turned off. */

@@ -1,4 +1,5 @@
 import { CodedError } from '../base/errors.ts'
+import type { ProxyErrorCode } from '../base/proxy-settings.ts'
 
 export type DerpErrorCode =
   /** The listening port is taken: another program, or a second server of ours. */
@@ -21,5 +22,7 @@ export type DerpErrorCode =
   | 'derp/closed'
   /** The region is not in the DERP map, or has no node that relays. */
   | 'derp/no-such-region'
+  /** The proxy before the server is in the way. */
+  | ProxyErrorCode
 
 export class DerpError extends CodedError<DerpErrorCode> {}

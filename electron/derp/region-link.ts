@@ -153,8 +153,8 @@ export class RegionLink {
     else this.#attempt.abort(gone)
     const connection = this.#connection
     if (!connection) return
-    const isAddressGone = !localAddresses().has(connection.localAddress ?? '')
-    if (isAddressGone) {
+    const address = connection.localAddress // unknown inside of TLS with a proxy
+    if (address !== undefined && !localAddresses().has(address)) {
       connection.close(gone)
       return
     }

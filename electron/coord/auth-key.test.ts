@@ -33,6 +33,7 @@ test('no text is taken for a key by mistake', () => {
 test('what is wrong with a key is named, the worst first', () => {
   const key: AuthKey = {
     id: 'k',
+    tailnetId: 1,
     userId: 1,
     reusable: false,
     ephemeral: false,

@@ -6,8 +6,9 @@ import { Lifetime, type Listeners } from '../base/lifetime.ts'
 import { silentLogger, type Logger } from '../base/log.ts'
 import type { MachinePublic, NodePublic } from '../crypto/keys.ts'
 import type { DerpMapInput } from '../wire/tailcfg/derp-map.ts'
-import { Admin } from './admin/admin.ts'
+import type { Admin } from './admin/admin.ts'
 import { listenAdmin } from './admin/admin-socket.ts'
+import { ServerAdmin } from './admin/server-admin.ts'
 import { openCoordState, type CoordState } from './coord-state.ts'
 import { ControlUpgrade } from './http/control-upgrade.ts'
 import { listen, type TlsFiles } from './http/listener.ts'
@@ -18,10 +19,10 @@ import { identityLogin } from './identity/identity-login.ts'
 import { ServerSecrets } from './identity/server-secrets.ts'
 import type { LoginContext, LoginProviderFactory } from './login/login-provider.ts'
 import { PendingLogins } from './login/pending-logins.ts'
-import { MapHub } from './map/map-hub.ts'
 import { isExpired } from './model.ts'
 import { checkedUrl, ownUrl } from './public-url.ts'
 import { Registrar } from './registrar.ts'
+import { TailnetHubs } from './tailnet-hubs.ts'
 
 export interface CoordOptions {
   readonly stateDir: string
@@ -50,7 +51,10 @@ export interface CoordServer {
   readonly url: string
   readonly port: number
   readonly publicKey: MachinePublic
+  /** Of the first tailnet. */
   readonly admin: Admin
+  /** Of all tailnets. */
+  readonly serverAdmin: ServerAdmin
   /** Node keys that count no more. */
   readonly keysGone: Listeners<NodePublic>
   /** True for the node key of a node that is logged in, at once after its registration. */
@@ -88,26 +92,17 @@ async function serve(
   givenUrl: string | undefined,
   { clock, log, lifetime }: Setting,
 ): Promise<CoordServer> {
-  const { registry, serverKey, domain } = state
+  const { registry, serverKey } = state
   const { derpMap, tls } = await options.prepare()
-  const hub = new MapHub({ registry, domain, derpMap, clock, log: log.scoped('map') })
-  lifetime.defer(() => hub.close())
+  const hubs = new TailnetHubs({ registry, derpMap, clock, log })
+  lifetime.defer(() => hubs.close())
   const logins = new PendingLogins(clock)
   lifetime.defer(() => logins.close())
   let url = givenUrl ?? ''
   const registrar = new Registrar({ registry, logins, clock, loginUrl: (id) => `${url}/login/${id}` })
   const secrets = new ServerSecrets(serverKey)
-  const admin = new Admin({
-    registry,
-    registrar,
-    logins,
-    secrets,
-    isOnline: (id) => hub.isOnline(id),
-    servedBy: (id) => hub.servedBy(id),
-    domain,
-    clock,
-  })
-  const api = new MachineApi({ registry, registrar, hub, clock, log: log.scoped('api') })
+  const admin = new ServerAdmin({ registry, registrar, logins, secrets, hubs, clock })
+  const api = new MachineApi({ registry, registrar, hubs, clock, log: log.scoped('api') })
   const upgrade = new ControlUpgrade({ serverKey, api, clock, log: log.scoped('noise') })
   lifetime.defer(() => upgrade.close())
   const admitsToDerp = (key: NodePublic): boolean => {
@@ -141,10 +136,11 @@ async function serve(
     url,
     port: listener.port,
     publicKey: serverKey.public,
-    admin,
-    keysGone: hub.keysGone,
+    admin: admin.of(),
+    serverAdmin: admin,
+    keysGone: hubs.keysGone,
     admitsToDerp,
-    setDerpMap: (map) => hub.setDerpMap(map),
+    setDerpMap: (map) => hubs.setDerpMap(map),
     close: () => lifetime.end(),
   }
 }
@@ -153,7 +149,7 @@ function loginContext(parts: {
   readonly state: CoordState
   readonly logins: PendingLogins
   readonly registrar: Registrar
-  readonly admin: Admin
+  readonly admin: ServerAdmin
   readonly secrets: ServerSecrets
   readonly url: string
   readonly clock: Clock
@@ -174,13 +170,15 @@ function loginContext(parts: {
         }
       )
     },
-    async completeLogin(id, userId) {
-      await registrar.completeLogin(id, userId, `user:${userId}`)
+    async completeLogin(id, userId, tailnetId) {
+      await registrar.completeLogin(id, userId, `user:${userId}`, tailnetId)
     },
+    tailnetsOf: (userId) => state.registry.tailnetsOf(userId).map(({ tailnet: { id, name } }) => ({ id, name })),
     refuseLogin: (id) => registrar.refuseLogin(id, 'login-page'),
     users: () => [...state.registry.users()],
-    createUser: (user) => state.registry.transaction((tx) => admin.insertUser(tx, user, 'login-page')),
-    insertUser: (tx, user) => admin.insertUser(tx, user, 'login-page'),
+    createUser: (user) => state.registry.first.transaction((tx) => admin.of().insertUser(tx, user, 'login-page')),
+    insertUser: (tx, user, homeId) =>
+      admin.of().insertUser(tx.inTailnet(homeId ?? state.registry.first.tailnet.id), user, 'login-page'),
     registry: state.registry,
     store: state.store,
     secrets,

@@ -12,26 +12,24 @@ import { messageOf } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
 import type { MachinePrivate } from '../crypto/keys.ts'
 import { CoordError } from './errors.ts'
-import { baseDomainProblem, DEFAULT_BASE_DOMAIN } from './names.ts'
-import { Registry } from './registry.ts'
+import { baseDomainProblem } from './names.ts'
 import { loadServerKey } from './server-key.ts'
+import { ServerRegistry } from './server-registry.ts'
 import { SqliteStore } from './store/sqlite-store.ts'
+import { FIRST_TAILNET } from './store/store.ts'
 
 const DATABASE = 'coord.db'
-const BASE_DOMAIN = 'base-domain'
 
 export interface CoordState {
   readonly store: SqliteStore
-  readonly registry: Registry
+  readonly registry: ServerRegistry
   readonly serverKey: MachinePrivate
-  /** What node names hang under. */
-  readonly domain: string
   close(): Promise<void>
 }
 
 export interface CoordStateOptions {
   readonly folder: string
-  /** Kept from then on. */
+  /** What node names of the first tailnet hang under; kept from then on. */
   readonly baseDomain?: string | undefined
   readonly clock: Clock
   readonly log: Logger
@@ -51,12 +49,11 @@ export async function openCoordState(options: CoordStateOptions): Promise<CoordS
   try {
     await chmod(join(folder, DATABASE), 0o600)
     const serverKey = await loadServerKey(folder, store)
-    const domain = await store.transaction(async (tx) => {
-      if (options.baseDomain !== undefined) await tx.setSetting(BASE_DOMAIN, options.baseDomain)
-      return (await tx.setting(BASE_DOMAIN)) ?? DEFAULT_BASE_DOMAIN
-    })
-    const registry = await Registry.load(store, clock, log)
-    return { store, registry, serverKey, domain, close: () => registry.close() }
+    const { baseDomain } = options
+    if (baseDomain !== undefined)
+      await store.transaction((tx) => tx.updateTailnet(FIRST_TAILNET, { domain: baseDomain }))
+    const registry = await ServerRegistry.load(store, clock, log)
+    return { store, registry, serverKey, close: () => registry.close() }
   } catch (error) {
     await store.close()
     throw error

@@ -21,7 +21,20 @@ export type CoordErrorCode =
   | 'coord/conflict'
   /** Every address of the range is given out. */
   | 'coord/addresses-exhausted'
+  /** No room is left where the database is: make some. Nothing was half-written; the next try may go through. */
+  | 'coord/storage-full'
+  /** The database may be read and not written: its owner acts. */
+  | 'coord/storage-read-only'
+  /** The database server does not answer, or hung up; retry. */
+  | 'coord/storage-unreachable'
   /** The server did not answer on its admin socket in time; retry. */
   | 'coord/unreachable'
 
 export class CoordError extends CodedError<CoordErrorCode> {}
+
+/** What shall be unique is there already: somebody was faster. Or it is still depended on. Looking again may help. */
+export class TakenError extends CoordError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super('coord/conflict', message, options)
+  }
+}

@@ -16,9 +16,9 @@ export class KeptSettings {
   readonly #texts = new Map<KeptName, string>()
   readonly #parsed = new Map<KeptName, unknown>()
 
-  async load(store: Pick<StoreTransaction, 'setting'>): Promise<void> {
+  async load(store: Pick<StoreTransaction, 'tailnetSetting'>): Promise<void> {
     for (const name of KEPT_SETTINGS) {
-      const text = await store.setting(name)
+      const text = await store.tailnetSetting(name)
       if (text !== undefined) this.#texts.set(name, text)
       else this.#texts.delete(name)
     }

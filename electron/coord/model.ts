@@ -6,16 +6,31 @@ import type { DiscoPublic, MachinePublic, NodePublic } from '../crypto/keys.ts'
 /** Positive, never reused; numbers on the wire (control.md §0.3). */
 export type UserId = number
 export type NodeId = number
+export type TailnetId = number
 
 export const ROLES = ['owner', 'admin', 'member', 'auditor'] as const
 export type Role = (typeof ROLES)[number]
 
+/** One private network. A server may have several; they know nothing of each other. */
+export interface Tailnet {
+  readonly id: TailnetId
+  /** Unique on the server; what administrators type. */
+  readonly name: string
+  /** What its node names hang under; unique too. */
+  readonly domain: string
+  readonly createdAtMs: number
+}
+
+/** A person, as one tailnet sees them. */
 export interface User {
   readonly id: UserId
-  /** Unique; what people type. */
+  /** Where the person was made: owners there, and nobody in another tailnet, may give a new way to sign in. */
+  readonly homeId: TailnetId
+  /** Unique on the server; what people type. */
   readonly name: string
   readonly displayName: string
   readonly email: string | undefined
+  /** In this tailnet; in the person's home where all of the server are looked at. */
   readonly role: Role
   readonly createdAtMs: number
 }
@@ -23,6 +38,7 @@ export interface User {
 /** One login of one machine. What registration and the administrator decide; see NodeReport for the rest. */
 export interface Node {
   readonly id: NodeId
+  readonly tailnetId: TailnetId
   /** Identity as a string, for clients that keep one. */
   readonly stableId: string
   readonly userId: UserId
@@ -111,6 +127,8 @@ export const NO_REPORT: NodeReport = {
 export interface AuthKey {
   /** Public part of the key; also how people name it. */
   readonly id: string
+  /** Where it lets machines in. */
+  readonly tailnetId: TailnetId
   readonly userId: UserId
   readonly reusable: boolean
   readonly ephemeral: boolean

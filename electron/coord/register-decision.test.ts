@@ -25,6 +25,7 @@ const facts: Facts = { nowMs: NOW, machineKey, holder: undefined, ofMachine: [],
 
 const node: Node = {
   id: 1,
+  tailnetId: 1,
   stableId: 'n1',
   userId: 1,
   machineKey,
@@ -45,6 +46,7 @@ const known: Facts = { ...facts, holder: node, ofMachine: [node] }
 
 const key: AuthKey = {
   id: 'k',
+  tailnetId: 1,
   userId: 1,
   reusable: false,
   ephemeral: false,

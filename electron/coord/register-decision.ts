@@ -76,7 +76,7 @@ function withAuthKey(request: Registration, facts: Facts): Decision {
   const isLoggedIn = holder !== undefined && !isExpired(holder, nowMs)
   // A container hands its key again at every start; spent, expired or deleted since, it must not cost the login it once
   // brought. Both keys of the node are proven, so nothing is given away.
-  if (isLoggedIn && (!key || (key.userId === holder.userId && sameTags(key.tags, holder.tags))))
+  if (isLoggedIn && (!key || (isOf(key, holder) && sameTags(key.tags, holder.tags))))
     return { kind: 'keep', node: holder }
   if (!key) return { kind: 'refuse', text: 'invalid auth key' }
   const state = authKeyState(key, nowMs)
@@ -87,7 +87,9 @@ function withAuthKey(request: Registration, facts: Facts): Decision {
       kind: 'refuse',
       text: `requested tags [${alien.join(' ')}] are invalid or not permitted with this auth key`,
     }
-  const former = facts.ofMachine.find((node) => node.userId === key.userId && sameTags(key.tags, node.tags))
+  if (holder && holder.tailnetId !== key.tailnetId)
+    return { kind: 'refuse', text: 'this device is logged in to another tailnet; log it out there first' }
+  const former = facts.ofMachine.find((node) => isOf(key, node) && sameTags(key.tags, node.tags))
   return { kind: 'admit', key, node: holder ?? former }
 }
 
@@ -96,6 +98,9 @@ const authKeyProblem = {
   expired: 'this auth key has expired; create another',
   revoked: 'this auth key was revoked; create another',
 } as const
+
+/** The same person in the same tailnet. */
+const isOf = (key: AuthKey, node: Node): boolean => key.tailnetId === node.tailnetId && key.userId === node.userId
 
 function sameTags(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((tag) => b.includes(tag))

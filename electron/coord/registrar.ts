@@ -10,10 +10,20 @@ import { parseAuthKey } from './auth-key.ts'
 import { CoordError } from './errors.ts'
 import { RateLimiter } from './http/rate-limiter.ts'
 import type { LoginVerdict, PendingLogins } from './login/pending-logins.ts'
-import { NO_REPORT, type AuthKey, type HostFacts, type Node, type NodeId, type User, type UserId } from './model.ts'
+import {
+  NO_REPORT,
+  type AuthKey,
+  type HostFacts,
+  type Node,
+  type NodeId,
+  type TailnetId,
+  type User,
+  type UserId,
+} from './model.ts'
 import { freeLabel, isNameFor } from './names.ts'
 import { decideRegistration, formerNode, type Decision, type Registration } from './register-decision.ts'
 import type { Registry, RegistryTransaction } from './registry.ts'
+import type { ServerRegistry } from './server-registry.ts'
 
 export type RegisterAnswer =
   | { readonly kind: 'welcome'; readonly node: Node; readonly user: User }
@@ -35,7 +45,7 @@ export interface Caller {
 }
 
 export interface RegistrarOptions {
-  readonly registry: Registry
+  readonly registry: ServerRegistry
   readonly logins: PendingLogins
   readonly clock: Clock
   /** The page a person opens to approve the login. */
@@ -48,7 +58,7 @@ const FOREIGN_KEY_ROWS = { perSecond: 0.01, burst: 20 }
 const ADDRESS_CURSOR = 'next-address-offset'
 
 export class Registrar {
-  readonly #registry: Registry
+  readonly #registry: ServerRegistry
   readonly #logins: PendingLogins
   readonly #clock: Clock
   readonly #loginUrl: (loginId: string) => string
@@ -78,19 +88,28 @@ export class Registrar {
     return this.#interactive(request, caller, decided)
   }
 
-  /** A person proved to be `userId` and let the waiting machine in. Throws CoordError when the login is no longer there. */
-  async completeLogin(loginId: string, userId: UserId, actor: string): Promise<Node> {
+  /**
+   * A person proved to be `userId` and let the waiting machine in: into the tailnet named, or into their own. Throws
+   * CoordError when the login is no longer there.
+   */
+  async completeLogin(loginId: string, userId: UserId, actor: string, tailnetId?: TailnetId): Promise<Node> {
     const node = await this.#registry.transaction(async (tx) => {
       const login = this.#logins.get(loginId)
       if (!login)
         throw new CoordError('coord/not-found', 'This login is over or was never begun. Start again on the device.')
-      if (!this.#registry.user(userId)) throw new CoordError('coord/not-found', `There is no user ${userId}.`)
+      const wanted = tailnetId ?? this.#registry.user(userId)?.homeId
+      const tailnet = wanted === undefined ? undefined : this.#registry.tailnet(wanted)
+      if (!tailnet?.user(userId)) throw new CoordError('coord/not-found', `There is no user ${userId}.`)
       const holder = this.#registry.nodeByKey(login.nodeKey)
       if (holder && !holder.machineKey.equals(login.machineKey))
         throw new CoordError('coord/conflict', 'The node key of this login belongs to another machine.')
-      const former = holder ?? formerNode(this.#registry.nodesOfMachine(login.machineKey), userId)
-      const admitted = await this.#admit(tx, former, { ...login, userId, tags: [], authKeyId: undefined })
-      await tx.audit(actor, 'login.approve', `node:${admitted.id}`, `user:${userId}`)
+      if (holder && holder.tailnetId !== tailnet.tailnet.id)
+        throw new CoordError('coord/conflict', 'The device is logged in to another tailnet. Log it out there first.')
+      const ofMachine = this.#registry.nodesOfMachine(login.machineKey)
+      const former = holder ?? formerNode(ofMachine.filter(isIn(tailnet.tailnet.id)), userId)
+      const here = tx.inTailnet(tailnet.tailnet.id)
+      const admitted = await this.#admit(here, tailnet, former, { ...login, userId, tags: [], authKeyId: undefined })
+      await here.audit(actor, 'login.approve', `node:${admitted.id}`, `user:${userId}`)
       return admitted
     })
     this.#logins.settle(loginId, { kind: 'approved', nodeId: node.id })
@@ -120,23 +139,32 @@ export class Registrar {
       case 'log-out':
         // Now, never the moment the client named: that is in 1970 and would reach every peer.
         await tx.updateNode(decision.node.id, { expiresAtMs: nowMs })
-        await tx.audit(`node:${decision.node.id}`, 'node.log-out', `node:${decision.node.id}`)
+        await tx
+          .inTailnet(decision.node.tailnetId)
+          .audit(`node:${decision.node.id}`, 'node.log-out', `node:${decision.node.id}`)
         return { kind: 'renew-key' }
       case 'delete':
         await tx.deleteNode(decision.node.id)
-        await tx.audit(`node:${decision.node.id}`, 'node.log-out', `node:${decision.node.id}`, 'ephemeral, deleted')
+        await tx
+          .inTailnet(decision.node.tailnetId)
+          .audit(`node:${decision.node.id}`, 'node.log-out', `node:${decision.node.id}`, 'ephemeral, deleted')
         return { kind: 'renew-key' }
       case 'renew-key':
         return { kind: 'renew-key' }
       case 'keep':
         return this.#welcome(decision.node)
       case 'shorten':
-        await tx.audit(`node:${decision.node.id}`, 'node.shorten-expiry', `node:${decision.node.id}`)
+        await tx
+          .inTailnet(decision.node.tailnetId)
+          .audit(`node:${decision.node.id}`, 'node.shorten-expiry', `node:${decision.node.id}`)
         return this.#welcome(await tx.updateNode(decision.node.id, { expiresAtMs: decision.expiresAtMs }))
       case 'admit': {
         if (!(await tx.store.spendAuthKey(decision.key.id, nowMs)))
           return { kind: 'refused', text: 'this auth key was already used; create another, or a reusable one' }
-        const node = await this.#admit(tx, decision.node, {
+        const tailnet = this.#registry.tailnet(decision.key.tailnetId)
+        if (!tailnet) throw new CoordError('coord/not-found', 'The tailnet of this auth key is gone.')
+        const here = tx.inTailnet(tailnet.tailnet.id)
+        const node = await this.#admit(here, tailnet, decision.node, {
           machineKey: caller.machineKey,
           nodeKey: request.nodeKey,
           hostinfo: request.hostinfo,
@@ -147,7 +175,7 @@ export class Registrar {
           ephemeral: decision.key.ephemeral || request.ephemeral,
           authKeyId: decision.key.id,
         })
-        await tx.audit(`auth-key:${decision.key.id}`, 'node.register', `node:${node.id}`, node.name)
+        await here.audit(`auth-key:${decision.key.id}`, 'node.register', `node:${node.id}`, node.name)
         return this.#welcome(node)
       }
       case 'follow':
@@ -191,7 +219,7 @@ export class Registrar {
   }
 
   /** A new node, or a known one with a new node key: id, addresses and name stay. */
-  async #admit(tx: RegistryTransaction, known: Node | undefined, wanted: Admission): Promise<Node> {
+  async #admit(tx: RegistryTransaction, tailnet: Registry, known: Node | undefined, wanted: Admission): Promise<Node> {
     if (known)
       return tx.updateNode(known.id, {
         userId: wanted.userId,
@@ -201,17 +229,17 @@ export class Registrar {
         ephemeral: wanted.ephemeral,
         authKeyId: wanted.authKeyId,
       })
-    const cursor = Number((await tx.store.setting(ADDRESS_CURSOR)) ?? 1)
-    const pair = allot(cursor, ({ v4, v6 }) => this.#registry.isAddressTaken(v4) || this.#registry.isAddressTaken(v6))
+    const cursor = Number((await tx.store.tailnetSetting(ADDRESS_CURSOR)) ?? 1)
+    const pair = allot(cursor, ({ v4, v6 }) => tailnet.isAddressTaken(v4) || tailnet.isAddressTaken(v6))
     if (!pair) throw new CoordError('coord/addresses-exhausted', 'Every address of the tailnet is given out.')
-    await tx.store.setSetting(ADDRESS_CURSOR, String(pair.next))
+    await tx.store.setTailnetSetting(ADDRESS_CURSOR, String(pair.next))
     return tx.insertNode(
       {
         stableId: `n${toHex(randomBytes(8))}`,
         userId: wanted.userId,
         machineKey: wanted.machineKey,
         nodeKey: wanted.nodeKey,
-        name: freeLabel(wanted.hostinfo.hostname, (label) => this.#registry.isNameTaken(label)),
+        name: freeLabel(wanted.hostinfo.hostname, (label) => tailnet.isNameTaken(label)),
         nameIsFixed: false,
         addressV4: pair.v4,
         addressV6: pair.v6,
@@ -234,7 +262,9 @@ export class Registrar {
   ): Promise<void> {
     const holder = this.#registry.nodeByKey(nodeKey)
     if (!holder || holder.machineKey.equals(machineKey) || !this.#foreignKeyRows.take(String(holder.id))) return
-    await tx.audit(`machine:${machineKey.text}`, action, `node:${holder.id}`, 'node key of another machine')
+    await tx
+      .inTailnet(holder.tailnetId)
+      .audit(`machine:${machineKey.text}`, action, `node:${holder.id}`, 'node key of another machine')
   }
 
   /** A new host name is a new name in DNS, unless an administrator chose one. */
@@ -244,12 +274,18 @@ export class Registrar {
     if (!isNews(this.#registry.node(id))) return
     await this.#registry.transaction(async (tx) => {
       const node = this.#registry.node(id)
-      if (!isNews(node)) return
-      const name = freeLabel(hostname, (label) => label !== node.name && this.#registry.isNameTaken(label))
+      const tailnet = node && this.#registry.tailnet(node.tailnetId)
+      if (!isNews(node) || !tailnet) return
+      const name = freeLabel(hostname, (label) => label !== node.name && tailnet.isNameTaken(label))
       if (name !== node.name) await tx.updateNode(id, { name })
     })
   }
 }
+
+const isIn =
+  (tailnetId: TailnetId) =>
+  (node: Node): boolean =>
+    node.tailnetId === tailnetId
 
 interface Admission {
   readonly machineKey: MachinePublic

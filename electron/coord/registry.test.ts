@@ -7,7 +7,8 @@ import { VirtualClock } from '../base/clock.ts'
 import { silentLogger } from '../base/log.ts'
 import { MachinePublic, NodePublic, randomScalar } from '../crypto/keys.ts'
 import { NO_REPORT, type Node } from './model.ts'
-import { Registry, type Change } from './registry.ts'
+import type { Change } from './registry.ts'
+import { ServerRegistry } from './server-registry.ts'
 import { SqliteStore } from './store/sqlite-store.ts'
 import type { NewNode, Store, StoreTransaction } from './store/store.ts'
 
@@ -55,12 +56,13 @@ async function setUp(t: TestContext) {
   const folder = mkdtempSync(join(tmpdir(), 'peerway-registry-'))
   const clock = new VirtualClock()
   const store = new FailingStore(SqliteStore.open(join(folder, 'coord.db')))
-  const registry = await Registry.load(store, clock, silentLogger)
+  const server = await ServerRegistry.load(store, clock, silentLogger)
+  const registry = server.first
   const changes: Change[] = []
   registry.changes.add((change) => changes.push(change))
   t.after(async () => {
     store.isBroken = false
-    await registry.close()
+    await server.close()
     rmSync(folder, { recursive: true, force: true })
   })
   const node = await registry.transaction(async (tx) => {
@@ -75,11 +77,11 @@ async function setUp(t: TestContext) {
   })
   changes.length = 0
   const onDisk = async (): Promise<Node[]> => store.inner.transaction((tx) => tx.nodes())
-  return { clock, store, registry, changes, node, onDisk }
+  return { clock, store, server, registry, changes, node, onDisk }
 }
 
 test('a disk that fails changes nothing in memory, and nobody is told', async (t) => {
-  const { store, registry, changes, node } = await setUp(t)
+  const { store, server, registry, changes, node } = await setUp(t)
   store.isBroken = true
   const tries = [
     registry.transaction((tx) => tx.updateNode(node.id, { name: 'other', nodeKey: new NodePublic(randomScalar()) })),
@@ -89,7 +91,7 @@ test('a disk that fails changes nothing in memory, and nobody is told', async (t
   ]
   for (const one of tries) await assert.rejects(one, /disk full/)
   assert.deepEqual([...registry.nodes()], [node])
-  assert.equal(registry.nodeByKey(node.nodeKey), node)
+  assert.equal(server.nodeByKey(node.nodeKey), node)
   assert.equal(registry.user(1)?.name, 'anna')
   assert.ok(registry.isNameTaken('pc') && !registry.isNameTaken('other') && !registry.isNameTaken('second'))
   assert.deepEqual(changes, [])
@@ -157,24 +159,24 @@ test('a report that says nothing new is no news, nor is one of a node that is go
 })
 
 test('closing brings waiting reports to disk', async (t) => {
-  const { registry, node } = await setUp(t)
+  const { server, registry, node } = await setUp(t)
   registry.report(node.id, { ...NO_REPORT, homeDerp: 901 })
-  await registry.flush()
+  await server.flush()
   const again = await registry.read((tx) => tx.nodes())
   assert.equal(again[0]?.report.homeDerp, 901)
 })
 
 test('a node is found by its key only together with its machine', async (t) => {
-  const { registry, node } = await setUp(t)
-  assert.equal(registry.boundNode(node.nodeKey, node.machineKey), node)
-  assert.equal(registry.boundNode(node.nodeKey, new MachinePublic(randomScalar())), undefined)
-  assert.deepEqual(registry.nodesOfMachine(node.machineKey), [node])
+  const { server, registry, node } = await setUp(t)
+  assert.equal(server.boundNode(node.nodeKey, node.machineKey), node)
+  assert.equal(server.boundNode(node.nodeKey, new MachinePublic(randomScalar())), undefined)
+  assert.deepEqual(server.nodesOfMachine(node.machineKey), [node])
   const key = new NodePublic(randomScalar())
   await registry.transaction((tx) => tx.updateNode(node.id, { nodeKey: key }))
-  assert.equal(registry.nodeByKey(node.nodeKey), undefined)
-  assert.equal(registry.nodeByKey(key)?.id, node.id)
+  assert.equal(server.nodeByKey(node.nodeKey), undefined)
+  assert.equal(server.nodeByKey(key)?.id, node.id)
   await registry.transaction((tx) => tx.deleteNode(node.id))
   assert.ok(
-    !registry.hasMachine(node.machineKey) && !registry.isNameTaken('pc') && !registry.isAddressTaken(node.addressV4),
+    !server.hasMachine(node.machineKey) && !registry.isNameTaken('pc') && !registry.isAddressTaken(node.addressV4),
   )
 })

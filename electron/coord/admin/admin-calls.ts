@@ -4,13 +4,22 @@
 import { CoordError } from '../errors.ts'
 import { ROLES, type Role } from '../model.ts'
 import type { Admin } from './admin.ts'
+import type { ServerAdmin } from './server-admin.ts'
 
 const MOST_ROUTES = 1_024
 
 export type CallArguments = Readonly<Record<string, unknown>>
-type AdminCall = (admin: Admin, args: CallArguments) => Promise<unknown>
+/** `admin` is that of the tailnet named by the argument `tailnet`, or of the first. */
+type AdminCall = (admin: Admin, args: CallArguments, server: ServerAdmin) => Promise<unknown>
 
 export const adminCalls = {
+  'tailnets.list': (_admin, _args, server) => server.listTailnets(),
+  'tailnets.create': (_admin, args, server) =>
+    server.createTailnet({ name: text(args, 'name'), domain: maybeText(args, 'domain') }),
+  'tailnets.rename': (_admin, args, server) => server.renameTailnet(text(args, 'name'), text(args, 'to')),
+  'tailnets.delete': (_admin, args, server) => server.deleteTailnet(text(args, 'name')),
+  'tailnets.add-member': (_admin, args, server) =>
+    server.addMember({ tailnet: text(args, 'name'), user: text(args, 'user'), role: maybeRole(args) }),
   'users.list': (admin) => admin.listUsers(),
   'users.create': (admin, args) =>
     admin.createUser({
@@ -51,6 +60,15 @@ export const adminCalls = {
 
 export type AdminCallName = keyof typeof adminCalls
 export type AdminCallResult<N extends AdminCallName> = Awaited<ReturnType<(typeof adminCalls)[N]>>
+
+export async function runAdminCall<N extends AdminCallName>(
+  server: ServerAdmin,
+  name: N,
+  args: CallArguments,
+): Promise<AdminCallResult<N>> {
+  const call: AdminCall = adminCalls[name]
+  return (await call(server.of(maybeText(args, 'tailnet')), args, server)) as AdminCallResult<N>
+}
 
 export function isAdminCall(name: string): name is AdminCallName {
   return Object.hasOwn(adminCalls, name)

@@ -13,8 +13,14 @@ import type { Logger } from '../../base/log.ts'
 import { listenPrivately } from '../../base/unix-socket.ts'
 import { CoordError } from '../errors.ts'
 import { readBody } from '../http/body.ts'
-import type { Admin } from './admin.ts'
-import { adminCalls, isAdminCall, type AdminCallName, type AdminCallResult, type CallArguments } from './admin-calls.ts'
+import {
+  isAdminCall,
+  runAdminCall,
+  type AdminCallName,
+  type AdminCallResult,
+  type CallArguments,
+} from './admin-calls.ts'
+import type { ServerAdmin } from './server-admin.ts'
 
 const MOST_BODY_BYTES = 1024 * 1024
 /** sun_path, less the final zero; macOS has the smallest. */
@@ -31,7 +37,7 @@ export interface AdminSocket {
 }
 
 /** Call only while holding the state folder: what is left of an earlier server's socket is removed. */
-export async function listenAdmin(stateFolder: string, admin: Admin, log: Logger): Promise<AdminSocket> {
+export async function listenAdmin(stateFolder: string, admin: ServerAdmin, log: Logger): Promise<AdminSocket> {
   const path = adminSocketPath(stateFolder)
   if (process.platform !== 'win32') {
     if (Buffer.byteLength(path) > MOST_PATH_BYTES)
@@ -67,7 +73,12 @@ async function bind(server: Server, path: string): Promise<void> {
   }
 }
 
-async function answer(admin: Admin, incoming: IncomingMessage, response: ServerResponse, log: Logger): Promise<void> {
+async function answer(
+  admin: ServerAdmin,
+  incoming: IncomingMessage,
+  response: ServerResponse,
+  log: Logger,
+): Promise<void> {
   const name = /^\/call\/([a-z.-]+)$/.exec(incoming.url ?? '')?.[1] ?? ''
   const body = await readBody(incoming, MOST_BODY_BYTES)
   if (incoming.method !== 'POST' || !isAdminCall(name) || body.kind !== 'whole')
@@ -79,15 +90,6 @@ async function answer(admin: Admin, incoming: IncomingMessage, response: ServerR
     const code = isCoded(error) ? error.code : 'coord/internal'
     send(response, { ok: false, code, message: isCoded(error) ? error.message : 'The server failed; see its log.' })
   }
-}
-
-export async function runAdminCall<N extends AdminCallName>(
-  admin: Admin,
-  name: N,
-  args: CallArguments,
-): Promise<AdminCallResult<N>> {
-  const call: (admin: Admin, args: CallArguments) => Promise<unknown> = adminCalls[name]
-  return (await call(admin, args)) as AdminCallResult<N>
 }
 
 function parse(bytes: Uint8Array): CallArguments {

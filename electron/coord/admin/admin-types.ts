@@ -3,6 +3,16 @@
 import type { AuthKeyState } from '../auth-key.ts'
 import type { Role } from '../model.ts'
 
+export interface TailnetInfo {
+  readonly id: number
+  readonly name: string
+  /** What its node names hang under. */
+  readonly domain: string
+  readonly users: number
+  readonly nodes: number
+  readonly createdAt: string
+}
+
 export interface UserInfo {
   readonly id: number
   readonly name: string

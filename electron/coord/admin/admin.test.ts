@@ -12,7 +12,7 @@ import { ServerSecrets } from '../identity/server-secrets.ts'
 import { PendingLogins } from '../login/pending-logins.ts'
 import { NO_HOST_FACTS } from '../model.ts'
 import { Registrar } from '../registrar.ts'
-import { Admin } from './admin.ts'
+import { ServerAdmin } from './server-admin.ts'
 
 const DAY_MS = 24 * 3_600_000
 
@@ -21,10 +21,10 @@ async function setUp(t: TestContext) {
   const clock = new VirtualClock()
   const state = await openCoordState({ folder, clock, log: silentLogger })
   const logins = new PendingLogins(clock)
-  const { registry, domain } = state
+  const { registry } = state
   const registrar = new Registrar({ registry, logins, clock, loginUrl: (id) => `http://x/login/${id}` })
   const secrets = new ServerSecrets(state.serverKey)
-  const admin = new Admin({ registry, registrar, logins, secrets, isOnline: () => false, domain, clock })
+  const admin = new ServerAdmin({ registry, registrar, logins, secrets, clock }).of()
   t.after(async () => {
     logins.close()
     await state.close()

@@ -35,7 +35,6 @@ export interface AdminOptions {
   readonly isOnline: (id: NodeId) => boolean
   /** Left out while no server runs: then nobody serves anything. */
   readonly servedBy?: (id: NodeId) => ServedRoutes
-  readonly domain: string
   readonly clock: Clock
 }
 
@@ -80,7 +79,7 @@ export class Admin {
     return this.#userInfo(user)
   }
 
-  /** Inside a transaction of the caller's. The first user of a server is its owner, or nobody could be. */
+  /** Inside a transaction of the caller's. The first user of a tailnet is its owner, or nobody could be. */
   async insertUser(tx: RegistryTransaction, wish: NewUserWish, actor: string): Promise<User> {
     const name = checkedUserName(wish.name)
     const role = wish.role ?? 'member'
@@ -104,7 +103,7 @@ export class Admin {
   async setupCode(): Promise<SetupCodeInfo | undefined> {
     const { registry, secrets } = this.#options
     return registry.read(async (store) => {
-      if ((await store.users()).length > 0) return undefined
+      if (!registry.isServerEmpty) return undefined
       const code = shownCode(await setupCode(store, secrets))
       const publicUrl = await store.setting(PUBLIC_URL)
       // Browsers keep what stands behind the # to themselves.
@@ -198,6 +197,7 @@ export class Admin {
       const user = await this.#userForKey(tx, wish.user, actor)
       const key: AuthKey = {
         id,
+        tailnetId: this.#options.registry.tailnet.id,
         userId: user.id,
         reusable: wish.reusable === true,
         ephemeral: wish.ephemeral === true,
@@ -277,7 +277,12 @@ export class Admin {
 
   async approveLogin(loginId: string, userName: string, actor = 'cli'): Promise<NodeInfo> {
     const id = /([A-Za-z0-9_-]{8,64})\/?$/.exec(loginId)?.[1] ?? loginId
-    const node = await this.#options.registrar.completeLogin(id, this.#user(userName).id, actor)
+    const node = await this.#options.registrar.completeLogin(
+      id,
+      this.#user(userName).id,
+      actor,
+      this.#options.registry.tailnet.id,
+    )
     return this.showNode(String(node.id))
   }
 
@@ -303,7 +308,7 @@ export class Admin {
   /** By id, name, full name or address. */
   #node(which: string): Node {
     const wanted = which.toLowerCase().replace(/\.$/, '')
-    const suffix = `.${this.#options.domain}`
+    const suffix = `.${this.#options.registry.tailnet.domain}`
     const label = wanted.endsWith(suffix) ? wanted.slice(0, -suffix.length) : wanted
     for (const node of this.#options.registry.nodes())
       if ([node.name, node.addressV4, node.addressV6, node.stableId].includes(label)) return node
@@ -350,7 +355,7 @@ export class Admin {
       id: node.id,
       stableId: node.stableId,
       name: node.name,
-      dnsName: `${node.name}.${this.#options.domain}`,
+      dnsName: `${node.name}.${this.#options.registry.tailnet.domain}`,
       hostname: report.hostinfo.hostname,
       user: this.#options.registry.user(node.userId)?.name ?? String(node.userId),
       tags: node.tags,

@@ -12,9 +12,9 @@ import { CoordError } from '../errors.ts'
 import { ServerSecrets } from '../identity/server-secrets.ts'
 import { PendingLogins } from '../login/pending-logins.ts'
 import { Registrar } from '../registrar.ts'
-import { Admin } from './admin.ts'
-import { callAdmin, runAdminCall } from './admin-socket.ts'
-import type { AdminCallName, AdminCallResult, CallArguments } from './admin-calls.ts'
+import { callAdmin } from './admin-socket.ts'
+import { runAdminCall, type AdminCallName, type AdminCallResult, type CallArguments } from './admin-calls.ts'
+import { ServerAdmin } from './server-admin.ts'
 
 const RETRY_MS = 100
 
@@ -56,10 +56,10 @@ async function directly<N extends AdminCallName>(
   const state = await openCoordState({ folder, clock, log: silentLogger })
   const logins = new PendingLogins(clock)
   try {
-    const { registry, domain } = state
+    const { registry } = state
     const registrar = new Registrar({ registry, logins, clock, loginUrl: () => '' })
     const secrets = new ServerSecrets(state.serverKey)
-    const admin = new Admin({ registry, registrar, logins, secrets, isOnline: () => false, domain, clock })
+    const admin = new ServerAdmin({ registry, registrar, logins, secrets, clock })
     return await runAdminCall(admin, name, args)
   } finally {
     logins.close()

@@ -10,11 +10,11 @@ import { mapRequest } from '../../wire/tailcfg/map-request.ts'
 import { registerRequest, registerResponse, type RegisterResponseInput } from '../../wire/tailcfg/register.ts'
 import { encodeMessage, parseMessage } from '../../wire/tailcfg/schema.ts'
 import { hostFacts, updatedReport } from '../host-facts.ts'
-import type { MapHub } from '../map/map-hub.ts'
 import { isExpired, type User } from '../model.ts'
 import { MIN_CAP_VERSION } from '../register-decision.ts'
 import type { Caller, RegisterAnswer, Registrar } from '../registrar.ts'
-import type { Registry } from '../registry.ts'
+import type { ServerRegistry } from '../server-registry.ts'
+import type { TailnetHubs } from '../tailnet-hubs.ts'
 import type { Clock } from '../../base/clock.ts'
 import { readBody } from './body.ts'
 import { RateLimiter } from './rate-limiter.ts'
@@ -32,9 +32,9 @@ export interface Connection {
 }
 
 export interface MachineApiOptions {
-  readonly registry: Registry
+  readonly registry: ServerRegistry
   readonly registrar: Registrar
-  readonly hub: MapHub
+  readonly hubs: Pick<TailnetHubs, 'of'>
   readonly clock: Clock
   readonly log: Logger
 }
@@ -46,9 +46,9 @@ type MachineRoute = (typeof MACHINE_ROUTES)[number]
 type Handler = (stream: ServerHttp2Stream, connection: Connection, body: Uint8Array) => Promise<void>
 
 export class MachineApi {
-  readonly #registry: Registry
+  readonly #registry: ServerRegistry
   readonly #registrar: Registrar
-  readonly #hub: MapHub
+  readonly #hubs: Pick<TailnetHubs, 'of'>
   readonly #clock: Clock
   readonly #log: Logger
   readonly #limits: Readonly<Record<MachineRoute, RateLimiter>>
@@ -60,7 +60,7 @@ export class MachineApi {
   constructor(options: MachineApiOptions) {
     this.#registry = options.registry
     this.#registrar = options.registrar
-    this.#hub = options.hub
+    this.#hubs = options.hubs
     this.#clock = options.clock
     this.#log = options.log
     this.#limits = {
@@ -148,7 +148,8 @@ export class MachineApi {
       return
     }
     const node = this.#registry.boundNode(request.nodeKey, connection.machineKey)
-    if (!node) {
+    const hub = node && this.#hubs.of(node.tailnetId)
+    if (!node || !hub) {
       await this.#registry.transaction((tx) =>
         this.#registrar.auditForeignKey(tx, request.nodeKey, connection, 'map.rejected'),
       )
@@ -159,7 +160,7 @@ export class MachineApi {
     if (request.stream) {
       // Nothing of the body is stored: lite updates carry it, and this request may be older than one of them.
       stream.respond({ ':status': 200 })
-      this.#hub.open(node, stream, { compression, wantsKeepAlive: request.keepAlive, probe: () => ping(stream) })
+      hub.open(node, stream, { compression, wantsKeepAlive: request.keepAlive, probe: () => ping(stream) })
       return
     }
     if (!request.readOnly && !isExpired(node, this.#clock.wallNow())) {
@@ -169,7 +170,7 @@ export class MachineApi {
     }
     stream.respond({ ':status': 200 })
     if (request.omitPeers && !request.readOnly) stream.end()
-    else stream.end(this.#hub.once(node.id, compression))
+    else stream.end(hub.once(node.id, compression))
   }
 }
 

@@ -25,7 +25,7 @@ async function setting(t: TestContext): Promise<Setting> {
   const clock = new VirtualClock()
   const open = (): Promise<CoordState> => openCoordState({ folder, clock, log: silentLogger })
   const state = await open()
-  const ines = await state.registry.transaction((tx) =>
+  const ines = await state.registry.first.transaction((tx) =>
     tx.insertUser({ name: 'ines', displayName: 'Ines', email: undefined, role: 'owner', createdAtMs: 0 }),
   )
   const it: Setting = {

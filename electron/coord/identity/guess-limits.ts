@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto'
 import type { Clock } from '../../base/clock.ts'
 import { isV6 } from '../../base/endpoint.ts'
 import type { User, UserId } from '../model.ts'
-import type { Registry } from '../registry.ts'
+import type { ServerRegistry } from '../server-registry.ts'
 import type { Guesses, IdentityTables } from '../store/identity-store.ts'
 
 export interface GuessLimit {
@@ -58,10 +58,10 @@ export interface Guesser {
 }
 
 export class GuessLimits {
-  readonly #registry: Registry
+  readonly #registry: ServerRegistry
   readonly #clock: Clock
 
-  constructor(registry: Registry, clock: Clock) {
+  constructor(registry: ServerRegistry, clock: Clock) {
     this.#registry = registry
     this.#clock = clock
   }

@@ -21,10 +21,10 @@ export function invite(context: LoginContext, host: User, name: string, role: Ro
       const { identity } = tx.store
       const isIn =
         (await identity.passkeysOf(known.id)).length > 0 || (await identity.passwordOf(known.id)) !== undefined
-      if (isIn || known.id === now.id)
+      if (isIn || known.id === now.id || known.homeId !== now.homeId)
         throw new IdentityError('login/conflict', `${known.name} has an account already. Take another name.`)
     }
-    const person = known ?? (await context.insertUser(tx, { name: checked(name), role }))
+    const person = known ?? (await context.insertUser(tx, { name: checked(name), role }, now.homeId))
     return createEnrolLink(tx, person, 'invite', { nowMs, actor: `user:${host.id}` })
   })
 }

@@ -2,7 +2,7 @@
 
 import type { Clock } from '../../base/clock.ts'
 import type { User } from '../model.ts'
-import type { Registry } from '../registry.ts'
+import type { ServerRegistry } from '../server-registry.ts'
 import type { IdentityTables } from '../store/identity-store.ts'
 import { GuessLimits, type Guesser } from './guess-limits.ts'
 import { IdentityError, tooManyTries } from './identity-error.ts'
@@ -28,11 +28,11 @@ export type NoteRefusal = (user: User | undefined, detail: string) => Promise<vo
 export class PasswordCheck {
   readonly passwords = new Passwords()
   readonly guesses: GuessLimits
-  readonly #registry: Registry
+  readonly #registry: ServerRegistry
   readonly #clock: Clock
   readonly #secrets: ServerSecrets
 
-  constructor(registry: Registry, clock: Clock, secrets: ServerSecrets) {
+  constructor(registry: ServerRegistry, clock: Clock, secrets: ServerSecrets) {
     this.#registry = registry
     this.#clock = clock
     this.#secrets = secrets

@@ -4,7 +4,8 @@
 
 import type { Clock } from '../../base/clock.ts'
 import type { Role, User, UserId } from '../model.ts'
-import type { Registry, RegistryTransaction } from '../registry.ts'
+import type { RegistryTransaction } from '../registry.ts'
+import type { ServerRegistry } from '../server-registry.ts'
 import type { Recovery } from '../store/identity-store.ts'
 import { createEnrolLink, type EnrolLink } from './enrol-links.ts'
 import { IdentityError } from './identity-error.ts'
@@ -20,17 +21,18 @@ export const HELPS: Readonly<Record<Role, readonly Role[]>> = {
   auditor: [],
 }
 
+/** Nobody of another tailnet: an owner there is nobody to people here. */
 export function mayHelp(helper: User, person: User): boolean {
-  return helper.id !== person.id && HELPS[helper.role].includes(person.role)
+  return helper.id !== person.id && helper.homeId === person.homeId && HELPS[helper.role].includes(person.role)
 }
 
 export class Recoveries {
-  readonly #registry: Registry
+  readonly #registry: ServerRegistry
   readonly #clock: Clock
 
   readonly #publicUrl: string
 
-  constructor(registry: Registry, clock: Clock, publicUrl: string) {
+  constructor(registry: ServerRegistry, clock: Clock, publicUrl: string) {
     this.#registry = registry
     this.#clock = clock
     this.#publicUrl = publicUrl

@@ -8,7 +8,7 @@ import { silentLogger } from '../../base/log.ts'
 import { isCoded } from '../../base/errors.ts'
 import { openCoordState } from '../coord-state.ts'
 import type { User } from '../model.ts'
-import type { Registry } from '../registry.ts'
+import type { ServerRegistry } from '../server-registry.ts'
 import type { EnrolPurpose } from '../store/identity-store.ts'
 import { createEnrolLink, openEnrolLink, PUBLIC_URL } from './enrol-links.ts'
 import { SESSION_IDLE_MS, SESSION_MS, Sessions } from './sessions.ts'
@@ -16,7 +16,7 @@ import { SESSION_IDLE_MS, SESSION_MS, Sessions } from './sessions.ts'
 interface Setting {
   readonly folder: string
   readonly clock: VirtualClock
-  readonly registry: Registry
+  readonly registry: ServerRegistry
   readonly sessions: Sessions
   readonly user: User
 }
@@ -28,7 +28,7 @@ async function setting(t: TestContext): Promise<Setting> {
   const state = await openCoordState({ folder, clock, log: silentLogger })
   t.after(() => state.close())
   const { registry } = state
-  const user = await registry.transaction(async (tx) => {
+  const user = await registry.first.transaction(async (tx) => {
     await tx.store.setSetting(PUBLIC_URL, 'https://home.example.org')
     const createdAtMs = clock.wallNow()
     return tx.insertUser({ name: 'ines', displayName: 'Ines', email: undefined, role: 'owner', createdAtMs })
@@ -156,7 +156,7 @@ test('a server that never ran has no address for a link, and says so', async (t)
   const clock = new VirtualClock()
   const state = await openCoordState({ folder, clock, log: silentLogger })
   t.after(() => state.close())
-  const made = state.registry.transaction(async (tx) => {
+  const made = state.registry.first.transaction(async (tx) => {
     const createdAtMs = clock.wallNow()
     const wish = { name: 'ines', displayName: 'Ines', email: undefined, role: 'owner', createdAtMs } as const
     return createEnrolLink(tx, await tx.insertUser(wish), 'invite', { nowMs: createdAtMs, actor: 'test' })

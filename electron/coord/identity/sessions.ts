@@ -2,7 +2,7 @@
 
 import type { Clock } from '../../base/clock.ts'
 import type { User } from '../model.ts'
-import type { Registry } from '../registry.ts'
+import type { ServerRegistry } from '../server-registry.ts'
 import type { Session, SignInMethod } from '../store/identity-store.ts'
 import type { StoreTransaction } from '../store/store.ts'
 import { newToken, tokenHash } from './token.ts'
@@ -22,10 +22,10 @@ export interface CurrentSession {
 }
 
 export class Sessions {
-  readonly #registry: Registry
+  readonly #registry: ServerRegistry
   readonly #clock: Clock
 
-  constructor(registry: Registry, clock: Clock) {
+  constructor(registry: ServerRegistry, clock: Clock) {
     this.#registry = registry
     this.#clock = clock
   }

@@ -6,8 +6,9 @@ import type { Clock } from '../../base/clock.ts'
 import type { Logger } from '../../base/log.ts'
 import type { NewUserWish } from '../admin/admin.ts'
 import type { ServerSecrets } from '../identity/server-secrets.ts'
-import type { User, UserId } from '../model.ts'
-import type { Registry, RegistryTransaction } from '../registry.ts'
+import type { TailnetId, User, UserId } from '../model.ts'
+import type { RegistryTransaction } from '../registry.ts'
+import type { ServerRegistry } from '../server-registry.ts'
 import type { Store } from '../store/store.ts'
 
 export interface LoginProvider {
@@ -20,14 +21,23 @@ export interface LoginProvider {
 export interface LoginContext {
   /** The machine that waits at /login/<id>; undefined when it is over or was never begun. */
   pendingLogin(id: string): WaitingMachine | undefined
-  /** The person before the page is `userId` and lets the machine in. */
-  completeLogin(id: string, userId: UserId): Promise<void>
+  /**
+   * The person before the page is `userId` and lets the machine in: into the tailnet named, of which they are a member, or
+   * into their own.
+   */
+  completeLogin(id: string, userId: UserId, tailnetId?: TailnetId): Promise<void>
+  /** Where the person is a member, their own first. */
+  tailnetsOf(userId: UserId): readonly { readonly id: TailnetId; readonly name: string }[]
   refuseLogin(id: string): Promise<void>
+  /** All people of the server, with their role at home. */
   users(): readonly User[]
   createUser(user: NewUserWish): Promise<User>
-  /** The same inside a transaction of the provider's. The first user of a server becomes its owner, whatever `role` says. */
-  insertUser(tx: RegistryTransaction, user: NewUserWish): Promise<User>
-  readonly registry: Registry
+  /**
+   * The same inside a transaction of the provider's, with this tailnet as the person's home, or the server's first. The
+   * first user of a tailnet becomes its owner, whatever `role` says.
+   */
+  insertUser(tx: RegistryTransaction, user: NewUserWish, homeId?: TailnetId): Promise<User>
+  readonly registry: ServerRegistry
   readonly secrets: ServerSecrets
   /** For tables of the provider's own. */
   readonly store: Store

@@ -10,7 +10,7 @@ import { MachinePublic, NodePublic, randomScalar } from '../../crypto/keys.ts'
 import { MapFrameDecoder, parseMapPayload } from '../../wire/tailcfg/map-frame.ts'
 import type { MapResponse } from '../../wire/tailcfg/map-response.ts'
 import { NO_HOST_FACTS, NO_REPORT, type Node, type User } from '../model.ts'
-import { Registry } from '../registry.ts'
+import { ServerRegistry } from '../server-registry.ts'
 import { SqliteStore } from '../store/sqlite-store.ts'
 import { EPHEMERAL_FIRST_MS, EPHEMERAL_IDLE_MS, MapHub } from './map-hub.ts'
 import { STALL_MS } from './map-session.ts'
@@ -21,7 +21,8 @@ const derpMap = { regions: new Map() }
 async function setUp(t: TestContext) {
   const folder = mkdtempSync(join(tmpdir(), 'peerway-hub-'))
   const clock = new VirtualClock()
-  const registry = await Registry.load(SqliteStore.open(join(folder, 'coord.db')), clock, silentLogger)
+  const server = await ServerRegistry.load(SqliteStore.open(join(folder, 'coord.db')), clock, silentLogger)
+  const registry = server.first
   const startHub = () => new MapHub({ registry, domain: 'home.example', derpMap, clock, log: silentLogger })
   const hub = startHub()
   const user = await registry.transaction((tx) =>
@@ -29,7 +30,7 @@ async function setUp(t: TestContext) {
   )
   t.after(async () => {
     hub.close()
-    await registry.close()
+    await server.close()
     rmSync(folder, { recursive: true, force: true })
   })
   let count = 0

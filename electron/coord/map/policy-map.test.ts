@@ -10,7 +10,7 @@ import { MachinePublic, NodePublic, randomScalar } from '../../crypto/keys.ts'
 import { MapFrameDecoder, parseMapPayload } from '../../wire/tailcfg/map-frame.ts'
 import type { MapResponse } from '../../wire/tailcfg/map-response.ts'
 import { NO_HOST_FACTS, NO_REPORT, type Node, type User } from '../model.ts'
-import { Registry } from '../registry.ts'
+import { ServerRegistry } from '../server-registry.ts'
 import { SqliteStore } from '../store/sqlite-store.ts'
 import { MapHub } from './map-hub.ts'
 
@@ -19,13 +19,14 @@ const CAP_SSH = 'https://tailscale.com/cap/ssh'
 async function setUp(t: TestContext) {
   const folder = mkdtempSync(join(tmpdir(), 'peerway-policy-map-'))
   const clock = new VirtualClock()
-  const registry = await Registry.load(SqliteStore.open(join(folder, 'coord.db')), clock, silentLogger)
+  const server = await ServerRegistry.load(SqliteStore.open(join(folder, 'coord.db')), clock, silentLogger)
+  const registry = server.first
   const newHub = () =>
     new MapHub({ registry, domain: 'home.example', derpMap: { regions: new Map() }, clock, log: silentLogger })
   const hub = newHub()
   t.after(async () => {
     hub.close()
-    await registry.close()
+    await server.close()
     rmSync(folder, { recursive: true, force: true })
   })
   const addUser = (name: string): Promise<User> =>

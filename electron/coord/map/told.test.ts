@@ -14,6 +14,7 @@ const DOMAIN = 'home.example'
 function node(id: number): Node {
   return {
     id,
+    tailnetId: 1,
     stableId: `n${id}`,
     userId: 1 + (id % 3),
     machineKey: new MachinePublic(randomScalar()),

@@ -8,7 +8,7 @@ import { isCoded } from '../../base/errors.ts'
 import { silentLogger } from '../../base/log.ts'
 import { MachinePublic, NodePublic, randomScalar } from '../../crypto/keys.ts'
 import { NO_REPORT } from '../model.ts'
-import { Registry } from '../registry.ts'
+import { ServerRegistry } from '../server-registry.ts'
 import { SqliteStore } from '../store/sqlite-store.ts'
 import { DEFAULT_POLICY, PolicyAdmin } from './policy-admin.ts'
 import { PolicyError } from './problem.ts'
@@ -16,15 +16,15 @@ import { PolicyError } from './problem.ts'
 async function setUp(t: TestContext) {
   const folder = mkdtempSync(join(tmpdir(), 'peerway-policy-'))
   const clock = new VirtualClock()
-  const load = () => Registry.load(SqliteStore.open(join(folder, 'coord.db')), clock, silentLogger)
-  let registry = await load()
+  const load = () => ServerRegistry.load(SqliteStore.open(join(folder, 'coord.db')), clock, silentLogger)
+  let server = await load()
   t.after(async () => {
-    await registry.close()
+    await server.close()
     rmSync(folder, { recursive: true, force: true })
   })
   const users = ['anna', 'ben']
   for (const [i, name] of users.entries())
-    await registry.transaction(async (tx) => {
+    await server.first.transaction(async (tx) => {
       const user = await tx.insertUser({ name, displayName: name, email: undefined, role: 'member', createdAtMs: 0 })
       const node = {
         stableId: `n${i}`,
@@ -45,11 +45,11 @@ async function setUp(t: TestContext) {
     })
   return {
     clock,
-    admin: () => new PolicyAdmin({ registry, clock }),
-    registry: () => registry,
+    admin: () => new PolicyAdmin({ registry: server.first, clock }),
+    registry: () => server.first,
     restart: async () => {
-      await registry.close()
-      registry = await load()
+      await server.close()
+      server = await load()
     },
   }
 }

@@ -15,17 +15,17 @@ export interface StoredPolicy {
   readonly by: string
 }
 
-type Settings = Pick<StoreTransaction, 'setting' | 'setSetting'>
+type Settings = Pick<StoreTransaction, 'tailnetSetting' | 'setTailnetSetting'>
 
 export async function loadPolicy(store: Settings, revision?: number): Promise<StoredPolicy | undefined> {
-  const text = await store.setting(revision === undefined ? IN_FORCE : revisionSetting(revision))
+  const text = await store.tailnetSetting(revision === undefined ? IN_FORCE : revisionSetting(revision))
   return text === undefined ? undefined : parse(text)
 }
 
 export async function savePolicy(store: Settings, policy: StoredPolicy): Promise<void> {
   const text = JSON.stringify(policy)
-  await store.setSetting(revisionSetting(policy.revision), text)
-  await store.setSetting(IN_FORCE, text)
+  await store.setTailnetSetting(revisionSetting(policy.revision), text)
+  await store.setTailnetSetting(IN_FORCE, text)
 }
 
 /** A damaged row still counts as a policy, one that cannot be read: whoever uses it then denies everything. */

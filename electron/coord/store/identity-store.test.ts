@@ -7,6 +7,7 @@ import type { IdentityTables } from './identity-store.ts'
 import { migrations } from './schema.ts'
 import { SqliteDatabase } from './sqlite-database.ts'
 import { SqliteStore } from './sqlite-store.ts'
+import { FIRST_TAILNET } from './store.ts'
 
 /** The first release with accounts. */
 const WITH_ACCOUNTS = 2
@@ -23,7 +24,8 @@ async function store(
 ): Promise<<T>(work: (identity: IdentityTables) => Promise<T>) => Promise<T>> {
   const store = SqliteStore.open(path)
   t.after(() => store.close())
-  await store.transaction(async (tx) => {
+  await store.transaction(async (server) => {
+    const tx = server.inTailnet(FIRST_TAILNET)
     if ((await tx.users()).length > 0) return
     for (const name of ['ines', 'karin'])
       await tx.insertUser({ name, displayName: name, email: undefined, role: 'owner', createdAtMs: 1 })

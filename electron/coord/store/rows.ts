@@ -11,15 +11,26 @@ import {
   type HostService,
   type NetworkFacts,
   type Node,
+  type Tailnet,
   type User,
 } from '../model.ts'
 import type { AuditEntry } from './store.ts'
 
 export type SqlRow = Readonly<Record<string, unknown>>
 
+export const tailnetOf = (row: SqlRow): Tailnet =>
+  reading('tailnets', () => ({
+    id: int(row, 'id'),
+    name: text(row, 'name'),
+    domain: text(row, 'domain'),
+    createdAtMs: int(row, 'created_at'),
+  }))
+
+/** A row of users joined with its memberships: home, and here. */
 export const userOf = (row: SqlRow): User =>
   reading('users', () => ({
     id: int(row, 'id'),
+    homeId: int(row, 'home_id'),
     name: text(row, 'name'),
     displayName: text(row, 'display_name'),
     email: maybe(row, 'email', text),
@@ -30,6 +41,7 @@ export const userOf = (row: SqlRow): User =>
 export const authKeyOf = (row: SqlRow): AuthKey =>
   reading('auth_keys', () => ({
     id: text(row, 'id'),
+    tailnetId: int(row, 'tailnet_id'),
     userId: int(row, 'user_id'),
     reusable: int(row, 'reusable') !== 0,
     ephemeral: int(row, 'ephemeral') !== 0,
@@ -44,6 +56,7 @@ export const authKeyOf = (row: SqlRow): AuthKey =>
 export const nodeOf = (row: SqlRow): Node =>
   reading('nodes', () => ({
     id: int(row, 'id'),
+    tailnetId: int(row, 'tailnet_id'),
     stableId: text(row, 'stable_id'),
     userId: int(row, 'user_id'),
     machineKey: MachinePublic.parse(text(row, 'machine_key')),

@@ -11,6 +11,8 @@ export interface SqlWords {
   readonly uniqueName: (table: string) => string
   /** Ends a table: no value of another type. */
   readonly strict: string
+  /** Before a table is replaced by another: numbers it gave out are not given again. */
+  readonly keepCounting: (table: string, replacement: string) => string
 }
 
 export const sqliteWords: SqlWords = {
@@ -20,6 +22,9 @@ export const sqliteWords: SqlWords = {
   name: 'TEXT NOT NULL UNIQUE COLLATE NOCASE',
   uniqueName: () => '',
   strict: ' STRICT',
+  keepCounting: (table, replacement) => `
+  DELETE FROM sqlite_sequence WHERE name = '${replacement}';
+  INSERT INTO sqlite_sequence (name, seq) SELECT '${replacement}', seq FROM sqlite_sequence WHERE name = '${table}';`,
 }
 
 export const postgresWords: SqlWords = {
@@ -29,6 +34,8 @@ export const postgresWords: SqlWords = {
   name: 'TEXT NOT NULL',
   uniqueName: (table) => `CREATE UNIQUE INDEX ${table}_name ON ${table} (lower(name));`,
   strict: '',
+  // Written when no PostgreSQL had any rows yet.
+  keepCounting: () => '',
 }
 
 /** One migration brings the schema from version n to n + 1, n being its place in the list. */
@@ -194,5 +201,111 @@ export const migrations: readonly Migration[] = [
     last_at  ${int} NOT NULL
   )${strict};
   CREATE INDEX guesses_last ON guesses (last_at);
+  `,
+  // Several tailnets. What there was becomes the first.
+  ({ id, int, bytes, name, uniqueName, strict, keepCounting }) => `
+  CREATE TABLE tailnets (
+    id         ${id},
+    name       ${name},
+    domain     TEXT NOT NULL UNIQUE,
+    created_at ${int} NOT NULL
+  )${strict};
+  ${uniqueName('tailnets')}
+  INSERT INTO tailnets (name, domain, created_at) SELECT 'home',
+    coalesce((SELECT value FROM settings WHERE name = 'base-domain'), 'home.peerway.internal'),
+    coalesce((SELECT min(created_at) FROM users), 0);
+
+  CREATE TABLE tailnet_settings (
+    tailnet_id ${int} NOT NULL REFERENCES tailnets (id) ON DELETE CASCADE,
+    name       TEXT NOT NULL,
+    value      TEXT NOT NULL,
+    PRIMARY KEY (tailnet_id, name)
+  )${strict};
+  INSERT INTO tailnet_settings (tailnet_id, name, value)
+    SELECT 1, name, value FROM settings WHERE name LIKE 'policy/%'
+      OR name IN ('policy', 'next-address-offset', 'route-decisions', 'primary-routes', 'dns', 'derp-map');
+  DELETE FROM settings WHERE name = 'base-domain'
+    OR name IN (SELECT name FROM tailnet_settings);
+
+  CREATE TABLE memberships (
+    tailnet_id ${int} NOT NULL REFERENCES tailnets (id) ON DELETE RESTRICT,
+    user_id    ${int} NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    role       TEXT NOT NULL CHECK (role IN ('owner', 'admin', 'member', 'auditor')),
+    is_home    ${int} NOT NULL,
+    PRIMARY KEY (tailnet_id, user_id)
+  )${strict};
+  CREATE UNIQUE INDEX memberships_home ON memberships (user_id) WHERE is_home = 1;
+  CREATE INDEX memberships_user ON memberships (user_id);
+  INSERT INTO memberships (tailnet_id, user_id, role, is_home) SELECT 1, id, role, 1 FROM users;
+  ALTER TABLE users DROP COLUMN role;
+
+  CREATE TABLE auth_keys_in_tailnets (
+    id          TEXT PRIMARY KEY,
+    tailnet_id  ${int} NOT NULL,
+    secret_hash ${bytes} NOT NULL,
+    user_id     ${int} NOT NULL,
+    reusable    ${int} NOT NULL,
+    ephemeral   ${int} NOT NULL,
+    tags        TEXT NOT NULL,
+    created_at  ${int} NOT NULL,
+    expires_at  ${int},
+    used_at     ${int},
+    revoked_at  ${int},
+    FOREIGN KEY (tailnet_id, user_id) REFERENCES memberships (tailnet_id, user_id) ON DELETE CASCADE
+  )${strict};
+  INSERT INTO auth_keys_in_tailnets (id, tailnet_id, secret_hash, user_id, reusable, ephemeral, tags, created_at,
+      expires_at, used_at, revoked_at)
+    SELECT id, 1, secret_hash, user_id, reusable, ephemeral, tags, created_at, expires_at, used_at, revoked_at
+    FROM auth_keys;
+  DROP TABLE auth_keys;
+  ALTER TABLE auth_keys_in_tailnets RENAME TO auth_keys;
+  CREATE INDEX auth_keys_member ON auth_keys (tailnet_id, user_id);
+
+  CREATE TABLE nodes_in_tailnets (
+    id            ${id},
+    tailnet_id    ${int} NOT NULL,
+    stable_id     TEXT NOT NULL UNIQUE,
+    user_id       ${int} NOT NULL,
+    machine_key   TEXT NOT NULL,
+    node_key      TEXT NOT NULL UNIQUE,
+    name          TEXT NOT NULL,
+    name_is_fixed ${int} NOT NULL,
+    address_v4    TEXT NOT NULL,
+    address_v6    TEXT NOT NULL,
+    tags          TEXT NOT NULL,
+    expires_at    ${int},
+    created_at    ${int} NOT NULL,
+    ephemeral     ${int} NOT NULL,
+    auth_key_id   TEXT,
+    UNIQUE (tailnet_id, name),
+    UNIQUE (tailnet_id, address_v4),
+    UNIQUE (tailnet_id, address_v6),
+    FOREIGN KEY (tailnet_id, user_id) REFERENCES memberships (tailnet_id, user_id) ON DELETE RESTRICT
+  )${strict};
+  INSERT INTO nodes_in_tailnets (id, tailnet_id, stable_id, user_id, machine_key, node_key, name, name_is_fixed,
+      address_v4, address_v6, tags, expires_at, created_at, ephemeral, auth_key_id)
+    SELECT id, 1, stable_id, user_id, machine_key, node_key, name, name_is_fixed, address_v4, address_v6, tags,
+      expires_at, created_at, ephemeral, auth_key_id
+    FROM nodes;
+  CREATE TABLE reports_in_tailnets (
+    node_id     ${int} PRIMARY KEY REFERENCES nodes_in_tailnets (id) ON DELETE CASCADE,
+    disco_key   TEXT,
+    endpoints   TEXT NOT NULL,
+    hostinfo    TEXT NOT NULL,
+    home_derp   ${int} NOT NULL,
+    cap_version ${int} NOT NULL,
+    last_seen   ${int}
+  )${strict};
+  INSERT INTO reports_in_tailnets (node_id, disco_key, endpoints, hostinfo, home_derp, cap_version, last_seen)
+    SELECT node_id, disco_key, endpoints, hostinfo, home_derp, cap_version, last_seen FROM node_reports;
+  ${keepCounting('nodes', 'nodes_in_tailnets')}
+  DROP TABLE node_reports;
+  DROP TABLE nodes;
+  ALTER TABLE nodes_in_tailnets RENAME TO nodes;
+  ALTER TABLE reports_in_tailnets RENAME TO node_reports;
+  CREATE INDEX nodes_member ON nodes (tailnet_id, user_id);
+
+  ALTER TABLE audit ADD COLUMN tailnet_id ${int};
+  UPDATE audit SET tailnet_id = 1;
   `,
 ]

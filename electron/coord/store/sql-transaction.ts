@@ -1,63 +1,176 @@
 // One transaction, in the queries that SQLite and PostgreSQL both understand.
 
-import { type Kysely, type Updateable, sql } from 'kysely'
+import { type Expression, type ExpressionBuilder, type Kysely, type SqlBool, type Updateable, sql } from 'kysely'
 import { CoordError } from '../errors.ts'
-import type { AuthKey, Node, NodeId, NodeReport, User, UserId } from '../model.ts'
+import type { AuthKey, Node, NodeId, NodeReport, Role, Tailnet, TailnetId, User, UserId } from '../model.ts'
 import { SqlIdentity } from './identity-store.ts'
-import { auditOf, authKeyOf, blob, nodeOf, userOf } from './rows.ts'
-import type { AuditEntry, NewNode, NewUser, NodeChange, StoreTransaction } from './store.ts'
+import { auditOf, authKeyOf, blob, nodeOf, tailnetOf, userOf } from './rows.ts'
+import type {
+  AuditEntry,
+  NewAuthKey,
+  NewNode,
+  NewTailnet,
+  NewUser,
+  NodeChange,
+  StoreTransaction,
+  UserChange,
+} from './store.ts'
 import type { Tables } from './tables.ts'
 
 export class SqlTransaction implements StoreTransaction {
+  readonly tailnetId: TailnetId | undefined
   readonly identity: SqlIdentity
   readonly #db: Kysely<Tables>
 
-  constructor(db: Kysely<Tables>) {
+  constructor(db: Kysely<Tables>, tailnetId?: TailnetId) {
+    this.tailnetId = tailnetId
     this.identity = new SqlIdentity(db)
     this.#db = db
   }
 
+  inTailnet(id: TailnetId): SqlTransaction {
+    return new SqlTransaction(this.#db, id)
+  }
+
+  /** The tailnet that something is made in. */
+  get #here(): TailnetId {
+    if (this.tailnetId === undefined) throw new Error('this belongs to a tailnet; say which')
+    return this.tailnetId
+  }
+
+  async tailnets(): Promise<Tailnet[]> {
+    const all = this.#db.selectFrom('tailnets').selectAll().orderBy('id')
+    const { tailnetId } = this
+    return (await all.$if(tailnetId !== undefined, (q) => q.where('id', '=', tailnetId ?? 0)).execute()).map(tailnetOf)
+  }
+
+  async insertTailnet(tailnet: NewTailnet): Promise<Tailnet> {
+    const row = await this.#db
+      .insertInto('tailnets')
+      .values({ name: tailnet.name, domain: tailnet.domain, created_at: tailnet.createdAtMs })
+      .returningAll()
+      .executeTakeFirstOrThrow()
+    return tailnetOf(row)
+  }
+
+  async updateTailnet(id: TailnetId, change: Partial<Pick<Tailnet, 'name' | 'domain'>>): Promise<void> {
+    if (Object.keys(change).length === 0) return
+    const { numUpdatedRows } = await this.#db
+      .updateTable('tailnets')
+      .set(change)
+      .where('id', '=', id)
+      .executeTakeFirst()
+    mustBeOne(numUpdatedRows, `tailnet ${id}`)
+  }
+
+  async deleteTailnet(id: TailnetId): Promise<void> {
+    const { numDeletedRows } = await this.#db.deleteFrom('tailnets').where('id', '=', id).executeTakeFirst()
+    mustBeOne(numDeletedRows, `tailnet ${id}`)
+  }
+
   async users(): Promise<User[]> {
-    return (await this.#db.selectFrom('users').selectAll().orderBy('id').execute()).map(userOf)
+    return (await this.#users().execute()).map(userOf)
+  }
+
+  /** Members of the tailnet, or people in their homes. */
+  #users() {
+    const { tailnetId } = this
+    return this.#db
+      .selectFrom('users')
+      .innerJoin('memberships as home', (join) =>
+        join.onRef('home.user_id', '=', 'users.id').on('home.is_home', '=', 1),
+      )
+      .innerJoin('memberships as member', 'member.user_id', 'users.id')
+      .where((where) =>
+        tailnetId === undefined ? where('member.is_home', '=', 1) : where('member.tailnet_id', '=', tailnetId),
+      )
+      .select(['users.id', 'users.name', 'users.display_name', 'users.email', 'users.created_at'])
+      .select(['home.tailnet_id as home_id', 'member.role'])
+      .orderBy('users.id')
   }
 
   async insertUser(user: NewUser): Promise<User> {
-    const row = await this.#db
+    const { id } = await this.#db
       .insertInto('users')
       .values({
         name: user.name,
         display_name: user.displayName,
         email: user.email ?? null,
-        role: user.role,
         created_at: user.createdAtMs,
       })
-      .returningAll()
+      .returning('id')
       .executeTakeFirstOrThrow()
-    return userOf(row)
+    await this.#db
+      .insertInto('memberships')
+      .values({ tailnet_id: this.#here, user_id: id, role: user.role, is_home: 1 })
+      .execute()
+    return { ...user, id, homeId: this.#here }
   }
 
-  async updateUser(id: UserId, change: Partial<Pick<User, 'name' | 'displayName' | 'email' | 'role'>>): Promise<void> {
+  async updateUser(id: UserId, change: UserChange): Promise<void> {
+    const { role } = change
     const row: Updateable<Tables['users']> = {
       ...(change.name !== undefined && { name: change.name }),
       ...(change.displayName !== undefined && { display_name: change.displayName }),
       ...('email' in change && { email: change.email ?? null }),
-      ...(change.role !== undefined && { role: change.role }),
     }
-    if (Object.keys(row).length === 0) return
-    const { numUpdatedRows } = await this.#db.updateTable('users').set(row).where('id', '=', id).executeTakeFirst()
+    if (Object.keys(row).length > 0) {
+      await this.#mustBeHere(id)
+      await this.#db.updateTable('users').set(row).where('id', '=', id).execute()
+    }
+    if (role === undefined) return
+    const { numUpdatedRows } = await this.#db
+      .updateTable('memberships')
+      .set({ role })
+      .where('user_id', '=', id)
+      .where((where) =>
+        this.tailnetId === undefined ? where('is_home', '=', 1) : where('tailnet_id', '=', this.tailnetId),
+      )
+      .executeTakeFirst()
     mustBeOne(numUpdatedRows, `user ${id}`)
   }
 
+  async #mustBeHere(id: UserId): Promise<User> {
+    const row = await this.#users().where('users.id', '=', id).executeTakeFirst()
+    if (!row) throw new CoordError('coord/not-found', `There is no user ${id}.`)
+    return userOf(row)
+  }
+
   async deleteUser(id: UserId): Promise<void> {
-    const { numDeletedRows } = await this.#db.deleteFrom('users').where('id', '=', id).executeTakeFirst()
-    mustBeOne(numDeletedRows, `user ${id}`)
+    const { homeId } = await this.#mustBeHere(id)
+    if (this.tailnetId === undefined || homeId === this.tailnetId)
+      await this.#db.deleteFrom('users').where('id', '=', id).execute()
+    else
+      await this.#db
+        .deleteFrom('memberships')
+        .where('user_id', '=', id)
+        .where('tailnet_id', '=', this.tailnetId)
+        .execute()
+  }
+
+  async insertMember(id: UserId, role: Role): Promise<User> {
+    await this.#db.insertInto('memberships').values({ tailnet_id: this.#here, user_id: id, role, is_home: 0 }).execute()
+    return this.#mustBeHere(id)
+  }
+
+  async tailnetsOf(id: UserId): Promise<TailnetId[]> {
+    const rows = await this.#db
+      .selectFrom('memberships')
+      .select('tailnet_id')
+      .where('user_id', '=', id)
+      .orderBy('is_home', 'desc')
+      .orderBy('tailnet_id')
+      .execute()
+    return rows.map((row) => row.tailnet_id)
   }
 
   async nodes(): Promise<Node[]> {
+    const { tailnetId } = this
     const rows = await this.#db
       .selectFrom('nodes')
       .innerJoin('node_reports', 'node_reports.node_id', 'nodes.id')
       .selectAll()
+      .$if(tailnetId !== undefined, (q) => q.where('nodes.tailnet_id', '=', tailnetId ?? 0))
       .orderBy('nodes.id')
       .execute()
     return rows.map(nodeOf)
@@ -67,6 +180,7 @@ export class SqlTransaction implements StoreTransaction {
     const { id } = await this.#db
       .insertInto('nodes')
       .values({
+        tailnet_id: this.#here,
         stable_id: node.stableId,
         user_id: node.userId,
         machine_key: node.machineKey.text,
@@ -87,41 +201,68 @@ export class SqlTransaction implements StoreTransaction {
       .insertInto('node_reports')
       .values({ node_id: id, ...reportRow(report) })
       .execute()
-    return { ...node, id, report }
+    return { ...node, id, tailnetId: this.#here, report }
   }
 
   async updateNode(id: NodeId, change: NodeChange): Promise<void> {
     const row = nodeRow(change)
     if (Object.keys(row).length === 0) return
-    const { numUpdatedRows } = await this.#db.updateTable('nodes').set(row).where('id', '=', id).executeTakeFirst()
+    const { numUpdatedRows } = await this.#db
+      .updateTable('nodes')
+      .set(row)
+      .where('id', '=', id)
+      .where(this.#inside)
+      .executeTakeFirst()
     mustBeOne(numUpdatedRows, `node ${id}`)
   }
 
+  /** For tables with a column tailnet_id: rows of this tailnet, or all on the server. */
+  readonly #inside = (where: ExpressionBuilder<Tables, 'nodes' | 'auth_keys' | 'audit'>): Expression<SqlBool> =>
+    this.tailnetId === undefined ? where.lit(true) : where('tailnet_id', '=', this.tailnetId)
+
   async writeReport(id: NodeId, report: NodeReport): Promise<void> {
-    await this.#db.updateTable('node_reports').set(reportRow(report)).where('node_id', '=', id).execute()
+    const { tailnetId } = this
+    await this.#db
+      .updateTable('node_reports')
+      .set(reportRow(report))
+      .where('node_id', '=', id)
+      .$if(tailnetId !== undefined, (q) =>
+        q.where('node_id', 'in', (from) =>
+          from
+            .selectFrom('nodes')
+            .select('id')
+            .where('tailnet_id', '=', tailnetId ?? 0),
+        ),
+      )
+      .execute()
   }
 
   async deleteNode(id: NodeId): Promise<void> {
-    const { numDeletedRows } = await this.#db.deleteFrom('nodes').where('id', '=', id).executeTakeFirst()
+    const { numDeletedRows } = await this.#db
+      .deleteFrom('nodes')
+      .where('id', '=', id)
+      .where(this.#inside)
+      .executeTakeFirst()
     mustBeOne(numDeletedRows, `node ${id}`)
   }
 
   async authKeys(): Promise<AuthKey[]> {
-    return (await this.#db.selectFrom('auth_keys').selectAll().orderBy('created_at').orderBy('id').execute()).map(
-      authKeyOf,
-    )
+    const here = this.#db.selectFrom('auth_keys').selectAll().where(this.#inside)
+    return (await here.orderBy('created_at').orderBy('id').execute()).map(authKeyOf)
   }
 
   async authKey(id: string): Promise<{ readonly key: AuthKey; readonly secretHash: Uint8Array } | undefined> {
-    const row = await this.#db.selectFrom('auth_keys').selectAll().where('id', '=', id).executeTakeFirst()
+    const here = this.#db.selectFrom('auth_keys').selectAll().where('id', '=', id).where(this.#inside)
+    const row = await here.executeTakeFirst()
     return row && { key: authKeyOf(row), secretHash: blob(row, 'secret_hash') }
   }
 
-  async insertAuthKey(key: AuthKey, secretHash: Uint8Array): Promise<void> {
+  async insertAuthKey(key: NewAuthKey, secretHash: Uint8Array): Promise<void> {
     await this.#db
       .insertInto('auth_keys')
       .values({
         id: key.id,
+        tailnet_id: this.#here,
         secret_hash: secretHash,
         user_id: key.userId,
         reusable: Number(key.reusable),
@@ -140,6 +281,7 @@ export class SqlTransaction implements StoreTransaction {
       .updateTable('auth_keys')
       .set({ used_at: sql<number>`coalesce(used_at, ${nowMs})` })
       .where('id', '=', id)
+      .where(this.#inside)
       .where('revoked_at', 'is', null)
       .where((where) => where.or([where('reusable', '=', 1), where('used_at', 'is', null)]))
       .executeTakeFirst()
@@ -151,6 +293,7 @@ export class SqlTransaction implements StoreTransaction {
       .updateTable('auth_keys')
       .set({ revoked_at: nowMs })
       .where('id', '=', id)
+      .where(this.#inside)
       .where('revoked_at', 'is', null)
       .executeTakeFirst()
     return numUpdatedRows === 1n
@@ -169,9 +312,23 @@ export class SqlTransaction implements StoreTransaction {
       .execute()
   }
 
+  async tailnetSetting(name: string): Promise<string | undefined> {
+    const here = this.#db.selectFrom('tailnet_settings').select('value').where('tailnet_id', '=', this.#here)
+    return (await here.where('name', '=', name).executeTakeFirst())?.value
+  }
+
+  async setTailnetSetting(name: string, value: string): Promise<void> {
+    await this.#db
+      .insertInto('tailnet_settings')
+      .values({ tailnet_id: this.#here, name, value })
+      .onConflict((taken) => taken.columns(['tailnet_id', 'name']).doUpdateSet({ value }))
+      .execute()
+  }
+
   async audit(entry: AuditEntry): Promise<void> {
     const { atMs, actor, action, subject, detail } = entry
-    await this.#db.insertInto('audit').values({ at: atMs, actor, action, subject, detail }).execute()
+    const row = { tailnet_id: this.tailnetId ?? null, at: atMs, actor, action, subject, detail }
+    await this.#db.insertInto('audit').values(row).execute()
   }
 
   async auditSince(sinceMs: number, limit: number): Promise<AuditEntry[]> {
@@ -179,6 +336,7 @@ export class SqlTransaction implements StoreTransaction {
       .selectFrom('audit')
       .selectAll()
       .where('at', '>=', sinceMs)
+      .where(this.#inside)
       .orderBy('id')
       .limit(limit)
       .execute()

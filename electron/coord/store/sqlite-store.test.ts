@@ -6,10 +6,10 @@ import { test, type TestContext } from 'node:test'
 import { isCoded } from '../../base/errors.ts'
 import { DiscoPrivate, MachinePrivate, NodePrivate } from '../../crypto/keys.ts'
 import { newAuthKeySecret } from '../auth-key.ts'
-import { NO_HOST_FACTS, NO_REPORT, type AuthKey, type NodeReport } from '../model.ts'
+import { NO_HOST_FACTS, NO_REPORT, type NodeReport } from '../model.ts'
 import { SqliteDatabase } from './sqlite-database.ts'
 import { SqliteStore } from './sqlite-store.ts'
-import type { NewNode } from './store.ts'
+import { FIRST_TAILNET, type NewAuthKey, type NewNode, type Store, type StoreTransaction } from './store.ts'
 
 function tempFile(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'peerway-store-'))
@@ -22,6 +22,10 @@ function opened(t: TestContext, path = tempFile(t)): SqliteStore {
   t.after(() => store.close())
   return store
 }
+
+/** In the tailnet that every database has. */
+const inFirst = <T>(store: Store, work: (tx: StoreTransaction) => Promise<T>): Promise<T> =>
+  store.transaction((tx) => work(tx.inTailnet(FIRST_TAILNET)))
 
 const newUser = { name: 'anna', displayName: 'Anna', email: undefined, role: 'owner', createdAtMs: 5 } as const
 
@@ -60,7 +64,7 @@ const report: NodeReport = {
   lastSeenAtMs: 99,
 }
 
-const authKey = (id: string, reusable: boolean): AuthKey => ({
+const authKey = (id: string, reusable: boolean): NewAuthKey => ({
   id,
   userId: 1,
   reusable,
@@ -77,7 +81,7 @@ const failsWith = (code: string) => (error: unknown) => isCoded(error, code)
 test('what was written is there after closing and opening again', async (t) => {
   const path = tempFile(t)
   const first = SqliteStore.open(path)
-  const [user, node] = await first.transaction(async (tx) => {
+  const [user, node] = await inFirst(first, async (tx) => {
     const user = await tx.insertUser(newUser)
     const node = await tx.insertNode(newNode(user.id, 'laptop'), report)
     await tx.updateNode(node.id, { name: 'desk', nameIsFixed: true, expiresAtMs: 1234 })
@@ -87,7 +91,7 @@ test('what was written is there after closing and opening again', async (t) => {
   })
   await first.close()
   const second = opened(t, path)
-  await second.transaction(async (tx) => {
+  await inFirst(second, async (tx) => {
     assert.deepEqual(await tx.users(), [user])
     assert.deepEqual(await tx.nodes(), [{ ...node, name: 'desk', nameIsFixed: true, expiresAtMs: 1234 }])
     assert.equal(await tx.setting('domain'), 'home.example')
@@ -100,13 +104,13 @@ test('what was written is there after closing and opening again', async (t) => {
 test('a transaction that fails leaves nothing', async (t) => {
   const store = opened(t)
   await assert.rejects(
-    store.transaction(async (tx) => {
+    inFirst(store, async (tx) => {
       const user = await tx.insertUser(newUser)
       await tx.insertNode(newNode(user.id, 'laptop'), NO_REPORT)
       throw new Error('no')
     }),
   )
-  await store.transaction(async (tx) => {
+  await inFirst(store, async (tx) => {
     assert.deepEqual(await tx.users(), [])
     assert.deepEqual(await tx.nodes(), [])
   })
@@ -114,20 +118,20 @@ test('a transaction that fails leaves nothing', async (t) => {
 
 test('transactions come one after the other, also when one waits inside', async (t) => {
   const store = opened(t)
-  await store.transaction((tx) => tx.setSetting('n', '0'))
+  await inFirst(store, (tx) => tx.setSetting('n', '0'))
   const increment = () =>
-    store.transaction(async (tx) => {
+    inFirst(store, async (tx) => {
       const n = Number(await tx.setting('n'))
       await new Promise((resolve) => setImmediate(resolve))
       await tx.setSetting('n', String(n + 1))
     })
   await Promise.all(Array.from({ length: 50 }, increment))
-  assert.equal(await store.transaction((tx) => tx.setting('n')), '50')
+  assert.equal(await inFirst(store, (tx) => tx.setting('n')), '50')
 })
 
 test('ids are never given again', async (t) => {
   const store = opened(t)
-  await store.transaction(async (tx) => {
+  await inFirst(store, async (tx) => {
     const user = await tx.insertUser(newUser)
     const first = await tx.insertNode(newNode(user.id, 'a'), NO_REPORT)
     await tx.deleteNode(first.id)
@@ -138,13 +142,13 @@ test('ids are never given again', async (t) => {
 
 test('a node key, a name and an address have one holder, whatever the code above does', async (t) => {
   const store = opened(t)
-  const user = await store.transaction((tx) => tx.insertUser(newUser))
+  const user = await inFirst(store, (tx) => tx.insertUser(newUser))
   const first = newNode(user.id, 'a')
-  await store.transaction((tx) => tx.insertNode(first, NO_REPORT))
+  await inFirst(store, (tx) => tx.insertNode(first, NO_REPORT))
   for (const same of ['nodeKey', 'name', 'addressV4', 'addressV6', 'stableId'] as const) {
     const rival = { ...newNode(user.id, 'bb'), [same]: first[same] }
     await assert.rejects(
-      store.transaction((tx) => tx.insertNode(rival, NO_REPORT)),
+      inFirst(store, (tx) => tx.insertNode(rival, NO_REPORT)),
       /UNIQUE/,
     )
   }
@@ -152,22 +156,22 @@ test('a node key, a name and an address have one holder, whatever the code above
 
 test('of a thousand uses of a key for one use exactly one succeeds', async (t) => {
   const store = opened(t)
-  await store.transaction(async (tx) => {
+  await inFirst(store, async (tx) => {
     await tx.insertUser(newUser)
     await tx.insertAuthKey(authKey('once', false), newAuthKeySecret().secretHash)
     await tx.insertAuthKey(authKey('often', true), newAuthKeySecret().secretHash)
   })
-  const spend = (id: string) => store.transaction((tx) => tx.spendAuthKey(id, 10))
+  const spend = (id: string) => inFirst(store, (tx) => tx.spendAuthKey(id, 10))
   const uses = await Promise.all(Array.from({ length: 1_000 }, () => spend('once')))
   assert.equal(uses.filter(Boolean).length, 1)
   assert.deepEqual(await Promise.all([spend('often'), spend('often'), spend('none')]), [true, true, false])
-  await store.transaction((tx) => tx.revokeAuthKey('often', 11))
+  await inFirst(store, (tx) => tx.revokeAuthKey('often', 11))
   assert.equal(await spend('often'), false)
 })
 
 test('deleting a user takes that user’s keys along and nobody else’s; a user with nodes stays', async (t) => {
   const store = opened(t)
-  await store.transaction(async (tx) => {
+  await inFirst(store, async (tx) => {
     const anna = await tx.insertUser(newUser)
     const ben = await tx.insertUser({ ...newUser, name: 'ben' })
     await tx.insertAuthKey(authKey('annas', true), new Uint8Array(32))
@@ -184,14 +188,14 @@ test('deleting a user takes that user’s keys along and nobody else’s; a user
 
 test('a report for a node that was deleted meanwhile is dropped', async (t) => {
   const store = opened(t)
-  await store.transaction((tx) => tx.writeReport(42, report))
+  await inFirst(store, (tx) => tx.writeReport(42, report))
 })
 
 test('one process at a time: the second is told, and the first goes on', async (t) => {
   const path = tempFile(t)
   const first = opened(t, path)
   assert.throws(() => SqliteStore.open(path), failsWith('coord/state-in-use'))
-  await first.transaction((tx) => tx.setSetting('still', 'there'))
+  await inFirst(first, (tx) => tx.setSetting('still', 'there'))
   await first.close()
   const second = SqliteStore.open(path)
   await second.close()
@@ -207,7 +211,7 @@ test('a file that is no database is refused and kept as it was', (t) => {
 test('a database with damaged pages is refused and kept as it was', async (t) => {
   const path = tempFile(t)
   const store = SqliteStore.open(path)
-  await store.transaction(async (tx) => {
+  await inFirst(store, async (tx) => {
     await tx.insertUser(newUser)
     for (let i = 0; i < 200; i++) await tx.setSetting(`name-${i}`, 'x'.repeat(200))
   })
@@ -248,7 +252,7 @@ test('a migration that fails leaves the version before it', async (t) => {
 
 test('a row that cannot be one of ours is damage, not a default', async (t) => {
   const store = opened(t)
-  await store.transaction(async (tx) => {
+  await inFirst(store, async (tx) => {
     const user = await tx.insertUser(newUser)
     await tx.insertNode(newNode(user.id, 'a'), report)
   })
@@ -257,7 +261,7 @@ test('a row that cannot be one of ours is damage, not a default', async (t) => {
       store.database.run(`UPDATE nodes SET ${damage}`, [])
     })
     await assert.rejects(
-      store.transaction((tx) => tx.nodes()),
+      inFirst(store, (tx) => tx.nodes()),
       failsWith('coord/state-damaged'),
     )
   }
@@ -267,7 +271,7 @@ test('neither the secret of an auth key nor a private key is in the files', asyn
   const path = tempFile(t)
   const store = SqliteStore.open(path)
   const secret = newAuthKeySecret()
-  await store.transaction(async (tx) => {
+  await inFirst(store, async (tx) => {
     await tx.insertUser(newUser)
     await tx.insertAuthKey(authKey(secret.id, false), secret.secretHash)
   })

@@ -4,7 +4,10 @@
 import type { Generated } from 'kysely'
 
 export interface Tables {
+  tailnets: TailnetsTable
+  tailnet_settings: TailnetSettingsTable
   users: UsersTable
+  memberships: MembershipsTable
   auth_keys: AuthKeysTable
   nodes: NodesTable
   node_reports: NodeReportsTable
@@ -21,17 +24,37 @@ export interface Tables {
   guesses: GuessesTable
 }
 
+interface TailnetsTable {
+  id: Generated<number>
+  name: string
+  domain: string
+  created_at: number
+}
+
+interface TailnetSettingsTable {
+  tailnet_id: number
+  name: string
+  value: string
+}
+
 interface UsersTable {
   id: Generated<number>
   name: string
   display_name: string
   email: string | null
-  role: string
   created_at: number
+}
+
+interface MembershipsTable {
+  tailnet_id: number
+  user_id: number
+  role: string
+  is_home: number
 }
 
 interface AuthKeysTable {
   id: string
+  tailnet_id: number
   secret_hash: Uint8Array
   user_id: number
   reusable: number
@@ -45,6 +68,7 @@ interface AuthKeysTable {
 
 interface NodesTable {
   id: Generated<number>
+  tailnet_id: number
   stable_id: string
   user_id: number
   machine_key: string
@@ -77,6 +101,7 @@ interface SettingsTable {
 
 interface AuditTable {
   id: Generated<number>
+  tailnet_id: number | null
   at: number
   actor: string
   action: string

@@ -1,0 +1,215 @@
+// The server's tailnets and people in memory, in step with the store: memory changes after the disk did, and never without
+// it. Only what nodes report about themselves is the other way round, since a lost report is simply told again. Maps are
+// made from memory alone: while the store is out nobody loses sight of anybody.
+
+import type { Clock } from '../base/clock.ts'
+import { Listeners } from '../base/lifetime.ts'
+import type { Logger } from '../base/log.ts'
+import type { MachinePublic, NodePublic } from '../crypto/keys.ts'
+import { CoordError } from './errors.ts'
+import type { Node, NodeId, NodeReport, TailnetId, User, UserId } from './model.ts'
+import { loadPolicy } from './policy/stored-policy.ts'
+import { Registry, type RegistryServer } from './registry.ts'
+import { type Effect, type Heard, MemoryTransaction, type RegistryTransaction } from './registry-transaction.ts'
+import { ServerMemory } from './server-memory.ts'
+import { FIRST_TAILNET, type Store, type StoreTransaction } from './store/store.ts'
+
+/** What reports may wait for the disk; a burst of them becomes one transaction. */
+const REPORT_FLUSH_MS = 1_000
+
+export class ServerRegistry implements RegistryServer {
+  /** A tailnet came, changed its name, or went: whoever listens looks it up. */
+  readonly tailnetChanges = new Listeners<TailnetId>()
+  readonly #store: Store
+  readonly #clock: Clock
+  readonly #log: Logger
+  readonly #memory = new ServerMemory()
+  readonly #registries = new Map<TailnetId, Registry>()
+  #queue: Promise<unknown> = Promise.resolve()
+  readonly #unsaved = new Set<NodeId>()
+  #cancelFlush: (() => void) | undefined
+
+  private constructor(store: Store, clock: Clock, log: Logger) {
+    this.#store = store
+    this.#clock = clock
+    this.#log = log
+  }
+
+  static async load(store: Store, clock: Clock, log: Logger): Promise<ServerRegistry> {
+    const server = new ServerRegistry(store, clock, log)
+    await store.transaction((tx) => server.#load(tx))
+    return server
+  }
+
+  async #load(tx: StoreTransaction): Promise<void> {
+    for (const tailnet of await tx.tailnets()) {
+      this.#memory.putTailnet(tailnet)
+      const here = tx.inTailnet(tailnet.id)
+      for (const user of await here.users()) this.#memory.putMember(tailnet.id, user)
+      for (const node of await here.nodes()) this.#memory.putNode(node)
+      const known = this.#memory.tailnets.get(tailnet.id)
+      if (known) {
+        known.policy = await loadPolicy(here)
+        await known.kept.load(here)
+      }
+      this.#follow(tailnet.id)
+    }
+  }
+
+  /** A registry for each tailnet there is, and none for others. */
+  #follow(id: TailnetId): void {
+    const here = this.#memory.tailnets.get(id)
+    if (!here) this.#registries.delete(id)
+    else if (!this.#registries.has(id)) this.#registries.set(id, new Registry(this, this.#memory, here))
+  }
+
+  tailnets(): Iterable<Registry> {
+    return this.#registries.values()
+  }
+
+  tailnet(id: TailnetId): Registry | undefined {
+    return this.#registries.get(id)
+  }
+
+  /** The one of those who name none. */
+  get first(): Registry {
+    const first = this.#registries.get(FIRST_TAILNET) ?? [...this.#registries.values()][0]
+    if (!first) throw new CoordError('coord/state-damaged', 'The database has no tailnet.')
+    return first
+  }
+
+  /** All people of the server, with their role at home. */
+  users(): Iterable<User> {
+    return this.#memory.people.values()
+  }
+
+  user(id: UserId): User | undefined {
+    return this.#memory.people.get(id)
+  }
+
+  /** Where the person is a member, home first. */
+  tailnetsOf(id: UserId): Registry[] {
+    const homeId = this.user(id)?.homeId
+    const all = [...this.#registries.values()].filter((registry) => registry.user(id))
+    return all.toSorted((a, b) => Number(b.tailnet.id === homeId) - Number(a.tailnet.id === homeId))
+  }
+
+  notices(id: UserId): readonly string[] {
+    return this.#memory.notices.get(id) ?? []
+  }
+
+  /** For all users; who is left out has none. */
+  setNotices(notices: ReadonlyMap<UserId, readonly string[]>): void {
+    const former = this.#memory.notices
+    this.#memory.notices = notices
+    for (const id of new Set([...former.keys(), ...notices.keys()]))
+      if (former.get(id)?.join('\n') !== notices.get(id)?.join('\n'))
+        this.#tell(
+          this.tailnetsOf(id).map(({ tailnet }) => ({ tailnetId: tailnet.id, change: { type: 'notices', id } })),
+        )
+  }
+
+  get nodeCount(): number {
+    return this.#memory.nodeCount
+  }
+
+  node(id: NodeId): Node | undefined {
+    return this.#memory.node(id)
+  }
+
+  /**
+   * A node key is public: finding a node by it proves nothing. Whoever acts for the node must also show its machine key,
+   * which `boundNode` checks.
+   */
+  nodeByKey(key: NodePublic): Node | undefined {
+    return this.#memory.nodeByKey(key)
+  }
+
+  /** The node of this key, if the connection's machine key is the one it belongs to: the check of every endpoint. */
+  boundNode(key: NodePublic, machineKey: MachinePublic): Node | undefined {
+    const node = this.nodeByKey(key)
+    return node?.machineKey.equals(machineKey) === true ? node : undefined
+  }
+
+  nodesOfMachine(machineKey: MachinePublic): Node[] {
+    return this.#memory.nodesOfMachine(machineKey)
+  }
+
+  hasMachine(machineKey: MachinePublic): boolean {
+    return this.#memory.hasMachine(machineKey)
+  }
+
+  /** On the whole server; see Registry for those of one tailnet. */
+  transaction<T>(work: (tx: RegistryTransaction) => Promise<T>): Promise<T> {
+    const turn = this.#queue.then(async () => {
+      const effects: Effect[] = []
+      const result = await this.#store.transaction((store) =>
+        work(new MemoryTransaction(store, this.#memory, effects, this.#clock)),
+      )
+      this.#tell(effects.flatMap((effect) => effect(this.#memory)))
+      return result
+    })
+    this.#queue = turn.catch(() => undefined)
+    return turn
+  }
+
+  #tell(heard: readonly Heard[]): void {
+    const onError = (error: unknown): void => this.#log.error('listener failed', { error })
+    for (const { tailnetId, change } of heard) {
+      if (change === 'tailnet') {
+        this.#follow(tailnetId)
+        this.tailnetChanges.emit(tailnetId, onError)
+      } else this.#registries.get(tailnetId)?.changes.emit(change, onError)
+    }
+  }
+
+  read<T>(work: (store: StoreTransaction) => Promise<T>): Promise<T> {
+    return this.#store.transaction(work)
+  }
+
+  /** Counts at once, is on disk a second later. False when the node is gone or said nothing new. */
+  report(id: NodeId, report: NodeReport): boolean {
+    const node = this.#memory.node(id)
+    if (!node || node.report === report) return false
+    this.#memory.setReport(id, report)
+    this.#unsaved.add(id)
+    this.#scheduleFlush()
+    this.#tell([{ tailnetId: node.tailnetId, change: { type: 'node', id } }])
+    return true
+  }
+
+  #scheduleFlush(): void {
+    this.#cancelFlush ??= this.#clock.after(REPORT_FLUSH_MS, () => {
+      this.flush().catch((error: unknown) => {
+        this.#log.error('reports could not be saved', { error })
+        this.#scheduleFlush()
+      })
+    })
+  }
+
+  /** Brings waiting reports to disk. */
+  async flush(): Promise<void> {
+    this.#cancelFlush?.()
+    this.#cancelFlush = undefined
+    if (this.#unsaved.size === 0) return
+    const waiting = [...this.#unsaved]
+    this.#unsaved.clear()
+    try {
+      await this.#store.transaction(async (tx) => {
+        for (const id of waiting) {
+          const node = this.#memory.node(id)
+          if (node) await tx.writeReport(id, node.report)
+        }
+      })
+    } catch (error) {
+      for (const id of waiting) this.#unsaved.add(id)
+      throw error
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#queue
+    await this.flush()
+    await this.#store.close()
+  }
+}

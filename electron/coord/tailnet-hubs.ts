@@ -1,0 +1,67 @@
+// A hub of map streams for each tailnet, and what all of them have in common.
+
+import type { Clock } from '../base/clock.ts'
+import { Listeners } from '../base/lifetime.ts'
+import type { Logger } from '../base/log.ts'
+import type { NodePublic } from '../crypto/keys.ts'
+import type { DerpMapInput } from '../wire/tailcfg/derp-map.ts'
+import { MapHub } from './map/map-hub.ts'
+import type { TailnetId } from './model.ts'
+import type { Registry } from './registry.ts'
+import type { ServerRegistry } from './server-registry.ts'
+
+export interface TailnetHubsOptions {
+  readonly registry: ServerRegistry
+  readonly derpMap: DerpMapInput
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+export class TailnetHubs {
+  /** Node keys of any tailnet that count no more. */
+  readonly keysGone = new Listeners<NodePublic>()
+  readonly #options: TailnetHubsOptions
+  #derpMap: DerpMapInput
+  readonly #hubs = new Map<TailnetId, { readonly hub: MapHub; readonly domain: string }>()
+  readonly #stopListening: () => void
+
+  constructor(options: TailnetHubsOptions) {
+    this.#options = options
+    this.#derpMap = options.derpMap
+    for (const registry of options.registry.tailnets()) this.#start(registry)
+    this.#stopListening = options.registry.tailnetChanges.add((id) => this.#follow(id))
+  }
+
+  #follow(id: TailnetId): void {
+    const registry = this.#options.registry.tailnet(id)
+    const running = this.#hubs.get(id)
+    if (registry && running?.domain === registry.tailnet.domain) return
+    running?.hub.close()
+    this.#hubs.delete(id)
+    // With another domain every name is another; clients come back for a whole map.
+    if (registry) this.#start(registry)
+  }
+
+  #start(registry: Registry): void {
+    const { id, name, domain } = registry.tailnet
+    const { clock, log } = this.#options
+    const hub = new MapHub({ registry, domain, derpMap: this.#derpMap, clock, log: log.scoped(`map ${name}`) })
+    hub.keysGone.add((key) => this.keysGone.emit(key))
+    this.#hubs.set(id, { hub, domain })
+  }
+
+  /** Undefined for a tailnet that is not there. */
+  of(id: TailnetId): MapHub | undefined {
+    return this.#hubs.get(id)?.hub
+  }
+
+  setDerpMap(map: DerpMapInput): void {
+    this.#derpMap = map
+    for (const { hub } of this.#hubs.values()) hub.setDerpMap(map)
+  }
+
+  close(): void {
+    this.#stopListening()
+    for (const { hub } of this.#hubs.values()) hub.close()
+  }
+}

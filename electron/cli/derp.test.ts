@@ -18,7 +18,20 @@ function start(t: TestContext, ...flags: readonly string[]) {
     process.exitCode = await runDerp(process.argv.slice(1)).catch((error) => { console.error(error.code); return 1 })`
   const child = spawn(
     process.execPath,
-    ['--import', 'tsx', '--input-type=module', '-e', run, '--', '--cert-dir', dir, '--stun', '127.0.0.1:0', ...flags],
+    [
+      '--import',
+      'tsx',
+      '--input-type=module',
+      '-e',
+      run,
+      '--',
+      '--open',
+      '--cert-dir',
+      dir,
+      '--stun',
+      '127.0.0.1:0',
+      ...flags,
+    ],
     { stdio: ['ignore', 'pipe', 'pipe'] },
   )
   t.after(() => child.kill('SIGKILL'))
@@ -52,10 +65,12 @@ test('peerway derp names the port that is taken', { timeout: 30_000 }, async (t)
 
 test('peerway derp refuses wrong options before it does anything', async () => {
   for (const flags of [
-    ['--listen', 'nowhere'],
-    ['--listen', ':99999'],
+    ['--open', '--listen', 'nowhere'],
+    ['--open', '--listen', ':99999'],
     ['--verify-url', 'ftp://example.org'],
-    ['--client-rate', '0'],
+    ['--open', '--client-rate', '0'],
+    ['--open', '--verify-url', 'http://example.org/verify'],
+    [],
     ['--frobnicate'],
   ])
     await assert.rejects(runDerp(flags), { code: 'cli/usage' })

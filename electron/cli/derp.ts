@@ -8,6 +8,7 @@ import { stderrLogger } from '../base/log.ts'
 import { urlAdmission } from '../derp/admission.ts'
 import { listenDerp } from '../derp/derp-listener.ts'
 import { DerpServer } from '../derp/derp-server.ts'
+import type { RateLimit } from '../derp/server-session.ts'
 import { startStunServer } from '../derp/stun-server.ts'
 import { loadTlsIdentity, sha256RawOf } from '../derp/tls-identity.ts'
 import { defaultStateDir } from '../os/host.ts'
@@ -26,15 +27,18 @@ import { untilTold } from './signals.ts'
 const derp: Command = {
   name: 'derp',
   summary: 'Runs a DERP server alone: it relays encrypted packets between nodes that cannot reach each other.',
-  usage: ['derp [--listen ADDR] [--stun ADDR] [--hostname H] [--cert-dir DIR | --tls CERT,KEY] [--verify-url URL]'],
+  usage: [
+    'derp (--verify-url URL | --open) [--listen ADDR] [--stun ADDR] [--hostname H] [--cert-dir DIR | --tls CERT,KEY]',
+  ],
   help: {
     listen: '--listen ADDR      TLS address, as 0.0.0.0:443 or :443 (the default)',
     stun: '--stun ADDR        UDP address for STUN, :3478 by default; "off" for none',
     hostname: '--hostname H       names and addresses clients use, comma-separated (the name of this machine)',
     'cert-dir': '--cert-dir DIR     where the self-signed certificate is kept',
     tls: '--tls CERT,KEY     files of a certificate of your own instead',
-    'verify-url': '--verify-url URL   who is asked whether to relay for a node; without it, everyone is welcome',
-    'client-rate': '--client-rate N    bytes per second that one client may send (no limit)',
+    'verify-url': '--verify-url URL   who is asked whether to relay for a node: /verify of a coordination server',
+    open: '--open             relays for anyone who knows the address',
+    'client-rate': '--client-rate N    bytes per second that one client may send (10000000); "off" for no limit',
   },
   example: 'peerway derp --hostname derp.example.org --verify-url https://mesh.example.org/verify',
   options: {
@@ -44,6 +48,7 @@ const derp: Command = {
     'cert-dir': { type: 'string' },
     tls: { type: 'string' },
     'verify-url': { type: 'string' },
+    open: { type: 'boolean' },
     'client-rate': { type: 'string' },
   },
   positionals: [0, 0],
@@ -52,15 +57,20 @@ const derp: Command = {
     const stunText = stringOption(call, 'stun') ?? ':3478'
     const stun = stunText === 'off' || stunText === '' ? undefined : addressOption(call, 'stun', stunText)
     const verifyUrl = urlOption(call, 'verify-url')
-    const rate = rateOption(call, 'client-rate')
+    const isOpen = call.values['open'] === true
+    if ((verifyUrl === undefined) !== isOpen)
+      throw new UsageError(
+        'Who may use this server? Name whom to ask with --verify-url, as in --verify-url https://mesh.example.org/verify, or say --open to relay for anyone.',
+      )
+    const rateLimit = rateOption(call, 'client-rate')
     const hosts = (stringOption(call, 'hostname') ?? hostname()).split(',').filter((host) => host !== '')
     const log = stderrLogger().scoped('derp')
     const identity = await identityOf(call, hosts)
-    if (verifyUrl === undefined) log.warn('no --verify-url: this server relays for anyone')
+    if (verifyUrl === undefined) log.warn('this server relays for anyone')
     const server = new DerpServer({
       log,
       ...(verifyUrl === undefined ? {} : { admit: urlAdmission({ url: verifyUrl, log }) }),
-      ...(rate === undefined ? {} : { rateLimit: { bytesPerSecond: rate, burstBytes: Math.ceil(rate / 4) } }),
+      ...(rateLimit === undefined ? {} : { rateLimit }),
     })
     const listener = await listenDerp({ server, identity, ...listen })
     const stunServer = stun
@@ -128,10 +138,11 @@ function urlOption(call: CommandCall, name: string): string | undefined {
   return text
 }
 
-function rateOption(call: CommandCall, name: string): number | undefined {
+function rateOption(call: CommandCall, name: string): RateLimit | 'off' | undefined {
   const text = stringOption(call, name)
-  if (text === undefined) return undefined
+  if (text === undefined || text === 'off') return text
   if (!/^[1-9]\d{0,14}$/.test(text))
-    throw new UsageError(`--${name} takes a number of bytes per second, not "${text}".`)
-  return Number(text)
+    throw new UsageError(`--${name} takes a number of bytes per second or "off", not "${text}".`)
+  // A fifth of a second's worth at once, as the default has it.
+  return { bytesPerSecond: Number(text), burstBytes: Math.ceil(Number(text) / 5) }
 }

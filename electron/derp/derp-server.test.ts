@@ -14,6 +14,7 @@ import { sealClientInfo } from '../wire/derp/handshake.ts'
 import { decodeFrame, encodeFrame, type DerpMessage } from '../wire/derp/message.ts'
 import { rawLogin, startServer, WAIT_MS } from './derp-fixture.ts'
 import type { DerpNode } from './derp-map.ts'
+import type { DerpServerOptions } from './derp-server.ts'
 
 function frame(type: number, payload: Uint8Array, claimedBytes = payload.length): Uint8Array {
   const header = new Uint8Array(5)
@@ -202,7 +203,7 @@ test('keeps the rate of a client by reading more slowly, and drops nothing', asy
   const { node, server } = await startServer(t, { clock, rateLimit: { bytesPerSecond: 100_000, burstBytes: 1 } })
   const key = NodePrivate.generate()
   const socket = await rawLogin(t, node, key)
-  socket.resume()
+  const heard = listen(socket)
   const packets = 40
   for (let i = 0; i < packets; i++) socket.write(frame(0x04, concat(key.public.bytes, new Uint8Array(20_000))))
   await until('the burst to be used', () => server.counters().bytesReceived > 65_568)
@@ -213,6 +214,31 @@ test('keeps the rate of a client by reading more slowly, and drops nothing', asy
     clock.advance(100)
     return server.counters().packets === packets
   })
+  // Seven seconds' worth: a ping behind all that would be answered too late for the client to stay.
+  await until('the client to hear that we live', () => heard.filter(({ kind }) => kind === 'keepAlive').length >= 2)
+})
+
+test('holds a client to the rate of Appendix A unless told otherwise', async (t) => {
+  const clock = new VirtualClock()
+  const key = NodePrivate.generate()
+  const bytes = 4_000_000
+  const packet = frame(0x04, concat(key.public.bytes, new Uint8Array(50_000)))
+  const arrived = async (options: DerpServerOptions): Promise<number> => {
+    const { node, server } = await startServer(t, { clock, ...options })
+    const socket = await rawLogin(t, node, key)
+    socket.resume()
+    for (let sent = 0; sent < bytes; sent += packet.length) socket.write(packet)
+    let before = -1
+    for (let quiet = 0; quiet < 200; quiet = server.counters().bytesReceived === before ? quiet + 1 : 0) {
+      before = server.counters().bytesReceived
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    return before
+  }
+  const held = await arrived({})
+  // The burst, and the one read that goes over it.
+  assert.ok(held >= 2_000_000 && held <= 2_200_000, `${held} bytes at once`)
+  assert.ok((await arrived({ rateLimit: 'off' })) >= bytes)
 })
 
 async function get(node: DerpNode, path: string, headers: Record<string, string> = {}) {

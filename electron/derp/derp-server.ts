@@ -11,7 +11,7 @@ import { DERP_PROTOCOL_VERSION } from '../wire/derp/frame.ts'
 import { ClientRegistry, type ClientEntry } from './client-registry.ts'
 import { answerProbe, DERP_PATH, refuseUpgrade } from './http-answers.ts'
 import { zeroCounters, type DerpServerCounters } from './server-counters.ts'
-import { ServerSession, type RateLimit, type SessionHost } from './server-session.ts'
+import { DEFAULT_RATE_LIMIT, ServerSession, type RateLimit, type SessionHost } from './server-session.ts'
 import { TokenBucket } from './token-bucket.ts'
 
 export interface DerpServerOptions {
@@ -21,8 +21,8 @@ export interface DerpServerOptions {
   readonly privateKey?: NodePrivate
   readonly clock?: Clock
   readonly log?: Logger
-  /** Per client; none by default. */
-  readonly rateLimit?: RateLimit
+  /** Per client; `DEFAULT_RATE_LIMIT` when left out. */
+  readonly rateLimit?: RateLimit | 'off'
   readonly maxConnections?: number
   /** Per IPv4 address or IPv6 /64. */
   readonly maxConnectionsPerSource?: number
@@ -62,7 +62,7 @@ export class DerpServer {
       privateKey,
       clock: this.#clock,
       counters: this.#counters,
-      rateLimit: options.rateLimit,
+      rateLimit: options.rateLimit === 'off' ? undefined : (options.rateLimit ?? DEFAULT_RATE_LIMIT),
       writeDeadlineMs: options.writeDeadlineMs,
       admit: options.admit ?? (() => true),
       register: (session) => this.#register(session),

@@ -36,6 +36,15 @@ export interface RateLimit {
   readonly burstBytes: number
 }
 
+/**
+ * What one client may send when nobody said otherwise (reliability.md, Appendix A): more than a video call needs, and little
+ * enough that one client does not fill a home's line for all.
+ */
+export const DEFAULT_RATE_LIMIT: RateLimit = { bytesPerSecond: 10_000_000, burstBytes: 2_000_000 }
+
+/** A client that is held back hears this often that we live: its ping waits behind its own data, and it would leave. */
+const HELD_BACK_BEAT_MS = 2_000
+
 const MIN_BURST_BYTES = MAX_PACKET_BYTES + NODE_KEY_BYTES
 
 /** What a session needs of its server. */
@@ -76,6 +85,7 @@ export class ServerSession {
   #entry: ClientEntry | undefined
   #lastDestination: ClientEntry | undefined
   #silentPeriods = 0
+  #beatMs = 0
 
   constructor(host: SessionHost, stream: Duplex, source: IpAddress) {
     this.#host = host
@@ -161,10 +171,15 @@ export class ServerSession {
       this.close(error)
       return
     }
-    const waitMs = this.#bucket?.take(chunk.length, this.#host.clock.now()) ?? 0
+    const { clock } = this.#host
+    const waitMs = this.#bucket?.take(chunk.length, clock.now()) ?? 0
     if (waitMs > 0 && !this.#isClosed()) {
       this.#stream.pause()
-      this.#cancelResume = this.#host.clock.after(waitMs, () => {
+      if (this.#state === 'open' && clock.now() - this.#beatMs >= HELD_BACK_BEAT_MS) {
+        this.#beatMs = clock.now()
+        this.writer.control(encodeFrame('keepAlive', {}))
+      }
+      this.#cancelResume = clock.after(waitMs, () => {
         if (this.#state !== 'admission') this.#stream.resume()
       })
     }

@@ -46,9 +46,10 @@ const tell = (message: unknown): void => {
   process.send?.(message)
 }
 
-async function serve(): Promise<void> {
+/** Without the limit for each client, unless that is what is measured. */
+async function serve(isLimited: boolean): Promise<void> {
   const identity = makeTlsIdentity(['127.0.0.1'])
-  const server = new DerpServer()
+  const server = new DerpServer(isLimited ? {} : { rateLimit: 'off' })
   const listener = await listenDerp({ server, identity, address: '127.0.0.1', port: 0 })
   process.on('message', () => tell({ cpu: process.cpuUsage(), counters: server.counters() }))
   tell({ port: listener.port, certName: identity.sha256Raw })
@@ -149,8 +150,8 @@ async function measure(name: string, where: Where, serverCpu: () => Promise<numb
   }
 }
 
-async function compare(seconds: number): Promise<void> {
-  const ours = child('serve')
+async function measureOurs(name: string, role: string, seconds: number): Promise<void> {
+  const ours = child(role)
   const where = (await answer(ours)) as Where
   let counters: unknown
   const oursCpu = async (): Promise<number> => {
@@ -159,11 +160,16 @@ async function compare(seconds: number): Promise<void> {
     return cpuSeconds(report)
   }
   try {
-    await measure('ours', where, oursCpu, seconds)
+    await measure(name, where, oursCpu, seconds)
     process.stdout.write(`         ${JSON.stringify(counters)}\n`)
   } finally {
     ours.kill()
   }
+}
+
+async function compare(seconds: number): Promise<void> {
+  await measureOurs('ours', 'serve', seconds)
+  await measureOurs('limited', 'serve-limited', seconds)
   const reason = stockUnavailable('tailscale-old')
   if (reason === undefined) await measureStock(seconds)
   else process.stdout.write(`stock    skipped: ${reason}\n`)
@@ -209,6 +215,6 @@ async function measureStock(seconds: number): Promise<void> {
 }
 
 const [role = '', told] = process.argv.slice(2)
-if (role === 'serve') await serve()
+if (role === 'serve' || role === 'serve-limited') await serve(role === 'serve-limited')
 else if (role === 'talk' && told !== undefined) talk(JSON.parse(told) as Told)
 else await compare(Number(role) || 5)

@@ -21,9 +21,12 @@ import type {
 } from '../contract/snapshot.ts'
 import type { RelayTestView } from '../contract/relay-test-view.ts'
 import type { PingVia } from '../path/path-io.ts'
+import { DEFAULT_MANNERS } from '../relay/manners.ts'
 import { relayBrief } from './relay-brief.ts'
 import { changedPaths, NO_PATH_SETTINGS } from './path-settings.ts'
-import { changedRelay, relayOff } from './relay-settings.ts'
+import { mannersView } from './relay-manners.ts'
+import { changedRelay, relayOff, type RelaySettings } from './relay-settings.ts'
+import { RelayUsage } from './relay-usage.ts'
 import type { DerpMapInput } from '../wire/tailcfg/derp-map.ts'
 import { netcheckView } from './netcheck-words.ts'
 import { type AgentSurroundings, Session } from './session.ts'
@@ -43,6 +46,7 @@ const NEEDS_LOGIN: ReadonlySet<string> = new Set(['agent/key-refused', 'agent/ke
 export class Agent {
   readonly #options: AgentOptions
   readonly #file: StateFile
+  readonly #usage: RelayUsage
   readonly #store = new SnapshotStore(VERSION)
   readonly #events = new Listeners<AgentEvent>()
   #session: Session | undefined
@@ -65,14 +69,16 @@ export class Agent {
     'agent.netcheck': () => this.#netcheck(),
   }
 
-  private constructor(options: AgentOptions, file: StateFile) {
+  private constructor(options: AgentOptions, file: StateFile, usage: RelayUsage) {
     this.#options = options
     this.#file = file
+    this.#usage = usage
   }
 
   /** Reads the state and goes on where the last run stopped. Throws 'agent/state-…' when the state cannot be used. */
   static async open(options: AgentOptions): Promise<Agent> {
-    const agent = new Agent(options, await StateFile.open(options.stateDir))
+    const file = await StateFile.open(options.stateDir)
+    const agent = new Agent(options, file, await RelayUsage.open(options.stateDir, options.log))
     await agent.#sweep()
     const profile = currentProfile(agent.#file.state)
     if (profile?.nodeKey && agent.#file.state.wantRunning) agent.#start(profile, {})
@@ -171,6 +177,7 @@ export class Agent {
       tailnetName: known?.tailnetName,
       relay: known?.relay,
       paths: known?.paths,
+      portMapping: known?.portMapping,
     }
     const running = this.#store.now.state === 'running' && before?.id === profile.id && wish.forceReauth !== true
     if (running && profile.hostname === before.hostname && wish.authKey === undefined) return
@@ -188,16 +195,24 @@ export class Agent {
     const { self, peers } = this.#store.now
     const machines = [...(self ? [self] : []), ...Object.values(peers)]
     const paths = wish.path ? changedPaths(profile.paths ?? NO_PATH_SETTINGS, wish.path, machines) : profile.paths
-    await this.#file.update((state) => withProfile(state, { ...profile, relay, paths }))
+    const portMapping = wish.portMapping ?? profile.portMapping
+    await this.#file.update((state) => withProfile(state, { ...profile, relay, paths, portMapping }))
     if (this.#session?.profileId === profile.id) {
       this.#session.setRelay(relay)
       if (paths) this.#session.setPaths(paths)
+      this.#session.setPortMapping(portMapping ?? true)
     }
     this.#store.update((now) => ({ relay: this.#relayBrief(now) }))
   }
 
   #relayStatus(): RelayStatusView {
-    return this.#session?.relayStatus() ?? relayOff(currentProfile(this.#file.state)?.relay)
+    return this.#session?.relayStatus() ?? this.#relayAtRest(currentProfile(this.#file.state)?.relay)
+  }
+
+  #relayAtRest(settings: RelaySettings | undefined): RelayStatusView {
+    const known = { power: 'unknown', metered: 'unknown' } as const
+    const nowWallMs = this.#options.clock.wallNow()
+    return relayOff(settings, mannersView(settings?.manners ?? DEFAULT_MANNERS, this.#usage, nowWallMs, known))
   }
 
   #relayBrief(now: AgentSnapshot): RelayBriefView | undefined {
@@ -270,7 +285,7 @@ export class Agent {
       peers: {},
       controlHeardAt: undefined,
       controlConnected: false,
-      relay: relayBrief(relayOff(profile.relay), now.relay),
+      relay: relayBrief(this.#relayAtRest(profile.relay), now.relay),
     }))
     const session = this.#newSession(profile, login)
     this.#session = session
@@ -291,6 +306,7 @@ export class Agent {
       forceReauth: login.forceReauth === true,
       store: this.#store,
       events: this.#events,
+      relaySurroundings: { usage: this.#usage, power: this.#options.power, metered: this.#options.metered },
       saveProfile: (changed) => this.#file.update((state: AgentState) => withProfile(state, changed)),
     })
   }

@@ -45,7 +45,8 @@ import {
 import { relayServers } from './peer-caps.ts'
 import { PeerIds } from './peer-ids.ts'
 import { RelayHost } from './relay-host.ts'
-import type { RelaySettings } from './state-file.ts'
+import type { RelaySurroundings } from './relay-manners.ts'
+import type { RelaySettings } from './relay-settings.ts'
 
 /** IPv6's minimum: nothing inside needs fragmenting, and the outer packet fits nearly every path (paths.md §7.5). */
 export const MTU_BYTES = 1280
@@ -68,6 +69,9 @@ export interface MeshOptions {
   readonly openDataplane: (options: DataplaneOptions) => Dataplane
   readonly openRelayForwarder: (options: RelayForwarderOptions) => RelayForwarder
   readonly relay: RelaySettings | undefined
+  readonly relaySurroundings: RelaySurroundings
+  /** Whether the home router is asked to forward ports. */
+  readonly portMapping: boolean
   readonly hostNetwork: HostNetwork
   /** The coordination server's. */
   readonly serverUrl: string
@@ -111,6 +115,7 @@ export class Mesh {
   }
   #regions: DerpMap = {}
   #started = false
+  #mapsPorts: boolean
   readonly #lastSends = new Map<number, number>()
   #cancelTraffic = (): void => {}
 
@@ -149,12 +154,15 @@ export class Mesh {
       discoKey: this.discoKey,
       sendOverDerp: ({ homeDerp, key }, bytes) => this.#derp.send(homeDerp, key.bytes, bytes, 'disco'),
       ownEndpoints: () => this.endpoints.map(({ endpoint }) => endpoint),
+      surroundings: options.relaySurroundings,
       onChange: () => {
         this.#tellRelayServers()
         options.listener.onRelay()
       },
     })
     this.#lifetime.defer(() => this.relay.close())
+    this.#mapsPorts = options.portMapping
+    this.relay.setPortMapping(options.portMapping)
     this.relay.configure(options.relay)
     this.#paths = new PathFinder({
       clock: options.clock,
@@ -227,7 +235,7 @@ export class Mesh {
     if (!this.#started) {
       this.#started = true
       this.#paths.start()
-      this.#portMapper.setLocalPort(this.#dataplane.ports.v4)
+      this.#mapPort()
       this.#noteTraffic()
     }
     const tun = { name: this.tunName, mtuBytes: MTU_BYTES }
@@ -359,6 +367,17 @@ export class Mesh {
   /** Rejects with a 'path/…' code, 'path/no-answer' when none came in time. */
   ping(nodeKey: string, timeoutMs: number): ReturnType<PathFinder['ping']> {
     return this.#paths.ping(this.#ids.of(nodeKey), { timeoutMs })
+  }
+
+  /** Off: the router is asked for nothing any more, and has its mappings back. */
+  setPortMapping(isAllowed: boolean): void {
+    this.#mapsPorts = isAllowed
+    this.relay.setPortMapping(isAllowed)
+    if (this.#started) this.#mapPort()
+  }
+
+  #mapPort(): void {
+    this.#portMapper.setLocalPort(this.#mapsPorts ? this.#dataplane.ports.v4 : undefined)
   }
 
   get portMapping(): PortmapView {

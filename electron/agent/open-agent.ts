@@ -4,7 +4,9 @@ import { openDataplane } from '../dataplane/native-dataplane.ts'
 import { openRelayForwarder } from '../dataplane/native-relay-forwarder.ts'
 import { hostFacts, openHostNetwork } from '../os/host.ts'
 import { onLinkEvents } from '../os/link-events.ts'
+import { readMetered } from '../os/metered.ts'
 import { watchNetwork } from '../os/network-watch.ts'
+import { readPowerSource } from '../os/power.ts'
 import { Agent } from './agent.ts'
 
 export interface AgentPlace {
@@ -25,6 +27,8 @@ export async function openAgent(place: AgentPlace): Promise<Agent> {
     openDataplane,
     openRelayForwarder,
     openHostNetwork,
+    power: readPowerSource,
+    metered: readMetered,
   })
   const unwatch = watchNetwork({
     clock: systemClock,

@@ -7,7 +7,12 @@ export function relayBrief(view: RelayStatusView, before: RelayBriefView | undef
     state: view.state,
     isWanted: view.wantedPort !== undefined,
     pairs: view.sessions.filter(({ state }) => state === 'open').length,
+    ...(view.pause ? { pause: view.pause.reason } : {}),
   }
-  const isSame = before?.state === next.state && before.isWanted === next.isWanted && before.pairs === next.pairs
+  const isSame =
+    before?.state === next.state &&
+    before.isWanted === next.isWanted &&
+    before.pairs === next.pairs &&
+    before.pause === next.pause
   return isSame ? before : next
 }

@@ -3,29 +3,18 @@
 
 import type { NetworkInterfaceInfo } from 'node:os'
 import type { Clock } from '../base/clock.ts'
-import {
-  type Endpoint,
-  ipToBytes,
-  isLinkLocal,
-  isLoopback,
-  isTailnetAddress,
-  isV6,
-  joinEndpoint,
-  parsePrefix,
-  prefixContains,
-  splitEndpoint,
-} from '../base/endpoint.ts'
+import type { Endpoint } from '../base/endpoint.ts'
 import { codeOf, messageOf } from '../base/errors.ts'
 import { Listeners } from '../base/lifetime.ts'
 import type { Logger } from '../base/log.ts'
 import type { RelayTestView } from '../contract/relay-test-view.ts'
-import type { RelayClientView, RelayStatusView } from '../contract/relay-view.ts'
+import type { RelayClientView, RelayPauseView, RelayStatusView } from '../contract/relay-view.ts'
 import type { Problem } from '../contract/snapshot.ts'
 import type { Netmap } from '../control/netmap.ts'
 import { type DiscoPrivate, type DiscoPublic, NodePublic } from '../crypto/keys.ts'
 import type { RelayForwarder, RelayForwarderOptions } from '../dataplane/relay-forwarder.ts'
-import { nodeAddress, stunPort } from '../path/derp-map.ts'
 import { localAddresses } from '../path/endpoints.ts'
+import { DEFAULT_MANNERS, type Pause } from '../relay/manners.ts'
 import { PortMapper } from '../portmap/port-mapper.ts'
 import type { PortmapIo } from '../portmap/portmap-io.ts'
 import { RelayService, type RelaySideStatus } from '../relay/relay-service.ts'
@@ -33,18 +22,22 @@ import type { AllocateRequest } from '../wire/disco/allocate-request.ts'
 import type { AllocateResponse } from '../wire/disco/allocate-response.ts'
 import type { RelayEndpoint } from '../wire/disco/relay-endpoint.ts'
 import type { Node } from '../wire/tailcfg/node.ts'
-import { livePeers, pathDerpMap } from './netmap-config.ts'
+import { livePeers } from './netmap-config.ts'
 import { nodeIdOf } from './netmap-views.ts'
 import { capsFrom, CAP_RELAY } from './peer-caps.ts'
-import { NOT_RUNNING } from './relay-settings.ts'
+import { RelayManners, type RelaySurroundings } from './relay-manners.ts'
+import { NOT_RUNNING, type RelaySettings } from './relay-settings.ts'
+import { outsideEndpoints, relayStunServers } from './relay-surroundings.ts'
 import { testRelay } from './relay-test.ts'
-import type { RelaySettings } from './state-file.ts'
 
 /** The server can keep a node from relaying, whatever its settings say. */
 const DISABLED_BY_SERVER = 'disable-relay-server'
 const REOPEN_MS = 10_000
-/** Two addresses are enough to see whether the mapping varies; more only make the answer surer. */
-const MOST_STUN_SERVERS = 6
+/**
+ * Nothing in the protocol tells a client that its relay is about to go. Those who are carried get this long, in which stock
+ * clients too learn from the network map that this is no relay any more; then their paths fall silent.
+ */
+const WIND_DOWN_MS = 30_000
 
 export interface RelayHostOptions {
   readonly clock: Clock
@@ -63,6 +56,7 @@ export interface RelayHostOptions {
   readonly sendOverDerp: (peer: Node, bytes: Uint8Array) => void
   /** Where this node itself is reached. */
   readonly ownEndpoints: () => readonly Endpoint[]
+  readonly surroundings: RelaySurroundings
   /** It began or stopped relaying, or its addresses or its trouble changed. */
   readonly onChange: () => void
 }
@@ -76,6 +70,10 @@ export class RelayHost {
   #port: number | undefined
   #problem: Problem | undefined
   readonly #mapper: PortMapper
+  readonly #manners: RelayManners
+  /** Set while it takes nobody new and those who are carried go on. */
+  #windDown: { readonly untilMs: number; readonly cancel: () => void } | undefined
+  #mapsPort = true
   readonly #knocks = new Listeners<{ readonly from: Endpoint; readonly bytes: Uint8Array }>()
   #testing: Promise<RelayTestView> | undefined
   #cancelReopen = (): void => {}
@@ -91,11 +89,16 @@ export class RelayHost {
       secret: options.portmapSecret,
       onChange: () => this.#service?.refreshAddresses(),
     })
+    this.#manners = new RelayManners({
+      clock: options.clock,
+      surroundings: options.surroundings,
+      onChange: () => this.#settle(),
+    })
   }
 
   /** Whether others may be told that this node relays. */
   get isOn(): boolean {
-    return this.#service !== undefined
+    return this.#service !== undefined && this.#windDown === undefined
   }
 
   get problem(): Problem | undefined {
@@ -105,21 +108,30 @@ export class RelayHost {
   configure(settings: RelaySettings | undefined): void {
     const before = this.#settings
     this.#settings = settings
+    this.#heedManners()
     const samePlace =
       before?.port === settings?.port && before?.staticEndpoints.join() === settings?.staticEndpoints.join()
     if (this.#service && settings && samePlace) this.#service.setRate(settings.bytesPerSecond)
     else this.#restart()
   }
 
+  /** Whether the home router is asked to forward the relay's port. */
+  setPortMapping(isAllowed: boolean): void {
+    this.#mapsPort = isAllowed
+    this.#mapper.setLocalPort(isAllowed ? this.#service?.status().ports.v4 : undefined)
+  }
+
   setNetmap(netmap: Netmap): void {
     this.#netmap = netmap
-    if (this.#isWanted() !== (this.#service !== undefined) && this.#problem === undefined) this.#restart()
+    this.#heedManners()
+    this.#settle()
     const permitted = new Set(this.#peers().flatMap((peer) => (this.#mayAsk(peer) ? [peer.key.text] : [])))
     permitted.add(netmap.self.key.text)
     this.#service?.retain((requester) => permitted.has(requester))
   }
 
   linkChanged(): void {
+    this.#manners.look()
     this.#mapper.networkChanged()
     this.#service?.linkChanged()
   }
@@ -127,7 +139,7 @@ export class RelayHost {
   /** A peer, whose disco key is proven and in the pair, asks for a place. No answer is a refusal. */
   handleRequest(from: NodePublic, fromDisco: DiscoPublic, request: AllocateRequest): AllocateResponse | undefined {
     const peer = this.#peers().find(({ key }) => key.equals(from))
-    if (!this.#service || !peer?.discoKey?.equals(fromDisco) || !this.#mayAsk(peer)) {
+    if (!this.isOn || !peer?.discoKey?.equals(fromDisco) || !this.#mayAsk(peer)) {
       this.#log.debug('relay request refused', { from: from.text.slice(0, 16), on: this.isOn })
       return undefined
     }
@@ -157,16 +169,19 @@ export class RelayHost {
       staticEndpoints: settings?.staticEndpoints ?? [],
       limitBytesPerSecond: settings?.bytesPerSecond ?? 0,
       problem: this.#problem,
+      pause: this.#pauseView(),
+      manners: this.#manners.view(settings?.manners),
     }
+    const isPaused = common.pause !== undefined
     const service = this.#service?.status()
     if (!service) {
-      const state = this.#problem ? 'failed' : this.#isWanted() ? 'starting' : 'off'
+      const state = this.#problem ? 'failed' : isPaused ? 'paused' : this.#isWanted() ? 'starting' : 'off'
       return { ...common, ...NOT_RUNNING, state }
     }
     const { clock } = this.#options
     return {
       ...common,
-      state: 'running',
+      state: isPaused ? 'paused' : 'running',
       port: service.ports.v4,
       endpoints: service.endpoints,
       mapping: service.mapping,
@@ -223,7 +238,7 @@ export class RelayHost {
   async close(): Promise<void> {
     this.#closed = true
     this.#stop()
-    await this.#mapper.close()
+    await Promise.all([this.#mapper.close(), this.#manners.close()])
   }
 
   #peers(): Node[] {
@@ -243,8 +258,59 @@ export class RelayHost {
     )
   }
 
+  #mayRun(): boolean {
+    return this.#isWanted() && this.#manners.isReady && this.#manners.pause === undefined
+  }
+
+  #heedManners(): void {
+    this.#manners.configure(this.#isWanted() ? (this.#settings?.manners ?? DEFAULT_MANNERS) : undefined)
+  }
+
+  /** Makes what runs fit what is wanted and allowed. A pause lets those who are carried go on for a little. */
+  #settle(): void {
+    const service = this.#service
+    const { pause } = this.#manners
+    if (!this.#isWanted() || (!service && !pause)) {
+      if (this.#mayRun() !== (service !== undefined) && this.#problem === undefined) this.#restart()
+      return
+    }
+    if (service && pause && !this.#windDown) this.#startWindDown(service, pause)
+    if (service && !pause && this.#windDown) {
+      this.#endWindDown()
+      service.windDown(false)
+      this.#log.info('relaying again')
+    }
+    this.#options.onChange()
+  }
+
+  #startWindDown(service: RelayService, pause: Pause): void {
+    this.#log.info('the relay pauses', { why: pause.reason })
+    service.windDown(true)
+    if (service.places === 0) {
+      this.#stop()
+      return
+    }
+    const { clock } = this.#options
+    const cancel = clock.after(WIND_DOWN_MS, () => this.#restart())
+    this.#windDown = { untilMs: clock.now() + WIND_DOWN_MS, cancel }
+  }
+
+  #endWindDown(): void {
+    this.#windDown?.cancel()
+    this.#windDown = undefined
+  }
+
+  #pauseView(): RelayPauseView | undefined {
+    const { pause } = this.#manners
+    if (!pause || !this.#isWanted()) return undefined
+    const { clock } = this.#options
+    const carriesUntil = this.#windDown && clock.wallNow() + (this.#windDown.untilMs - clock.now())
+    return { reason: pause.reason, endsAt: pause.endsAt, carriesUntil }
+  }
+
   #stop(): void {
     this.#cancelReopen()
+    this.#endWindDown()
     this.#service?.close()
     this.#service = undefined
     this.#problem = undefined
@@ -255,8 +321,8 @@ export class RelayHost {
     const before = this.isOn
     this.#stop()
     const settings = this.#settings
-    if (this.#isWanted() && settings?.port !== undefined) this.#open(settings, settings.port)
-    if (before || this.isOn || this.#problem) this.#options.onChange()
+    if (this.#mayRun() && settings?.port !== undefined) this.#open(settings, settings.port)
+    if (before || this.isOn || this.#problem || this.#manners.pause) this.#options.onChange()
   }
 
   #open(settings: RelaySettings, port: number): void {
@@ -278,16 +344,20 @@ export class RelayHost {
       staticEndpoints: settings.staticEndpoints,
       bytesPerSecond: settings.bytesPerSecond,
       localAddresses: () => localAddresses(this.#options.interfaces(), []),
-      stunServers: () => this.#stunServers(),
+      stunServers: () => relayStunServers(this.#netmap?.derpMap, this.#options.resolve),
       extraEndpoints: () => {
         const { endpoint } = this.#mapper.view
         return endpoint === undefined ? [] : [endpoint]
       },
-      endpointsOf: (client) => this.#endpointsOf(client),
+      endpointsOf: (client) => {
+        const node = this.#peers().find(({ discoKey }) => discoKey?.equals(client) ?? false)
+        return outsideEndpoints(node?.endpoints ?? [], this.#options.interfaces())
+      },
       onEndpoints: (endpoints) => {
         this.#log.info('relay addresses', { endpoints: endpoints.join(' ') })
         this.#options.onChange()
       },
+      onCarried: (bytes) => this.#manners.add(bytes),
       onKnock: (from, bytes) => this.#knocks.emit({ from, bytes }),
       onFatal: (message) => {
         this.#stop()
@@ -295,7 +365,7 @@ export class RelayHost {
         this.#options.onChange()
       },
     })
-    this.#mapper.setLocalPort(sockets.ports.v4)
+    if (this.#mapsPort) this.#mapper.setLocalPort(sockets.ports.v4)
     this.#log.info('relaying', { port: this.#port })
   }
 
@@ -303,54 +373,5 @@ export class RelayHost {
     this.#problem = problem
     this.#log.warn(problem.message, { code: problem.code })
     this.#cancelReopen = this.#options.clock.after(REOPEN_MS, () => this.#restart())
-  }
-
-  /**
-   * Where our router should expect a client. Addresses of our own networks need no opening, and a peer must not have us
-   * write to whatever it claims to be there.
-   */
-  #endpointsOf(client: DiscoPublic): readonly Endpoint[] {
-    const node = this.#peers().find(({ discoKey }) => discoKey?.equals(client) ?? false)
-    if (!node) return []
-    const attached = Object.values(this.#options.interfaces()).flatMap((addresses) =>
-      (addresses ?? []).flatMap(({ cidr }) => (cidr === null ? [] : (parsePrefix(cidr) ?? []))),
-    )
-    return node.endpoints.filter((endpoint) => {
-      const parts = splitEndpoint(endpoint)
-      const bytes = parts && ipToBytes(parts.address)
-      if (!parts || !bytes || parts.port === 0) return false
-      const { address } = parts
-      if (isLoopback(address) || isLinkLocal(address) || isTailnetAddress(address)) return false
-      return !attached.some((prefix) => prefixContains(prefix, bytes))
-    })
-  }
-
-  async #stunServers(): Promise<readonly Endpoint[]> {
-    if (!this.#netmap) return []
-    const servers: Endpoint[] = []
-    for (const family of ['v4', 'v6'] as const) {
-      let count = 0
-      for (const region of pathDerpMap(this.#netmap.derpMap).regions) {
-        if (count >= MOST_STUN_SERVERS / 2) break
-        for (const node of region.nodes.slice(0, 2)) {
-          const port = stunPort(node)
-          const where = port === undefined ? undefined : nodeAddress(node, family)
-          if (port === undefined || where === undefined) continue
-          const found = 'ip' in where ? where.ip : await this.#lookUp(where.host, family === 'v6')
-          if (found === undefined) continue
-          servers.push(joinEndpoint(found, port))
-          count += 1
-        }
-      }
-    }
-    return [...new Set(servers)].slice(0, MOST_STUN_SERVERS)
-  }
-
-  async #lookUp(host: string, wantV6: boolean): Promise<string | undefined> {
-    try {
-      return (await this.#options.resolve(host)).find((address) => isV6(address) === wantV6)
-    } catch {
-      return undefined
-    }
   }
 }

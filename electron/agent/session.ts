@@ -17,6 +17,8 @@ import type { RelayForwarder, RelayForwarderOptions } from '../dataplane/relay-f
 import type { DerpRegionStatus } from '../derp/derp-pool.ts'
 import type { HostFacts } from '../os/host.ts'
 import type { HostNetwork } from '../os/host-network.ts'
+import type { Metered } from '../os/metered.ts'
+import type { PowerSource } from '../os/power.ts'
 import type { PathFinder } from '../path/path-finder.ts'
 import type { DerpMap } from '../wire/tailcfg/derp-map.ts'
 import { type HostinfoInput, type NetInfo as WireNetInfo, netInfo as netInfoShape } from '../wire/tailcfg/hostinfo.ts'
@@ -34,7 +36,9 @@ import { contractHistory, contractPath } from './path-words.ts'
 import { NO_PATH_SETTINGS, pathPolicies, type PathSettings, pathPolicyView } from './path-settings.ts'
 import { relayBrief } from './relay-brief.ts'
 import type { SnapshotStore } from './snapshot-store.ts'
-import type { Profile, RelaySettings } from './state-file.ts'
+import type { RelaySurroundings } from './relay-manners.ts'
+import type { RelaySettings } from './relay-settings.ts'
+import type { Profile } from './state-file.ts'
 
 /** What of the machine an agent and its sessions work on. */
 export interface AgentSurroundings {
@@ -46,6 +50,9 @@ export interface AgentSurroundings {
   readonly openDataplane: (options: DataplaneOptions) => Dataplane
   readonly openRelayForwarder: (options: RelayForwarderOptions) => RelayForwarder
   readonly openHostNetwork: () => HostNetwork
+  /** Whether it runs on battery, and in a network that costs by volume. What is left out is not known. */
+  readonly power?: () => Promise<PowerSource>
+  readonly metered?: () => Promise<Metered>
 }
 
 export interface SessionOptions extends AgentSurroundings {
@@ -55,6 +62,7 @@ export interface SessionOptions extends AgentSurroundings {
   readonly forceReauth: boolean
   readonly store: SnapshotStore
   readonly events: Listeners<AgentEvent>
+  readonly relaySurroundings: RelaySurroundings
   readonly saveProfile: (profile: Profile) => Promise<void>
 }
 
@@ -207,6 +215,8 @@ export class Session {
       openDataplane: options.openDataplane,
       openRelayForwarder: options.openRelayForwarder,
       relay: this.#profile.relay,
+      relaySurroundings: options.relaySurroundings,
+      portMapping: this.#profile.portMapping ?? true,
       hostNetwork: options.openHostNetwork(),
       serverUrl: this.#profile.serverUrl,
       listener: {
@@ -459,6 +469,12 @@ export class Session {
   setRelay(relay: RelaySettings): void {
     this.#profile = { ...this.#profile, relay }
     this.#mesh?.relay.configure(relay)
+  }
+
+  /** Whether the home router is asked to forward ports; already on disk. */
+  setPortMapping(isAllowed: boolean): void {
+    this.#profile = { ...this.#profile, portMapping: isAllowed }
+    this.#mesh?.setPortMapping(isAllowed)
   }
 
   async relayTest(): Promise<RelayTestView> {

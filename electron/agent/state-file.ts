@@ -6,21 +6,11 @@ import { chmod, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readTextIfThere, writeFileAtomic } from '../base/atomic-file.ts'
 import { fromHex, toHex } from '../base/bytes.ts'
-import { canonicalEndpoint, type Endpoint } from '../base/endpoint.ts'
 import { CodedError, codeOf, messageOf } from '../base/errors.ts'
 import { FolderLock } from '../base/folder-lock.ts'
 import { MachinePrivate, NodePrivate, NodePublic } from '../crypto/keys.ts'
 import { decodePaths, encodePaths, type PathSettings } from './path-settings.ts'
-
-/** This node as a relay for others. */
-export interface RelaySettings {
-  /** Undefined is off, 0 lets the system pick. */
-  readonly port: number | undefined
-  /** Always offered, before what is found. */
-  readonly staticEndpoints: readonly Endpoint[]
-  /** 0 for no limit. */
-  readonly bytesPerSecond: number
-}
+import { decodeRelay, encodeRelay, type RelaySettings } from './relay-settings.ts'
 
 /** One login at one server. */
 export interface Profile {
@@ -40,6 +30,8 @@ export interface Profile {
   readonly relay?: RelaySettings | undefined
   /** Never set: automatic for all. */
   readonly paths?: PathSettings | undefined
+  /** Whether the home router is asked to forward ports. Never set: yes. */
+  readonly portMapping?: boolean | undefined
 }
 
 export interface AgentState {
@@ -85,7 +77,8 @@ export function encodeState(state: AgentState): string {
       loginName: profile.loginName ?? null,
       tailnetName: profile.tailnetName ?? null,
       ...(profile.paths ? { paths: encodePaths(profile.paths) } : {}),
-      ...(profile.relay ? { relay: { ...profile.relay, port: profile.relay.port ?? null } } : {}),
+      ...(profile.relay ? { relay: encodeRelay(profile.relay) } : {}),
+      ...(profile.portMapping === undefined ? {} : { portMapping: profile.portMapping }),
     })),
   }
   return `${JSON.stringify(document, undefined, 2)}\n`
@@ -143,24 +136,7 @@ function decodeProfile(value: unknown): Profile {
     tailnetName: optionalText(entry, 'tailnetName'),
     relay: decodeRelay(entry['relay']),
     paths: decodePaths(entry['paths']),
-  }
-}
-
-function decodeRelay(value: unknown): RelaySettings | undefined {
-  if (value === undefined || value === null) return undefined
-  if (typeof value !== 'object') throw new Error('the relay settings are not an object')
-  const { port, staticEndpoints, bytesPerSecond } = value as Record<string, unknown>
-  const isPort = (number: unknown): number is number =>
-    typeof number === 'number' && Number.isInteger(number) && number >= 0 && number <= 65_535
-  if (port !== null && port !== undefined && !isPort(port)) throw new Error('the relay port is none')
-  if (!Array.isArray(staticEndpoints)) throw new Error('the relay endpoints are not a list')
-  const rate = typeof bytesPerSecond === 'number' && bytesPerSecond > 0 ? Math.floor(bytesPerSecond) : 0
-  return {
-    port: port ?? undefined,
-    staticEndpoints: staticEndpoints.flatMap((text) =>
-      typeof text === 'string' ? (canonicalEndpoint(text) ?? []) : [],
-    ),
-    bytesPerSecond: rate,
+    ...(typeof entry['portMapping'] === 'boolean' ? { portMapping: entry['portMapping'] } : {}),
   }
 }
 

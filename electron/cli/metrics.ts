@@ -57,6 +57,15 @@ export function metricsText(snapshot: AgentSnapshot, traffic: TrafficView, relay
     gauge('peerway_relay_on', 'Whether this machine relays for others.', [
       { value: Number(relay.state === 'running') },
     ]),
+    gauge(
+      'peerway_relay_paused',
+      'Whether a wanted relay pauses, by reason.',
+      relay.pause ? [{ labels: { reason: relay.pause.reason }, value: 1 }] : [],
+    ),
+    gauge('peerway_relay_month_bytes', 'Carried for others this calendar month.', [{ value: relay.manners.usedBytes }]),
+    gauge('peerway_relay_quota_bytes', 'Most that is carried in a month; 0 for no limit.', [
+      { value: relay.manners.monthlyBytes },
+    ]),
     gauge('peerway_relay_sessions', 'Pairs of machines at this relay.', sessions),
     counter('peerway_relay_forwarded_bytes_total', 'Carried for others.', total('forwarded.bytes')),
     counter('peerway_relay_forwarded_packets_total', 'Carried for others.', total('forwarded.packets')),

@@ -1,6 +1,6 @@
-// Rates as people type and read them.
+// Rates and sizes as people type and read them.
 
-const BYTES = { '': 1, k: 1e3, m: 1e6, g: 1e9 } as const
+const BYTES = { '': 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12 } as const
 
 /** Bytes per second of "500k", "2.5M", "2MB/s" or, in bits, "20mbit"; undefined when it is none of these. */
 export function parseRate(text: string): number | undefined {
@@ -12,7 +12,16 @@ export function parseRate(text: string): number | undefined {
   return Number.isSafeInteger(rate) ? rate : undefined
 }
 
+/** Bytes of "200GB", "1.5T" or "500m"; undefined when it is none of these. */
+export function parseSize(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(b|bytes)?$/i.exec(text.trim())
+  if (!match) return undefined
+  const size = Math.round(Number(match[1]) * BYTES[(match[2] ?? '').toLowerCase() as keyof typeof BYTES])
+  return Number.isSafeInteger(size) ? size : undefined
+}
+
 const STEPS = [
+  [1e12, 'TB'],
   [1e9, 'GB'],
   [1e6, 'MB'],
   [1e3, 'kB'],

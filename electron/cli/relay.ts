@@ -1,6 +1,6 @@
 // `peerway relay …`: this machine as a relay for others.
 
-import type { RelayClientView, RelayStatusView } from '../contract/relay-view.ts'
+import type { RelayClientView, RelayPauseView, RelayStatusView } from '../contract/relay-view.ts'
 import {
   agentOptionHelp,
   agentOptions,
@@ -85,9 +85,11 @@ export function relayLines(view: RelayStatusView): string[] {
         : 'This machine relays for others while it is connected: peerway up',
     ]
   if (view.problem) return [`${view.problem.message} [${view.problem.code}]`]
-  if (view.state !== 'running') return ['Starting to relay…']
+  if (view.pause && view.sessions.length === 0) return [...pauseLines(view, view.pause), ...mannersLines(view)]
+  if (view.state !== 'running' && !view.pause) return ['Starting to relay…']
   const limit = view.limitBytesPerSecond > 0 ? `, at most ${bytesText(view.limitBytesPerSecond)}/s` : ''
-  const lines = [`Relaying on UDP port ${view.port}${limit}.`]
+  const lines = view.pause ? pauseLines(view, view.pause) : [`Relaying on UDP port ${view.port}${limit}.`]
+  lines.push(...mannersLines(view))
   lines.push(`Offered addresses: ${view.endpoints.length > 0 ? view.endpoints.join(', ') : 'none found yet'}`)
   if (view.portMapped !== undefined)
     lines.push(`The router forwards ${view.portMapped} to it (${view.portMappedVia?.toUpperCase()}).`)
@@ -106,6 +108,43 @@ export function relayLines(view: RelayStatusView): string[] {
   return [...lines, '', table([['ID', 'STATE', 'FROM', 'FROM', 'RATE'], ...rows])]
 }
 
+function pauseLines({ manners }: RelayStatusView, { reason, endsAt, carriesUntil }: RelayPauseView): string[] {
+  const again = endsAt === undefined ? '' : ` It relays again on ${dateTime(endsAt)}.`
+  const why = {
+    quota: `Paused: this month's ${bytesText(manners.monthlyBytes)} are carried.${again} Another quota: peerway set --relay-quota SIZE`,
+    hours: `Paused: it relays ${manners.hours}.${again}`,
+    battery: 'Paused: this machine runs on battery. It relays again on mains power.',
+    metered: 'Paused: this network costs by volume. It relays again in another one.',
+  }[reason]
+  return carriesUntil === undefined
+    ? [why]
+    : [why, `Nobody new is carried; who is carried now goes on until ${dateTime(carriesUntil)}.`]
+}
+
+/** The limits in force, and what they cannot heed here. */
+function mannersLines({ manners, pause }: RelayStatusView): string[] {
+  const { monthlyBytes, usedBytes, hours, pauseOnBattery, pauseOnMetered, power, metered } = manners
+  const used = `${bytesText(usedBytes)} carried this month`
+  return [
+    monthlyBytes > 0 ? `${used}, of ${bytesText(monthlyBytes)}.` : `${used}.`,
+    ...(hours !== '' && pause?.reason !== 'hours' ? [`It relays ${hours}.`] : []),
+    ...(pauseOnBattery && power === 'battery' && pause?.reason !== 'battery' ? ['This machine runs on battery.'] : []),
+    ...(pauseOnMetered && metered === 'unknown'
+      ? ['Whether the network costs by volume is not known here: NetworkManager does not tell.']
+      : []),
+  ]
+}
+
+const dateTime = (at: number): string =>
+  new Date(at).toLocaleString('en-GB', {
+    weekday: 'short',
+    day: 'numeric',
+    month: 'short',
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+  })
+
 function clientText({ name, disco, endpoint, bytes }: RelayClientView): string {
   return `${name ?? disco} (${endpoint ?? 'not bound yet'}) ${bytesText(bytes)}`
 }
@@ -122,6 +161,21 @@ export function relayJson(view: RelayStatusView): Record<string, unknown> {
     PortMapped: view.portMapped ?? null,
     PortMappedVia: view.portMappedVia ?? null,
     LimitBytesPerSecond: view.limitBytesPerSecond,
+    Pause: view.pause
+      ? {
+          Reason: view.pause.reason,
+          EndsAt: time(view.pause.endsAt),
+          CarriesUntil: time(view.pause.carriesUntil),
+        }
+      : null,
+    MonthlyBytes: view.manners.monthlyBytes,
+    UsedBytes: view.manners.usedBytes,
+    MonthEndsAt: time(view.manners.renewsAt),
+    Hours: view.manners.hours,
+    PauseOnBattery: view.manners.pauseOnBattery,
+    PauseOnMetered: view.manners.pauseOnMetered,
+    Power: view.manners.power,
+    Metered: view.manners.metered,
     Problem: view.problem ? { Code: view.problem.code, Message: view.problem.message } : null,
     Sessions: view.sessions.map(({ vni, state, sinceAt, clients }) => ({
       VNI: vni,

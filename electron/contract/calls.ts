@@ -44,6 +44,14 @@ export interface SetArgument {
   readonly relayServerStaticEndpoints: readonly string[] | undefined
   /** 0 for no limit. */
   readonly relayLimitBytesPerSecond: number | undefined
+  /** Carried at most in a calendar month; 0 for no limit. */
+  readonly relayMonthlyBytes?: number | undefined
+  /** Such as "mon-fri 22:00-07:00; sat,sun"; empty for always. */
+  readonly relayHours?: string | undefined
+  readonly relayPauseOnBattery?: boolean | undefined
+  readonly relayPauseOnMetered?: boolean | undefined
+  /** Whether the home router is asked to forward ports to this machine. */
+  readonly portMapping?: boolean | undefined
   /** Which paths to other machines may be used. */
   readonly path?: PathWish | undefined
 }
@@ -54,6 +62,11 @@ const set: Check<SetArgument> = shape({
   relayServer: optional(shape({ port: optional(whole(0, 65_535)) })),
   relayServerStaticEndpoints: optional(listOf(text(64), MOST_STATIC_ENDPOINTS)),
   relayLimitBytesPerSecond: optional(whole(0, 1_000_000_000_000)),
+  relayMonthlyBytes: optional(whole(0, Number.MAX_SAFE_INTEGER)),
+  relayHours: optional(text(200, 0)),
+  relayPauseOnBattery: optional(yesNo),
+  relayPauseOnMetered: optional(yesNo),
+  portMapping: optional(yesNo),
   path: optional(pathWish),
 })
 

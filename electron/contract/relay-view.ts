@@ -3,13 +3,16 @@
 import type { NodeId, Problem } from './snapshot.ts'
 
 export interface RelayStatusView {
-  readonly state: 'off' | 'starting' | 'running' | 'failed'
+  readonly state: 'off' | 'starting' | 'running' | 'paused' | 'failed'
   /** The setting: undefined is off, 0 lets the system pick. */
   readonly wantedPort: number | undefined
   readonly staticEndpoints: readonly string[]
   /** 0 for no limit. */
   readonly limitBytesPerSecond: number
   readonly problem: Problem | undefined
+  /** Why a relay that is wanted serves nobody now. */
+  readonly pause: RelayPauseView | undefined
+  readonly manners: RelayMannersView
   readonly port: number | undefined
   /** Where clients are told to come, in order. */
   readonly endpoints: readonly string[]
@@ -23,6 +26,32 @@ export interface RelayStatusView {
   readonly sessions: readonly RelaySessionView[]
   /** Named counts: "forwarded.bytes", "refused.too-many-sessions", … */
   readonly totals: Readonly<Record<string, number>>
+}
+
+export type RelayPauseReason = 'quota' | 'hours' | 'battery' | 'metered'
+
+export interface RelayPauseView {
+  readonly reason: RelayPauseReason
+  /** Wall-clock ms; undefined when nobody can know. */
+  readonly endsAt: number | undefined
+  /** Wall-clock ms until which those who are carried go on; undefined when nobody is any more. */
+  readonly carriesUntil: number | undefined
+}
+
+export interface RelayMannersView {
+  /** Most that is carried in a calendar month; 0 for no limit. */
+  readonly monthlyBytes: number
+  /** Carried this month. */
+  readonly usedBytes: number
+  /** Wall-clock ms. */
+  readonly renewsAt: number
+  /** Such as "mon-fri 22:00-07:00; sat,sun"; empty for always. */
+  readonly hours: string
+  readonly pauseOnBattery: boolean
+  readonly pauseOnMetered: boolean
+  /** As far as the system tells, and only looked at while a setting asks for it. */
+  readonly power: 'mains' | 'battery' | 'unknown'
+  readonly metered: 'yes' | 'no' | 'unknown'
 }
 
 export interface RelaySessionView {

@@ -1,5 +1,6 @@
 // What this computer gives, in a few words: the same in the window and in the tray.
 
+import type { RelayPauseReason } from './relay-view.ts'
 import type { RelayBriefView } from './snapshot.ts'
 
 export const relayTexts = {
@@ -8,11 +9,18 @@ export const relayTexts = {
   carrying: (pairs: number) => `relay, carrying ${pairs} ${pairs === 1 ? 'pair' : 'pairs'}`,
   starting: 'relay, starting',
   failed: 'relay, not running',
+  paused: {
+    quota: 'relay, paused until next month',
+    hours: 'relay, paused at this hour',
+    battery: 'relay, paused on battery',
+    metered: 'relay, paused on a metered network',
+  } satisfies Record<RelayPauseReason, string>,
 }
 
-export function givesText({ state, isWanted, pairs }: RelayBriefView, isConnected: boolean): string {
+export function givesText({ state, pause, isWanted, pairs }: RelayBriefView, isConnected: boolean): string {
   if (!isWanted) return relayTexts.nothing
   if (state === 'running') return pairs > 0 ? relayTexts.carrying(pairs) : relayTexts.relay
+  if (state === 'paused' && pause) return relayTexts.paused[pause]
   if (state === 'starting') return relayTexts.starting
   return isConnected ? relayTexts.failed : relayTexts.relay
 }

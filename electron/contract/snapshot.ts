@@ -40,7 +40,9 @@ export interface AgentSnapshot {
 }
 
 export interface RelayBriefView {
-  readonly state: 'off' | 'starting' | 'running' | 'failed'
+  readonly state: 'off' | 'starting' | 'running' | 'paused' | 'failed'
+  /** Only while paused. */
+  readonly pause?: 'quota' | 'hours' | 'battery' | 'metered' | undefined
   /** The setting; it stays while this machine is off. */
   readonly isWanted: boolean
   /** Pairs that are bound at both ends now. */

@@ -13,6 +13,7 @@ export class FakeRelayForwarder implements RelayForwarder {
   readonly bound = new Map<number, readonly [string | undefined, string | undefined]>()
   readonly sent: Sent[] = []
   readonly seen = new Map<number, RelaySessionCounters['sides']>()
+  readonly totals: Record<string, number> = {}
   rate = 0
   closed = false
   #listener: ((records: readonly RelayRecord[]) => void) | undefined
@@ -46,6 +47,10 @@ export class FakeRelayForwarder implements RelayForwarder {
     if (!this.closed) this.#listener?.(records)
   }
 
+  total(name: string, count: number): void {
+    this.totals[name] = count
+  }
+
   counters(): {
     readonly sessions: readonly RelaySessionCounters[]
     readonly totals: Readonly<Record<string, number>>
@@ -53,7 +58,7 @@ export class FakeRelayForwarder implements RelayForwarder {
     const nothing = { lastSeenMs: 0, packets: 0, bytes: 0 }
     return {
       sessions: [...this.bound.keys()].map((vni) => ({ vni, sides: this.seen.get(vni) ?? [nothing, nothing] })),
-      totals: {},
+      totals: { ...this.totals },
     }
   }
 

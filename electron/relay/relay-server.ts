@@ -120,6 +120,10 @@ export class RelayServer {
     return [...this.#byVni.values()].map(viewOf)
   }
 
+  get count(): number {
+    return this.#byVni.size
+  }
+
   session(vni: number): RelaySession | undefined {
     const session = this.#byVni.get(vni)
     return session && viewOf(session)

@@ -78,6 +78,8 @@ export interface RelayServiceOptions {
   /** A disco packet outside any session came to the relay's port. `bytes` are only valid during the call. */
   readonly onKnock: (from: Endpoint, bytes: Uint8Array) => void
   readonly onFatal: (message: string) => void
+  /** So many bytes were carried since it was told last; every two seconds, and at the end. */
+  readonly onCarried?: (bytes: number) => void
   readonly limits?: RelayLimits
 }
 
@@ -111,6 +113,8 @@ export class RelayService {
   readonly #rates = new Map<number, { readonly bytes: readonly number[]; readonly perSecond: readonly number[] }>()
   #ratesAtMs: number
   #cancelTick = (): void => {}
+  #countedBytes = 0
+  #isWindingDown = false
   #closed = false
 
   constructor(options: RelayServiceOptions) {
@@ -172,7 +176,10 @@ export class RelayService {
     requester: NodePublic,
     requesterDisco: DiscoPublic,
     request: AllocateRequest,
-  ): Extract<DiscoMessage, { kind: 'allocateResponse' }> | { readonly refused: RefusalReason | 'no-address' } {
+  ):
+    | Extract<DiscoMessage, { kind: 'allocateResponse' }>
+    | { readonly refused: RefusalReason | 'no-address' | 'paused' } {
+    if (this.#isWindingDown) return { refused: 'paused' }
     const endpoints = this.#addresses.list
     if (endpoints.length === 0) return { refused: 'no-address' }
     const { clock, sockets } = this.#options
@@ -208,6 +215,19 @@ export class RelayService {
 
   setRate(bytesPerSecond: number): void {
     this.#options.sockets.setRate(bytesPerSecond)
+  }
+
+  /** Takes nobody new; those who are bound go on. Takes back with false. */
+  windDown(isWindingDown: boolean): void {
+    this.#isWindingDown = isWindingDown
+    if (!isWindingDown) return
+    const unbound = this.#server.sessions.filter(({ sides }) => sides.some(({ endpoint }) => endpoint === undefined))
+    for (const { vni } of unbound) this.end(vni)
+  }
+
+  /** Pairs that hold a place. */
+  get places(): number {
+    return this.#server.count
   }
 
   linkChanged(): void {
@@ -248,6 +268,7 @@ export class RelayService {
     for (const { cancel } of this.#openings.values()) cancel()
     for (const cancel of this.#repeats.values()) cancel()
     this.#addresses.close()
+    this.#countCarried(this.#options.sockets.counters().totals)
     this.#options.sockets.close()
   }
 
@@ -304,7 +325,8 @@ export class RelayService {
   #tick(): void {
     if (this.#closed) return
     const { clock, sockets } = this.#options
-    const counters = sockets.counters().sessions
+    const { sessions: counters, totals } = sockets.counters()
+    this.#countCarried(totals)
     const seen = new Map(counters.map(({ vni, sides }) => [vni, sides.map(({ lastSeenMs }) => lastSeenMs)]))
     this.#forget(this.#server.collect(clock.now(), (vni) => seen.get(vni) ?? []))
     const seconds = Math.max((clock.now() - this.#ratesAtMs) / 1000, 0.001)
@@ -319,6 +341,13 @@ export class RelayService {
     for (const vni of this.#rates.keys()) if (!known.has(vni)) this.#rates.delete(vni)
     this.#addresses.refresh()
     this.#cancelTick = clock.after(TICK_MS, () => this.#tick())
+  }
+
+  #countCarried(totals: Readonly<Record<string, number>>): void {
+    const bytes = totals['forwarded.bytes'] ?? 0
+    const more = bytes - this.#countedBytes
+    this.#countedBytes = bytes
+    if (more > 0) this.#options.onCarried?.(more)
   }
 
   #forget(sessions: readonly RelaySession[]): void {

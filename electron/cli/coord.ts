@@ -1,6 +1,7 @@
 // The verbs `peerway coord …`: runs and manages a coordination server.
 
 import { authKeysCreate, authKeysList, authKeysRevoke } from './coord-auth-keys.ts'
+import { dnsCommands } from './coord-dns.ts'
 import { nodesApprove, nodesDelete, nodesExpire, nodesList, nodesRename, nodesShow } from './coord-nodes.ts'
 import { policyCommands } from './coord-policy.ts'
 import { routeCommands } from './coord-routes.ts'
@@ -35,6 +36,7 @@ const commands: readonly Command[] = [
   nodesExpire,
   nodesDelete,
   ...routeCommands,
+  ...dnsCommands,
   ...policyCommands,
 ]
 

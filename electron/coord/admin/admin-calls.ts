@@ -51,6 +51,17 @@ export const adminCalls = {
   'routes.list': (admin, args) => admin.routes.list(maybeText(args, 'node')),
   'routes.approve': (admin, args) => admin.routes.approve(text(args, 'node'), texts(args, 'routes', MOST_ROUTES)),
   'routes.revoke': (admin, args) => admin.routes.revoke(text(args, 'node'), texts(args, 'routes', MOST_ROUTES)),
+  'dns.get': (admin) => admin.dns.get(),
+  'dns.set': (admin, args) =>
+    admin.dns.set({
+      ...given('magicDns', maybeFlag(args, 'magicDns')),
+      ...given('nameservers', maybeTexts(args, 'nameservers')),
+      ...given('overrideLocal', maybeFlag(args, 'overrideLocal')),
+      ...given('searchDomains', maybeTexts(args, 'searchDomains')),
+    }),
+  'dns.split': (admin, args) => admin.dns.split(text(args, 'domain'), texts(args, 'servers')),
+  'dns.records.add': (admin, args) => admin.dns.addRecord({ name: text(args, 'name'), value: text(args, 'value') }),
+  'dns.records.remove': (admin, args) => admin.dns.removeRecord(text(args, 'name'), maybeText(args, 'value')),
   'logins.list': (admin) => admin.listLogins(),
   'logins.approve': (admin, args) => admin.approveLogin(text(args, 'login'), text(args, 'user')),
   'policy.get': (admin, args) => admin.policy.get(maybeNumber(args, 'revision')),
@@ -105,6 +116,21 @@ function texts(args: CallArguments, name: string, most = 64): string[] {
     throw new CoordError('coord/bad-argument', `${name} is no list of texts.`)
   return value
 }
+
+function maybeTexts(args: CallArguments, name: string): string[] | undefined {
+  return args[name] === undefined ? undefined : texts(args, name)
+}
+
+function maybeFlag(args: CallArguments, name: string): boolean | undefined {
+  const value = args[name]
+  if (value !== undefined && typeof value !== 'boolean')
+    throw new CoordError('coord/bad-argument', `${name} is neither true nor false.`)
+  return value
+}
+
+/** A member, or none at all. */
+const given = <K extends string, V>(name: K, value: V | undefined): { readonly [N in K]?: V } =>
+  (value === undefined ? {} : { [name]: value }) as { readonly [N in K]?: V }
 
 function maybeRole(args: CallArguments): Role | undefined {
   const value = maybeText(args, 'role')

@@ -4,6 +4,7 @@
 import type { Clock } from '../../base/clock.ts'
 import { authKeyState, newAuthKeySecret, type AuthKeyState } from '../auth-key.ts'
 import { CoordError } from '../errors.ts'
+import { DnsAdmin } from '../dns/dns-admin.ts'
 import { shownCode } from '../identity/codes.ts'
 import { createEnrolLink, PUBLIC_URL } from '../identity/enrol-links.ts'
 import type { ServerSecrets } from '../identity/server-secrets.ts'
@@ -58,11 +59,13 @@ export interface NewAuthKeyWish {
 export class Admin {
   readonly policy: PolicyAdmin
   readonly routes: RoutesAdmin
+  readonly dns: DnsAdmin
   readonly #options: AdminOptions
 
   constructor(options: AdminOptions) {
     this.#options = options
     this.policy = new PolicyAdmin(options)
+    this.dns = new DnsAdmin({ registry: options.registry, baseDomain: () => options.registry.tailnet.domain })
     this.routes = new RoutesAdmin({
       registry: options.registry,
       findNode: (which) => this.#node(which),

@@ -162,8 +162,12 @@ export class MapHub {
   }
 
   setDerpMap(map: DerpMapInput): void {
-    if (!this.#view.setDerpMap(map)) return
-    for (const session of this.#sessions.values()) session.markAll()
+    if (this.#view.setDerpMap(map)) this.#tellAll()
+  }
+
+  /** Of what all are told alike. */
+  #tellAll(): void {
+    for (const session of this.#sessions.values()) session.markOwn()
     this.#scheduleRound()
   }
 
@@ -200,6 +204,7 @@ export class MapHub {
       return
     }
     if (change.type === 'setting') {
+      if (change.name === 'dns' && this.#view.refreshDns()) this.#tellAll()
       if (change.name === 'route-decisions')
         for (const node of this.#registry.nodes()) if (this.#hasRoutes(node)) this.#refreshNode(node.id)
       return

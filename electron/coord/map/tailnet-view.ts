@@ -6,6 +6,7 @@ import { derpMap as derpMapShape, type DerpMapInput } from '../../wire/tailcfg/d
 import { dnsConfig } from '../../wire/tailcfg/dns-config.ts'
 import { filterRule, type FilterRuleInput } from '../../wire/tailcfg/filter-rule.ts'
 import { userProfile } from '../../wire/tailcfg/user.ts'
+import { dnsConfigOf, dnsSettings } from '../dns/dns-settings.ts'
 import { isExpired, type Node, type NodeId, type User, type UserId } from '../model.ts'
 import type { Registry } from '../registry.ts'
 import { selfText, viewNode, withRoutes, type NodeView } from './node-view.ts'
@@ -43,7 +44,7 @@ export class TailnetView {
   readonly #wallNow: () => number
   readonly #views = new Map<NodeId, NodeView>()
   readonly #profiles = new Map<UserId, string>()
-  readonly #dns: string
+  #dns = ''
   /** Nodes that relay for others, with their addresses. */
   readonly #relays = new Map<NodeId, readonly string[]>()
   #derpMap: string
@@ -55,7 +56,7 @@ export class TailnetView {
     this.#servedBy = options.servedBy
     this.#domain = options.domain
     this.#wallNow = options.wallNow
-    this.#dns = JSON.stringify(dnsConfig.write({ domains: [options.domain], proxied: true }))
+    this.refreshDns()
     this.#derpMap = JSON.stringify(derpMapShape.write(options.derpMap))
     for (const user of options.registry.users()) this.refreshUser(user.id)
     for (const node of options.registry.nodes()) this.refreshNode(node.id)
@@ -79,6 +80,15 @@ export class TailnetView {
     const text = profileText(user)
     if (this.#profiles.get(id) === text) return false
     this.#profiles.set(id, text)
+    return true
+  }
+
+  /** True when machines are told otherwise. */
+  refreshDns(): boolean {
+    const settings = this.#registry.kept(dnsSettings)
+    const text = JSON.stringify(dnsConfig.write(dnsConfigOf(settings, this.#domain)))
+    if (this.#dns === text) return false
+    this.#dns = text
     return true
   }
 

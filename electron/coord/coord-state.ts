@@ -8,7 +8,7 @@
 import { chmod, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../base/clock.ts'
-import { messageOf } from '../base/errors.ts'
+import { codeOf, messageOf } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
 import type { MachinePrivate } from '../crypto/keys.ts'
 import { CoordError } from './errors.ts'
@@ -64,8 +64,12 @@ async function makeFolder(folder: string): Promise<void> {
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 })
   } catch (error) {
-    throw new CoordError('coord/state-unusable', `The state folder ${folder} cannot be made: ${messageOf(error)}.`, {
-      cause: error,
-    })
+    const isForbidden = ['EACCES', 'EPERM', 'EROFS'].includes(codeOf(error) ?? '')
+    const reason = isForbidden ? 'this account may not make it' : messageOf(error)
+    throw new CoordError(
+      'coord/state-unusable',
+      `There is no state folder ${folder}: ${reason}. Name another with --state.`,
+      { cause: error },
+    )
   }
 }

@@ -1,32 +1,17 @@
+// What every store owes to those who keep accounts.
+
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { test, type TestContext } from 'node:test'
+import type { TestContext } from 'node:test'
 import type { IdentityTables } from './identity-store.ts'
-import { migrations } from './schema.ts'
-import { SqliteDatabase } from './sqlite-database.ts'
-import { SqliteStore } from './sqlite-store.ts'
-import { FIRST_TAILNET } from './store.ts'
-
-/** The first release with accounts. */
-const WITH_ACCOUNTS = 2
-
-function place(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'peerway-identity-store-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
-  return join(folder, 'coord.db')
-}
+import { endPostgres, inFirst, type OpenStore, testOnEach } from './stores-for-tests.ts'
 
 async function store(
   t: TestContext,
-  path = place(t),
+  open: OpenStore,
 ): Promise<<T>(work: (identity: IdentityTables) => Promise<T>) => Promise<T>> {
-  const store = SqliteStore.open(path)
+  const store = await open()
   t.after(() => store.close())
-  await store.transaction(async (server) => {
-    const tx = server.inTailnet(FIRST_TAILNET)
-    if ((await tx.users()).length > 0) return
+  await inFirst(store, async (tx) => {
     for (const name of ['ines', 'karin'])
       await tx.insertUser({ name, displayName: name, email: undefined, role: 'owner', createdAtMs: 1 })
   })
@@ -35,29 +20,8 @@ async function store(
 
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values)
 
-test('who was signed in before sessions told where they are stays signed in', async (t) => {
-  const path = place(t)
-  const before = SqliteDatabase.open(path, migrations.slice(0, WITH_ACCOUNTS))
-  before.run("INSERT INTO users (name, display_name, role, created_at) VALUES ('ines', 'Ines', 'owner', 1)", [])
-  before.run('INSERT INTO sessions (token_hash, user_id, method, created_at, used_at) VALUES (?, 1, ?, 5, 6)', [
-    bytes(7),
-    'passkey',
-  ])
-  await before.close()
-  const on = await store(t, path)
-  assert.deepEqual(await on((identity) => identity.session(bytes(7))), {
-    id: 1,
-    userId: 1,
-    method: 'passkey',
-    source: '',
-    browser: '',
-    createdAtMs: 5,
-    usedAtMs: 6,
-  })
-})
-
-test('recovery codes are one person’s, count down, and are all replaced', async (t) => {
-  const on = await store(t)
+testOnEach('recovery codes are one person’s, count down, and are all replaced', async (t, open) => {
+  const on = await store(t, open)
   await on(async (identity) => {
     assert.equal(await identity.recoveryCodes(1), undefined)
     await identity.replaceRecoveryCodes(1, [bytes(1), bytes(2)], 10)
@@ -71,8 +35,8 @@ test('recovery codes are one person’s, count down, and are all replaced', asyn
   })
 })
 
-test('a second factor goes with the password, and everything with the credentials', async (t) => {
-  const on = await store(t)
+testOnEach('a second factor goes with the password, and everything with the credentials', async (t, open) => {
+  const on = await store(t, open)
   await on(async (identity) => {
     const totp = { sealed: bytes(1, 2), lastStep: 5, createdAtMs: 9 }
     for (const id of [1, 2]) {
@@ -97,8 +61,8 @@ test('a second factor goes with the password, and everything with the credential
   })
 })
 
-test('passkeys and sessions are changed only by whom they belong to', async (t) => {
-  const on = await store(t)
+testOnEach('passkeys and sessions are changed only by whom they belong to', async (t, open) => {
+  const on = await store(t, open)
   await on(async (identity) => {
     const passkey = {
       id: 'a',
@@ -129,8 +93,8 @@ test('passkeys and sessions are changed only by whom they belong to', async (t) 
   })
 })
 
-test('a recovery ends once', async (t) => {
-  const on = await store(t)
+testOnEach('a recovery ends once', async (t, open) => {
+  const on = await store(t, open)
   await on(async (identity) => {
     const recovery = { userId: 2, helperId: 1, startedAtMs: 1, readyAtMs: 2 }
     await identity.insertRecovery(recovery)
@@ -139,3 +103,37 @@ test('a recovery ends once', async (t) => {
     assert.deepEqual(await identity.recoveries(), [])
   })
 })
+
+testOnEach('wrong tries of a kind are kept for so many subjects, the last ones', async (t, open) => {
+  const on = await store(t, open)
+  await on(async (identity) => {
+    for (let i = 0; i < 5; i++) await identity.setGuesses(`place:${i}`, { failures: i, readyAtMs: 0, lastAtMs: i })
+    await identity.setGuesses('user:1', { failures: 9, readyAtMs: 0, lastAtMs: 0 })
+    await identity.setGuesses('place:4', { failures: 5, readyAtMs: 6, lastAtMs: 7 })
+    await identity.pruneGuesses('place:', 2)
+    assert.equal(await identity.guesses('place:2'), undefined)
+    assert.equal((await identity.guesses('place:3'))?.failures, 3)
+    assert.deepEqual(await identity.guesses('place:4'), { failures: 5, readyAtMs: 6, lastAtMs: 7 })
+    assert.equal((await identity.guesses('user:1'))?.failures, 9)
+  })
+})
+
+testOnEach('old sessions and too many of one person go, and nobody else’s', async (t, open) => {
+  const on = await store(t, open)
+  await on(async (identity) => {
+    const session = { method: 'passkey', source: '', browser: '', usedAtMs: 50 } as const
+    for (let i = 0; i < 4; i++) await identity.insertSession(bytes(i), { ...session, userId: 1, createdAtMs: 10 + i })
+    await identity.insertSession(bytes(9), { ...session, userId: 2, createdAtMs: 10 })
+    await identity.pruneSessions(1, 2, { usedBeforeMs: 20, createdBeforeMs: 11 })
+    assert.deepEqual(
+      (await identity.sessionsOf(1)).map(({ createdAtMs }) => createdAtMs),
+      [13, 12],
+    )
+    assert.deepEqual(await identity.sessionsOf(2), [])
+    assert.equal(await identity.hasCredentials(), false)
+    await identity.setPassword(1, '$argon2id$', 8)
+    assert.equal(await identity.hasCredentials(), true)
+  })
+})
+
+endPostgres()

@@ -1,24 +1,31 @@
 // A SQLite file held by one process. WAL and synchronous=FULL: what COMMIT answered is on disk. The exclusive locking mode
 // is also the lock of the state folder; the system releases it when the process dies, however it dies.
 
+import { accessSync, closeSync, constants, existsSync, openSync, rmSync } from 'node:fs'
+import { dirname } from 'node:path'
 import Database from 'libsql'
 import { codeOf, messageOf } from '../../base/errors.ts'
 import { CoordError } from '../errors.ts'
 import type { Executed } from './one-connection-dialect.ts'
 import type { SqlRow } from './rows.ts'
 import { sqliteWords, type Migration } from './schema.ts'
+import { storeFailure } from './store-failure.ts'
 
 /** Not bounded by themselves: a statement may hold a list. */
 const MOST_STATEMENTS = 500
 
 export class SqliteDatabase {
   readonly #database: Database.Database
+  readonly #where: string
   readonly #statements = new Map<string, Database.Statement>()
   #queue: Promise<unknown> = Promise.resolve()
   #closed = false
+  /** Of a statement of the transaction that runs. */
+  #failure: unknown
 
-  private constructor(database: Database.Database) {
+  private constructor(database: Database.Database, path: string) {
     this.#database = database
+    this.#where = `the database ${path}`
   }
 
   /** Throws CoordError: state-in-use, state-damaged, state-newer, state-unusable. A file that is no database is kept as it is. */
@@ -31,10 +38,10 @@ export class SqliteDatabase {
       raw.pragma('foreign_keys=ON')
       // Takes the lock. What is looked at before WAL is switched on is not written to.
       raw.exec('BEGIN IMMEDIATE; COMMIT')
-      const database = new SqliteDatabase(raw)
+      const database = new SqliteDatabase(raw, path)
       database.#check(path, migrations.length)
       raw.pragma('journal_mode=WAL')
-      database.#migrate(migrations)
+      database.#migrate(path, migrations)
       return database
     } catch (error) {
       if (raw) release(raw)
@@ -62,8 +69,23 @@ export class SqliteDatabase {
     return isThere ? Number(this.get('SELECT version FROM schema_version', [])?.['version'] ?? 0) : 0
   }
 
-  #migrate(migrations: readonly Migration[]): void {
+  /** A whole database beside this one, as it is before a later version of the program changes it. */
+  #backUp(path: string, version: number): void {
+    const copy = `${path}.before-schema-${version + 1}`
+    rmSync(copy, { force: true })
+    this.copyTo(copy)
+  }
+
+  /** Not inside a transaction. The copy is a database of its own, compact, with nothing left in a log. */
+  copyTo(path: string): void {
+    // The file is there before, so that nobody else may read it while it is written.
+    closeSync(openSync(path, 'wx', 0o600))
+    this.run('VACUUM INTO ?', [path])
+  }
+
+  #migrate(path: string, migrations: readonly Migration[]): void {
     const version = this.#version()
+    if (version > 0 && version < migrations.length) this.#backUp(path, version)
     this.run(
       'CREATE TABLE IF NOT EXISTS schema_version (only INTEGER PRIMARY KEY CHECK (only = 1), version INTEGER NOT NULL)',
       [],
@@ -88,9 +110,14 @@ export class SqliteDatabase {
   }
 
   execute(sql: string, values: readonly unknown[]): Executed {
-    const statement = this.#prepare(sql)
-    if (statement.reader) return { rows: statement.all([...values]) }
-    return { rows: [], changed: statement.run([...values]).changes }
+    try {
+      const statement = this.#prepare(sql)
+      if (statement.reader) return { rows: statement.all([...values]) }
+      return { rows: [], changed: statement.run([...values]).changes }
+    } catch (error) {
+      this.#failure = storeFailure(error, this.#where)
+      throw this.#failure
+    }
   }
 
   get(sql: string, values: readonly unknown[]): SqlRow | undefined {
@@ -108,14 +135,17 @@ export class SqliteDatabase {
   transaction<T>(work: () => Promise<T>): Promise<T> {
     const turn = this.#queue.then(async () => {
       if (this.#closed) throw new CoordError('coord/state-unusable', 'The database is closed.')
-      this.#database.exec('BEGIN IMMEDIATE')
       try {
+        this.#failure = undefined
+        this.#database.exec('BEGIN IMMEDIATE')
         const result = await work()
+        // Whoever caught what a statement threw is told here.
+        if (this.#failure !== undefined) throw this.#failure
         this.#database.exec('COMMIT')
         return result
       } catch (error) {
         if (this.#database.inTransaction) this.#database.exec('ROLLBACK')
-        throw error
+        throw storeFailure(error, this.#where)
       }
     })
     this.#queue = turn.catch(() => undefined)
@@ -159,7 +189,10 @@ function release(database: Database.Database): void {
 
 const isRow = (value: unknown): value is SqlRow => typeof value === 'object' && value !== null
 
-function openFailure(path: string, error: unknown): CoordError {
+/** SQLITE_CANTOPEN, which the library tells without its code. */
+const CANNOT_OPEN = /^ConnectionFailed\(.*: 14"\)$/
+
+function openFailure(path: string, error: unknown): unknown {
   if (error instanceof CoordError) return error
   const code = codeOf(error) ?? ''
   if (code.startsWith('SQLITE_BUSY'))
@@ -168,7 +201,33 @@ function openFailure(path: string, error: unknown): CoordError {
     return new CoordError('coord/state-damaged', `The file ${path} is not a whole database. Restore a copy.`, {
       cause: error,
     })
+  if (CANNOT_OPEN.test(messageOf(error)) || code.startsWith('SQLITE_CANTOPEN') || code.startsWith('SQLITE_READONLY'))
+    return new CoordError(
+      'coord/state-unusable',
+      `${unusableReason(path)} Let its owner run this, or mend its rights.`,
+      {
+        cause: error,
+      },
+    )
+  const failure = storeFailure(error, `the database ${path}`)
+  if (failure instanceof CoordError) return failure
   return new CoordError('coord/state-unusable', `The database ${path} cannot be used: ${messageOf(error)}.`, {
     cause: error,
   })
+}
+
+/** A database is more than its file: SQLite writes a log beside it, so the folder must be writable too. */
+function unusableReason(path: string): string {
+  if (existsSync(path) && !mayWrite(path)) return `The database ${path} may not be read and written by this account.`
+  if (!mayWrite(dirname(path))) return `The folder ${dirname(path)} may not be written to by this account.`
+  return `The database ${path} cannot be opened by this account.`
+}
+
+function mayWrite(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
 }

@@ -187,6 +187,7 @@ export function createActions(ui: UiStore, bridge: PeerwayBridge) {
     relayStatus: () => bridge.call('agent.relayStatus'),
     setRelay,
     testRelay,
+    setRelayManners: (change: Partial<SetArgument>) => bridge.call('agent.set', { ...SET, ...change }),
     setRelayLimit: (relayLimitBytesPerSecond: number) => bridge.call('agent.set', { ...SET, relayLimitBytesPerSecond }),
     invite: () => bridge.call('own.invite'),
     ping: (target: string) => bridge.call('agent.ping', { target, timeoutMs: 5_000 }),

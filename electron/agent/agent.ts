@@ -25,7 +25,7 @@ import { DEFAULT_MANNERS } from '../relay/manners.ts'
 import { relayBrief } from './relay-brief.ts'
 import { changedPaths, NO_PATH_SETTINGS } from './path-settings.ts'
 import { mannersView } from './relay-manners.ts'
-import { changedRelay, relayOff, type RelaySettings } from './relay-settings.ts'
+import { changedRelay, relayOff } from './relay-settings.ts'
 import { RelayUsage } from './relay-usage.ts'
 import type { DerpMapInput } from '../wire/tailcfg/derp-map.ts'
 import { netcheckView } from './netcheck-words.ts'
@@ -206,13 +206,15 @@ export class Agent {
   }
 
   #relayStatus(): RelayStatusView {
-    return this.#session?.relayStatus() ?? this.#relayAtRest(currentProfile(this.#file.state)?.relay)
+    return this.#session?.relayStatus() ?? this.#relayAtRest(currentProfile(this.#file.state))
   }
 
-  #relayAtRest(settings: RelaySettings | undefined): RelayStatusView {
+  #relayAtRest(profile: Profile | undefined): RelayStatusView {
+    const settings = profile?.relay
     const known = { power: 'unknown', metered: 'unknown' } as const
     const nowWallMs = this.#options.clock.wallNow()
-    return relayOff(settings, mannersView(settings?.manners ?? DEFAULT_MANNERS, this.#usage, nowWallMs, known))
+    const manners = mannersView(settings?.manners ?? DEFAULT_MANNERS, this.#usage, nowWallMs, known)
+    return relayOff(settings, manners, profile?.portMapping ?? true)
   }
 
   #relayBrief(now: AgentSnapshot): RelayBriefView | undefined {
@@ -285,7 +287,7 @@ export class Agent {
       peers: {},
       controlHeardAt: undefined,
       controlConnected: false,
-      relay: relayBrief(this.#relayAtRest(profile.relay), now.relay),
+      relay: relayBrief(this.#relayAtRest(profile), now.relay),
     }))
     const session = this.#newSession(profile, login)
     this.#session = session

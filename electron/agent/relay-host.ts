@@ -171,6 +171,7 @@ export class RelayHost {
       problem: this.#problem,
       pause: this.#pauseView(),
       manners: this.#manners.view(settings?.manners),
+      mapsPorts: this.#mapsPort,
     }
     const isPaused = common.pause !== undefined
     const service = this.#service?.status()

@@ -90,7 +90,11 @@ function decodeManners(value: object): Manners {
 const countOf = (value: unknown): number => (typeof value === 'number' && value > 0 ? Math.floor(value) : 0)
 
 /** `manners` as far as they are known while no relay runs. */
-export function relayOff(settings: RelaySettings | undefined, manners: RelayMannersView = NO_MANNERS): RelayStatusView {
+export function relayOff(
+  settings: RelaySettings | undefined,
+  manners: RelayMannersView = NO_MANNERS,
+  mapsPorts = true,
+): RelayStatusView {
   return {
     state: 'off',
     wantedPort: settings?.port,
@@ -99,6 +103,7 @@ export function relayOff(settings: RelaySettings | undefined, manners: RelayMann
     problem: undefined,
     pause: undefined,
     manners,
+    mapsPorts,
     ...NOT_RUNNING,
   }
 }

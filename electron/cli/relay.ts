@@ -93,6 +93,8 @@ export function relayLines(view: RelayStatusView): string[] {
   lines.push(`Offered addresses: ${view.endpoints.length > 0 ? view.endpoints.join(', ') : 'none found yet'}`)
   if (view.portMapped !== undefined)
     lines.push(`The router forwards ${view.portMapped} to it (${view.portMappedVia?.toUpperCase()}).`)
+  else if (!view.mapsPorts)
+    lines.push('The router is not asked for a port: peerway set --port-mapping on lets it be asked.')
   else if (view.portMapRefusal !== undefined) lines.push(`The router forwards no port: ${view.portMapRefusal}`)
   if (view.portMapped === undefined && view.mapping === 'varies')
     lines.push(
@@ -174,6 +176,7 @@ export function relayJson(view: RelayStatusView): Record<string, unknown> {
     Hours: view.manners.hours,
     PauseOnBattery: view.manners.pauseOnBattery,
     PauseOnMetered: view.manners.pauseOnMetered,
+    PortMapping: view.mapsPorts,
     Power: view.manners.power,
     Metered: view.manners.metered,
     Problem: view.problem ? { Code: view.problem.code, Message: view.problem.message } : null,

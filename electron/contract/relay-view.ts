@@ -13,6 +13,8 @@ export interface RelayStatusView {
   /** Why a relay that is wanted serves nobody now. */
   readonly pause: RelayPauseView | undefined
   readonly manners: RelayMannersView
+  /** The setting: whether the home router is asked to forward ports to this machine. */
+  readonly mapsPorts: boolean
   readonly port: number | undefined
   /** Where clients are told to come, in order. */
   readonly endpoints: readonly string[]

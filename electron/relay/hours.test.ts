@@ -46,6 +46,11 @@ test('several rules, whole days, and the form that is kept', () => {
   assert.ok(isWithin(ALWAYS, 0) && nextTurn(ALWAYS, 0) === undefined)
 })
 
+test('the hours that the window offers are in the form in which they are kept', () => {
+  for (const hours of ['23:00-07:00', '07:00-23:00', 'mon-fri 18:00-08:00; sat,sun'])
+    assert.equal(parseHours(hours).text, hours)
+})
+
 test('what are no hours is refused by name', () => {
   for (const text of [
     'someday',

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { RelayStatusView } from '../../electron/contract/relay-view.ts'
-import { relayCarrying, relayOff } from '../../test/e2e/fixtures/relays.ts'
+import { relayCarrying, relayOff, relayPaused } from '../../test/e2e/fixtures/relays.ts'
 import { bytesText, rateText } from './amounts.ts'
 import { carriedPairs, isLocal, rateChoices, relayPlate, verdictOf } from './relay.ts'
+import { untilText } from './time.ts'
 
 const calm = { wish: undefined, isConnected: true } as const
 const running = (over: Partial<RelayStatusView>): RelayStatusView => ({ ...relayCarrying, ...over })
@@ -44,6 +45,27 @@ test('the verdict claims no more than what is known of the way in', () => {
   assert.equal(verdictOf(relayOff, true), undefined)
   assert.equal(verdictOf({ ...relayOff, wantedPort: 0 }, true)?.kind, 'warn')
   assert.equal(verdictOf({ ...relayOff, wantedPort: 0 }, false), undefined, 'off with the whole agent is no verdict')
+})
+
+test('a pause says why, and when it ends', () => {
+  const now = new Date(2026, 2, 18, 14, 2).getTime()
+  const said = (reason: keyof typeof relayPaused): (string | undefined)[] => {
+    const view = relayPaused[reason]
+    const verdict = verdictOf(view, true, now)
+    assert.equal(relayPlate(view, calm).word, 'Relay is paused')
+    return [relayPlate(view, calm).line, verdict?.title, verdict?.text]
+  }
+  assert.deepEqual(said('quota'), [
+    'This month’s amount is carried',
+    `Relays again ${untilText(relayOff.manners.renewsAt, now)}`,
+    '200 GB are carried this month. A larger amount below lets it go on now.',
+  ])
+  const [, title, text] = said('hours')
+  assert.match(title ?? '', /^Relays again today at 23:02$|^Relays again today at 11:02/)
+  assert.match(text ?? '', /^The hours are set below\. Who is carried now goes on until /)
+  assert.deepEqual(said('battery').slice(0, 2), ['This computer runs on battery', 'Relays again on mains power'])
+  assert.deepEqual(said('metered').slice(0, 2), ['This network costs by volume', 'Relays again in another network'])
+  assert.equal(relayPlate(relayPaused.quota, { ...calm, wish: 'off' }).word, 'Relay is off')
 })
 
 test('a pair counts once both ends are bound, with the traffic of both', () => {

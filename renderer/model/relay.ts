@@ -1,9 +1,15 @@
 // This computer as a relay for others: what its page shows, made from what the agent says and nothing more.
 
-import type { RelayClientView, RelayStatusView } from '../../electron/contract/relay-view.ts'
+import type {
+  RelayClientView,
+  RelayPauseReason,
+  RelayPauseView,
+  RelayStatusView,
+} from '../../electron/contract/relay-view.ts'
 import { splitMessage, words } from '../words.ts'
-import { rateText } from './amounts.ts'
+import { bytesText, rateText } from './amounts.ts'
 import type { Plate } from './plate.ts'
+import { clockText, untilText } from './time.ts'
 
 export interface Verdict {
   /** Failed is told on a plain card: the plate is tinted then. */
@@ -11,6 +17,8 @@ export interface Verdict {
   readonly title: string
   readonly text: string
   readonly code: string | undefined
+  /** Pauses have signs of their own. */
+  readonly pause?: RelayPauseReason
 }
 
 export interface CarriedPair {
@@ -42,6 +50,7 @@ export function relayPlate(view: RelayStatusView, { wish, isConnected }: RelayWi
     const line = pairs.length === 0 ? text.idle : facts.join(' · ')
     return { badge: false, drawing: 'serving', look: 'on', word: text.onWord, line, at: 'on' }
   }
+  if (view.pause) return { ...base, word: text.pausedWord, line: text.paused[view.pause.reason].line, at: 'on' }
   if (isForbidden(view, isConnected) || view.state === 'failed') {
     const line = view.state === 'failed' ? text.failedLine : text.forbiddenLine
     return { badge: true, drawing: 'apart', look: 'warn', word: text.failedWord, line, at: 'on' }
@@ -53,7 +62,7 @@ export function relayPlate(view: RelayStatusView, { wish, isConnected }: RelayWi
 }
 
 /** Who can come in, in one sentence; undefined while there is nothing to say. */
-export function verdictOf(view: RelayStatusView, isConnected: boolean): Verdict | undefined {
+export function verdictOf(view: RelayStatusView, isConnected: boolean, nowMs = Date.now()): Verdict | undefined {
   const text = words.relay.verdict
   const say = (kind: Verdict['kind'], [title, next]: readonly [string, string], code?: string): Verdict => ({
     kind,
@@ -65,6 +74,7 @@ export function verdictOf(view: RelayStatusView, isConnected: boolean): Verdict 
     const { title, text: next } = splitMessage(view.problem.message)
     return say('bad', [title, next || text.retried], view.problem.code)
   }
+  if (view.pause) return pauseVerdict(view, view.pause, nowMs)
   if (isForbidden(view, isConnected)) return say('warn', text.forbidden)
   if (view.state !== 'running') return undefined
   const [fixed] = view.staticEndpoints
@@ -74,11 +84,29 @@ export function verdictOf(view: RelayStatusView, isConnected: boolean): Verdict 
   const isNested = portMapped !== undefined && isLocal(portMapped)
   if (portMapped !== undefined && !isNested)
     return say('info', text.forwarded(portMapped, words.relay.protocols[view.portMappedVia ?? 'upnp']))
+  if (!view.mapsPorts && view.mapping === 'varies') return say('warn', text.unasked(port))
   const outside = view.endpoints.find((endpoint) => !isLocal(endpoint))
   if (outside === undefined)
     return view.endpoints.length === 0 ? say('plain', text.searching) : say('plain', text.local)
   if (view.mapping === 'varies') return say('warn', isNested ? text.nested(portMapped, port) : text.varies(port))
   return say('info', view.mapping === 'independent' ? text.kept(outside, port) : text.untried(outside))
+}
+
+function pauseVerdict(
+  { manners }: RelayStatusView,
+  { reason, endsAt, carriesUntil }: RelayPauseView,
+  nowMs: number,
+): Verdict {
+  const text = words.relay.paused
+  const title = endsAt === undefined ? text[reason].ends : text.until(untilText(endsAt, nowMs))
+  const why = {
+    quota: text.quota.why(bytesText(manners.monthlyBytes)),
+    hours: text.hours.why,
+    battery: text.battery.why,
+    metered: text.metered.why,
+  }[reason]
+  const more = carriesUntil === undefined ? '' : ` ${text.winding(clockText(carriesUntil))}`
+  return { kind: 'plain', title, text: `${why}${more}`, code: undefined, pause: reason }
 }
 
 /** Bound at both ends: those who still try are not carried yet. */

@@ -1,11 +1,11 @@
-import { ArrowUp, CircleCheck, CircleX, Gauge, type LucideIcon } from 'lucide-react'
+import { ArrowUp, BatteryMedium, Calendar, CircleCheck, CircleX, Clock, type LucideIcon, Wifi } from 'lucide-react'
 import { useState } from 'react'
 import type { Reply } from '../../electron/contract/calls.ts'
-import type { RelayStatusView } from '../../electron/contract/relay-view.ts'
+import type { RelayPauseReason, RelayStatusView } from '../../electron/contract/relay-view.ts'
 import { useNow } from '../hooks/use-now.ts'
 import { useRelay } from '../hooks/use-relay.ts'
 import { bytesText, rateText } from '../model/amounts.ts'
-import { carriedPairs, isLocal, rateChoices, relayPlate, type Verdict, verdictOf } from '../model/relay.ts'
+import { carriedPairs, isLocal, relayPlate, type Verdict, verdictOf } from '../model/relay.ts'
 import { testedPlate, testVerdict } from '../model/relay-test.ts'
 import { momentText } from '../model/time.ts'
 import { CopyButton } from '../ui/copy-button.tsx'
@@ -13,10 +13,9 @@ import { Icon } from '../ui/icon.tsx'
 import { Note } from '../ui/note.tsx'
 import { Page } from '../ui/page.tsx'
 import { PlateControl } from '../ui/plate-control.tsx'
-import { Select } from '../ui/select.tsx'
-import { Setting } from '../ui/setting.tsx'
 import { useActions, useUi } from '../use-app.ts'
 import { splitMessage, words } from '../words.ts'
+import { RelayLimits, RouterSetting } from './relay-limits.tsx'
 import { RelayTest } from './relay-test.tsx'
 
 type Failed = Extract<Reply<unknown>, { readonly ok: false }>
@@ -54,17 +53,25 @@ const VERDICT_SIGNS: Readonly<Record<Verdict['kind'], { readonly icon?: LucideIc
   plain: {},
 }
 
+const PAUSE_SIGNS: Readonly<Record<RelayPauseReason, LucideIcon>> = {
+  quota: Calendar,
+  hours: Clock,
+  battery: BatteryMedium,
+  metered: Wifi,
+}
+
 interface StatusProps {
   readonly view: RelayStatusView
   readonly change: (asked: Promise<Reply<void>>) => Promise<boolean>
 }
 
 function Status({ view, change }: StatusProps) {
-  const { setRelay, setRelayLimit, say } = useActions()
+  const { setRelay, say } = useActions()
+  const nowMs = useNow()
   const isConnected = useUi(({ agent }) => agent?.state === 'running')
   const [wish, setWish] = useState<'on' | 'off'>()
   const tested = useUi((ui) => ui.relayTest.view)
-  const verdict = (view.state === 'running' && tested && testVerdict(tested)) || verdictOf(view, isConnected)
+  const verdict = (view.state === 'running' && tested && testVerdict(tested)) || verdictOf(view, isConnected, nowMs)
   async function toggle(): Promise<void> {
     const next = (wish ?? (view.wantedPort === undefined ? 'off' : 'on')) === 'on' ? 'off' : 'on'
     setWish(next)
@@ -84,32 +91,17 @@ function Status({ view, change }: StatusProps) {
         <Note
           kind={verdict.kind === 'failed' ? 'plain' : verdict.kind}
           {...VERDICT_SIGNS[verdict.kind]}
+          {...(verdict.pause && { icon: PAUSE_SIGNS[verdict.pause] })}
           title={verdict.title}
           text={verdict.text}
           code={verdict.code}
         />
       )}
       {view.state === 'running' && <RelayTest />}
-      {view.state === 'running' && <Carried view={view} />}
-      {view.wantedPort !== undefined && (
-        <>
-          <h2 className="section">{words.relay.limits}</h2>
-          <div className="card">
-            <Setting icon={Gauge} name={words.relay.rate} text={words.relay.rateText}>
-              <Select
-                label={words.relay.rate}
-                value={String(view.limitBytesPerSecond)}
-                options={rateChoices(view.limitBytesPerSecond).map((rate) => [
-                  String(rate),
-                  rate === 0 ? words.relay.noLimit : rateText(rate),
-                ])}
-                onChoose={(rate) => void change(setRelayLimit(Number(rate)))}
-              />
-            </Setting>
-          </div>
-        </>
-      )}
+      {(view.state === 'running' || view.sessions.length > 0) && <Carried view={view} />}
+      {view.wantedPort !== undefined && <RelayLimits view={view} change={change} />}
       {view.state === 'running' && <Addresses view={view} />}
+      <RouterSetting view={view} change={change} />
     </>
   )
 }

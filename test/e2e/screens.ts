@@ -76,6 +76,7 @@ interface Look {
 
 async function perform(page: Page, step: Step): Promise<void> {
   if ('press' in step) await page.keyboard.press(step.press)
+  else if ('choose' in step) await page.getByLabel(step.label, { exact: true }).selectOption(step.choose)
   else if ('fill' in step) await page.getByLabel(step.label).fill(step.fill)
   else
     await page

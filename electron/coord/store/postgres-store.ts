@@ -5,11 +5,12 @@ import type { Kysely } from 'kysely'
 import { Pool, types, type PoolClient, type PoolConfig } from 'pg'
 import { codeOf, messageOf } from '../../base/errors.ts'
 import { CoordError } from '../errors.ts'
+import { dumpRows, isUnused, putRows, type Dumped } from './dump.ts'
 import { kyselyOn } from './one-connection-dialect.ts'
 import { migrations as allMigrations, postgresWords, type Migration } from './schema.ts'
 import { SqlTransaction } from './sql-transaction.ts'
 import { storeFailure } from './store-failure.ts'
-import type { Store, StoreTransaction } from './store.ts'
+import type { PortableStore, StoreTransaction } from './store.ts'
 import type { Tables } from './tables.ts'
 
 /** Any number that other programs in the same database do not take: "pway". */
@@ -26,7 +27,7 @@ const IDLE_IN_TRANSACTION_MS = 15_000
 
 type TypeId = Parameters<typeof types.getTypeParser>[0]
 
-export class PostgresStore implements Store {
+export class PostgresStore implements PortableStore {
   readonly #pool: Pool
   readonly #kysely = new WeakMap<PoolClient, Kysely<Tables>>()
   readonly #where: string
@@ -97,6 +98,28 @@ export class PostgresStore implements Store {
       // A connection in an unknown state is not used again.
       client?.release(!isSound)
     }
+  }
+
+  async *dump(): AsyncGenerator<Dumped> {
+    let client: PoolClient | undefined
+    try {
+      client = await this.#pool.connect()
+      // One moment for all tables, and in nobody's way.
+      await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+      yield* dumpRows(this.#on(client), 'postgres')
+    } catch (error) {
+      throw storeFailure(error, this.#where)
+    } finally {
+      client?.release(!(await rollBack(client)))
+    }
+  }
+
+  replaceAll(dump: AsyncIterable<Dumped>): Promise<number> {
+    return this.#begin((client) => putRows(this.#on(client), 'postgres', dump))
+  }
+
+  isUnused(): Promise<boolean> {
+    return this.#begin((client) => isUnused(this.#on(client)))
   }
 
   #on(client: PoolClient): Kysely<Tables> {

@@ -49,6 +49,11 @@ export class SqliteDatabase {
     }
   }
 
+  /** A copy that this process made: nothing to lock, to check or to bring up to date. */
+  static reopen(path: string): SqliteDatabase {
+    return new SqliteDatabase(new Database(path, { timeout: 0 }), path)
+  }
+
   #check(path: string, known: number): void {
     const problem = Object.values(this.get('PRAGMA quick_check(1)', []) ?? {})[0]
     if (problem !== 'ok')
@@ -129,6 +134,20 @@ export class SqliteDatabase {
     return this.#prepare(sql)
       .all([...values])
       .filter(isRow)
+  }
+
+  /** Between two transactions. */
+  between<T>(work: () => T): Promise<T> {
+    const turn = this.#queue.then(() => {
+      if (this.#closed) throw new CoordError('coord/state-unusable', 'The database is closed.')
+      try {
+        return work()
+      } catch (error) {
+        throw storeFailure(error, this.#where)
+      }
+    })
+    this.#queue = turn.catch(() => undefined)
+    return turn
   }
 
   /** One at a time, in the order asked for. */

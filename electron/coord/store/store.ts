@@ -3,6 +3,7 @@
 // statement that fails ends the transaction, whoever catches what it threw.
 
 import type { AuthKey, Node, NodeId, NodeReport, Role, Tailnet, TailnetId, User, UserId } from '../model.ts'
+import type { Dumped } from './dump.ts'
 import type { IdentityTables } from './identity-store.ts'
 
 export interface Store {
@@ -12,6 +13,16 @@ export interface Store {
    */
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T>
   close(): Promise<void>
+}
+
+/** A store as whoever keeps copies of it sees it. */
+export interface PortableStore extends Store {
+  /** All rows as they were at one moment; others go on meanwhile. */
+  dump(): AsyncIterable<Dumped>
+  /** In the place of all there is, whole or not at all. Answers how many rows. */
+  replaceAll(dump: AsyncIterable<Dumped>): Promise<number>
+  /** Whether nobody has used it yet. */
+  isUnused(): Promise<boolean>
 }
 
 /** There is one in every database. */

@@ -6,11 +6,11 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { PostgresStore } from './postgres-store.ts'
 import { SqliteStore } from './sqlite-store.ts'
-import { FIRST_TAILNET, type Store, type StoreTransaction } from './store.ts'
+import { FIRST_TAILNET, type PortableStore, type Store, type StoreTransaction } from './store.ts'
 import { noPostgres, TestPostgres } from './test-postgres.ts'
 
 /** One database, opened as often as the test likes. */
-export type OpenStore = () => Promise<Store>
+export type OpenStore = () => Promise<PortableStore>
 
 export interface StoreKind {
   readonly name: 'SQLite' | 'PostgreSQL'

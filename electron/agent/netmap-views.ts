@@ -5,6 +5,7 @@ import type { DoctorView } from '../contract/doctor.ts'
 import type { DerpRegionView, NodeId, PathView, PeerView, SelfView, TailnetView } from '../contract/snapshot.ts'
 import { isExpired, type Netmap } from '../control/netmap.ts'
 import type { Node } from '../wire/tailcfg/node.ts'
+import { relayServers } from './peer-caps.ts'
 
 export interface NetmapViews {
   readonly self: SelfView
@@ -76,9 +77,21 @@ function peerView(peer: Node, netmap: Netmap, facts: ViewFacts): PeerView {
     lastSeenAt: peer.online === true ? undefined : peer.lastSeenMs,
     expired: isExpired(netmap, peer, facts.nowWallMs),
     homeRegion: peer.homeDerp === 0 ? undefined : peer.homeDerp,
+    ...(relayKeys(netmap).has(peer.key.text) ? { relays: true } : {}),
     path: facts.paths.get(peer.key.text) ?? unknownPath(facts.nowWallMs),
     doctor: facts.doctor.get(peer.key.text),
   }
+}
+
+/** A netmap never changes, and is shown many times. */
+const relaysOf = new WeakMap<Netmap, ReadonlySet<string>>()
+
+function relayKeys(netmap: Netmap): ReadonlySet<string> {
+  const known = relaysOf.get(netmap)
+  if (known) return known
+  const keys = new Set(relayServers(netmap, [...netmap.peers.values()]).map(({ key }) => key.text))
+  relaysOf.set(netmap, keys)
+  return keys
 }
 
 /** The path of a peer that the path finder has said nothing of yet. */

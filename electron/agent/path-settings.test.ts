@@ -45,6 +45,7 @@ test('a default for all, and a machine with a policy of its own until it follows
   assert.deepEqual(pathPolicyView(settings, 'n2' as NodeId, nameOf), {
     mode: 'only-relay',
     relay: 'pi',
+    relayId: 'n3',
     family: undefined,
     derpData: true,
     isDefault: false,

@@ -90,7 +90,7 @@ export function pathPolicyView(
 ): PathPolicyView {
   const own = peers.get(peer)
   const { relay, ...rest } = own ?? common
-  return { ...rest, relay: relay && (nameOf(relay) ?? relay), isDefault: own === undefined }
+  return { ...rest, relay: relay && (nameOf(relay) ?? relay), relayId: relay, isDefault: own === undefined }
 }
 
 /** As JSON for the state file. */

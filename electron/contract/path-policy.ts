@@ -31,6 +31,7 @@ export interface PathPolicyView {
   readonly mode: PathMode
   /** The relay's name, or its id while it is not in the network. */
   readonly relay: string | undefined
+  readonly relayId?: string | undefined
   readonly family: PathFamily | undefined
   readonly derpData: boolean
   /** The machine has no policy of its own. */

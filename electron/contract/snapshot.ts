@@ -123,6 +123,8 @@ export interface PeerView {
   readonly lastSeenAt: number | undefined
   readonly expired: boolean
   readonly homeRegion: number | undefined
+  /** This machine may ask it to relay. Left out is no. */
+  readonly relays?: boolean | undefined
   readonly path: PathView
   /** Why it is not reached directly; undefined when it is. */
   readonly doctor?: DoctorView | undefined

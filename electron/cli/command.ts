@@ -88,6 +88,15 @@ export function durationOption(call: CommandCall, name: string, fallbackMs: numb
   return ms
 }
 
+/** For on and off where leaving it out means "as it is". */
+export function switchOption(call: CommandCall, name: string): boolean | undefined {
+  const text = stringOption(call, name)
+  if (text === undefined) return undefined
+  if (['on', 'true', 'yes'].includes(text)) return true
+  if (['off', 'false', 'no'].includes(text)) return false
+  throw new UsageError(`--${name} takes on or off, not "${text}".`)
+}
+
 export function portOption(call: CommandCall, name: string, fallback: number): number {
   const text = stringOption(call, name)
   if (text === undefined) return fallback

@@ -2,7 +2,7 @@
 
 import type { DnsInfo } from '../coord/dns/dns-admin.ts'
 import { adminOptionHelp, adminOptions, answer, ask } from './coord-admin.ts'
-import { type Command, type CommandCall, stringOption, UsageError } from './command.ts'
+import { type Command, type CommandCall, stringOption, switchOption, UsageError } from './command.ts'
 
 const base = { help: adminOptionHelp, options: adminOptions }
 
@@ -112,14 +112,6 @@ const items = (text: string): string[] =>
 const listOption = (call: CommandCall, name: string): string[] | undefined => {
   const text = stringOption(call, name)
   return text === undefined ? undefined : items(text)
-}
-
-function switchOption(call: CommandCall, name: string): boolean | undefined {
-  const text = stringOption(call, name)
-  if (text === undefined) return undefined
-  if (['on', 'true', 'yes'].includes(text)) return true
-  if (['off', 'false', 'no'].includes(text)) return false
-  throw new UsageError(`--${name} takes on or off, not "${text}".`)
 }
 
 export const dnsCommands: readonly Command[] = [dnsShow, dnsSet, dnsSplit, recordsAdd, recordsRemove]

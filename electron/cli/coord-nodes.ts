@@ -1,6 +1,6 @@
 import type { NodeInfo } from '../coord/admin/admin-types.ts'
 import { adminOptionHelp, adminOptions, answer, ask, list, when } from './coord-admin.ts'
-import { type Command, stringOption, UsageError } from './command.ts'
+import { type Command, durationOption, stringOption, switchOption, UsageError } from './command.ts'
 
 const base = { help: adminOptionHelp, options: adminOptions }
 
@@ -94,12 +94,93 @@ export const nodesExpire: Command = {
   ...base,
   name: 'coord nodes expire',
   summary: 'Makes a node log in again before it can go on.',
-  usage: ['coord nodes expire NODE'],
+  usage: ['coord nodes expire NODE [--in D | --never]'],
+  help: {
+    in: '--in D             not now but after D, such as 90d',
+    never: '--never            it never has to; also for one whose key has run out',
+    ...adminOptionHelp,
+  },
   example: 'peerway coord nodes expire laptop',
+  options: { ...adminOptions, in: { type: 'string' }, never: { type: 'boolean' } },
   positionals: [1, 1],
   async run(call) {
     const [node] = call.positionals
-    return answer(call, await ask(call, 'nodes.expire', { node }), ({ name }) => `${name} must log in again.`)
+    const never = call.values['never'] === true
+    const args = { node, never, afterMs: durationOption(call, 'in', 0) }
+    return answer(call, await ask(call, 'nodes.expire', args), ({ name, expired, expiresAt }) =>
+      expired
+        ? `${name} must log in again.`
+        : expiresAt === undefined
+          ? `${name} never has to log in again.`
+          : `${name} must log in again on ${when(expiresAt)}.`,
+    )
+  },
+}
+
+export const nodesTag: Command = {
+  ...base,
+  name: 'coord nodes tag',
+  summary: "Gives a node tags; it is nobody's then, and its key never runs out.",
+  usage: ['coord nodes tag NODE tag:a,tag:b', 'coord nodes tag NODE --none'],
+  help: { none: "--none             takes all tags: the node is its person's again", ...adminOptionHelp },
+  example: 'peerway coord nodes tag nas tag:server',
+  options: { ...adminOptions, none: { type: 'boolean' } },
+  positionals: [1, 65],
+  async run(call) {
+    const [node, ...rest] = call.positionals
+    const tags = rest.flatMap((text) => text.split(',')).filter((tag) => tag !== '')
+    if ((tags.length === 0) !== (call.values['none'] === true))
+      throw new UsageError('Name the tags the node shall have, or take all with --none.')
+    return answer(call, await ask(call, 'nodes.tag', { node, tags }), ({ name, user, tags }) =>
+      tags.length === 0 ? `${name} is a device of ${user}.` : `${name} has ${tags.join(', ')}.`,
+    )
+  },
+}
+
+export const nodesMove: Command = {
+  ...base,
+  name: 'coord nodes move',
+  summary: 'Gives a node to another user; its name and addresses stay.',
+  usage: ['coord nodes move NODE USER'],
+  example: 'peerway coord nodes move laptop ben',
+  positionals: [2, 2],
+  async run(call) {
+    const [node, user] = call.positionals
+    const moved = await ask(call, 'nodes.move', { node, user })
+    return answer(call, moved, ({ name, user }) => `${name} is a device of ${user} now.`)
+  },
+}
+
+export const nodesKeys: Command = {
+  ...base,
+  name: 'coord nodes keys',
+  summary: 'Shows or sets how long the login of a device counts.',
+  usage: ['coord nodes keys [--lifetime D|never] [--renew on|off]'],
+  help: {
+    lifetime: '--lifetime D|never for logins from now on, such as 180d',
+    renew: '--renew on|off     a device that is there when half of it is over gets all of it again (on)',
+    ...adminOptionHelp,
+  },
+  example: 'peerway coord nodes keys --lifetime 180d',
+  options: { ...adminOptions, lifetime: { type: 'string' }, renew: { type: 'string' } },
+  positionals: [0, 0],
+  async run(call) {
+    const lifetime = stringOption(call, 'lifetime')
+    const renew = switchOption(call, 'renew')
+    const wish = {
+      ...(lifetime !== undefined && {
+        lifetimeMs: lifetime === 'never' ? null : durationOption(call, 'lifetime', 0),
+      }),
+      ...(renew !== undefined && { renew }),
+    }
+    const settings = await (Object.keys(wish).length === 0
+      ? ask(call, 'node-keys.get', {})
+      : ask(call, 'node-keys.set', wish))
+    return answer(call, settings, ({ lifetimeMs, renew }) =>
+      lifetimeMs === undefined
+        ? 'Logins count for ever.'
+        : `A login counts for ${Math.round(lifetimeMs / 3_600_000)} hours${renew ? ', and longer while the device is in use' : ''}.`,
+    )
   },
 }
 

@@ -2,7 +2,17 @@
 
 import { authKeysCreate, authKeysList, authKeysRevoke } from './coord-auth-keys.ts'
 import { dnsCommands } from './coord-dns.ts'
-import { nodesApprove, nodesDelete, nodesExpire, nodesList, nodesRename, nodesShow } from './coord-nodes.ts'
+import {
+  nodesApprove,
+  nodesDelete,
+  nodesExpire,
+  nodesKeys,
+  nodesList,
+  nodesMove,
+  nodesRename,
+  nodesShow,
+  nodesTag,
+} from './coord-nodes.ts'
 import { policyCommands } from './coord-policy.ts'
 import { routeCommands } from './coord-routes.ts'
 import { serve } from './coord-serve.ts'
@@ -33,7 +43,10 @@ const commands: readonly Command[] = [
   nodesShow,
   nodesApprove,
   nodesRename,
+  nodesTag,
+  nodesMove,
   nodesExpire,
+  nodesKeys,
   nodesDelete,
   ...routeCommands,
   ...dnsCommands,

@@ -59,5 +59,20 @@ export function allot(start: number, isTaken: (pair: AddressPair) => boolean): A
   return undefined
 }
 
+/** The first free pair whose IPv4 address is in the ranges; undefined when none is left. */
+export function allotIn(
+  ranges: Iterable<{ readonly from: bigint; readonly to: bigint }>,
+  isTaken: (pair: AddressPair) => boolean,
+): AddressPair | undefined {
+  for (const { from, to } of ranges) {
+    const last = Math.min(Number(to) - (V4_BASE >>> 0), LAST_OFFSET)
+    for (let offset = Math.max(Number(from) - (V4_BASE >>> 0), FIRST_OFFSET); offset <= last; offset++) {
+      const pair = addressesAt(offset)
+      if (pair && !isTaken(pair)) return pair
+    }
+  }
+  return undefined
+}
+
 const fourBytes = (value: number): Uint8Array =>
   Uint8Array.of((value >>> 24) & 0xff, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff)

@@ -21,7 +21,14 @@ const request: Registration = {
   requestTags: [],
 }
 
-const facts: Facts = { nowMs: NOW, machineKey, holder: undefined, ofMachine: [], authKey: undefined }
+const facts: Facts = {
+  nowMs: NOW,
+  machineKey,
+  holder: undefined,
+  ofMachine: [],
+  authKey: undefined,
+  tagsBeyond: (tags) => tags,
+}
 
 const node: Node = {
   id: 1,
@@ -114,7 +121,7 @@ test('an expiry may be brought forward and never put off', () => {
 
 test('a key lets a new machine in', () => {
   const decision = decideRegistration(withKey, { ...facts, authKey: key })
-  assert.deepEqual(decision, { kind: 'admit', key, node: undefined })
+  assert.deepEqual(decision, { kind: 'admit', key, node: undefined, tags: [] })
 })
 
 test('a key that is wrong, spent, late or revoked is refused in words', () => {
@@ -146,21 +153,41 @@ test('a new node key on a known machine renews the node of that user', () => {
   const rotated = { ...withKey, nodeKey: NodePrivate.generate().public }
   const others = { ...node, id: 2, userId: 2 }
   const decision = decideRegistration(rotated, { ...facts, ofMachine: [others, node], authKey: key })
-  assert.deepEqual(decision, { kind: 'admit', key, node })
+  assert.deepEqual(decision, { kind: 'admit', key, node, tags: [] })
   const third = decideRegistration(rotated, { ...facts, ofMachine: [others], authKey: key })
-  assert.deepEqual(third, { kind: 'admit', key, node: undefined })
+  assert.deepEqual(third, { kind: 'admit', key, node: undefined, tags: [] })
 })
 
 test('the valid key of another user, or with tags, changes whose node it is', () => {
   const ben = { ...key, userId: 2 }
-  assert.deepEqual(decideRegistration(withKey, { ...known, authKey: ben }), { kind: 'admit', key: ben, node })
+  assert.deepEqual(decideRegistration(withKey, { ...known, authKey: ben }), { kind: 'admit', key: ben, node, tags: [] })
   const tagged = { ...key, tags: ['tag:server'] }
-  assert.deepEqual(decideRegistration(withKey, { ...known, authKey: tagged }), { kind: 'admit', key: tagged, node })
+  assert.deepEqual(decideRegistration(withKey, { ...known, authKey: tagged }), {
+    kind: 'admit',
+    key: tagged,
+    node,
+    tags: tagged.tags,
+  })
   const spent = { ...ben, usedAtMs: 1 }
   assert.equal(decideRegistration(withKey, { ...known, authKey: spent }).kind, 'refuse')
 })
 
-test('tags come from the key alone', () => {
+test('a key without tags lets its owner give some', () => {
+  const wished = { ...withKey, requestTags: ['tag:a', 'tag:b'] }
+  const tagsBeyond = (tags: readonly string[]): string[] => tags.filter((tag) => tag !== 'tag:a')
+  const decision = decideRegistration(wished, { ...facts, authKey: key, tagsBeyond })
+  assert.ok(decision.kind === 'refuse' && decision.text.includes('[tag:b]'))
+  const one = decideRegistration({ ...wished, requestTags: ['tag:a'] }, { ...facts, authKey: key, tagsBeyond })
+  assert.deepEqual(one, { kind: 'admit', key, node: undefined, tags: ['tag:a'] })
+})
+
+test('a machine that an administrator tagged keeps its tags at a start with its old key', () => {
+  const tagged = { ...node, tags: ['tag:server'] }
+  const spent = { ...key, usedAtMs: 1 }
+  assert.equal(decideRegistration(withKey, { ...known, holder: tagged, authKey: spent }).kind, 'keep')
+})
+
+test('tags of a key with tags come from it alone', () => {
   const wished = { ...withKey, requestTags: ['tag:a', 'tag:b'] }
   const decision = decideRegistration(wished, { ...facts, authKey: { ...key, tags: ['tag:a'] } })
   assert.ok(decision.kind === 'refuse' && decision.text.includes('tag:b'))

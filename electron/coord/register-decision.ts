@@ -29,6 +29,8 @@ export interface Facts {
   readonly ofMachine: readonly Node[]
   /** The auth key the request names, if its secret is right. */
   readonly authKey: AuthKey | undefined
+  /** Of these tags those that the owner of the auth key may not give by the policy. */
+  readonly tagsBeyond: (tags: readonly string[]) => readonly string[]
 }
 
 export type Decision =
@@ -43,7 +45,7 @@ export type Decision =
   | { readonly kind: 'shorten'; readonly node: Node; readonly expiresAtMs: number }
   | { readonly kind: 'follow'; readonly loginId: string }
   | { readonly kind: 'ask' }
-  | { readonly kind: 'admit'; readonly key: AuthKey; readonly node: Node | undefined }
+  | { readonly kind: 'admit'; readonly key: AuthKey; readonly node: Node | undefined; readonly tags: readonly string[] }
 
 export function decideRegistration(request: Registration, facts: Facts): Decision {
   const { nowMs, machineKey, holder } = facts
@@ -73,15 +75,18 @@ function withoutAuthKey(request: Registration, holder: Node, nowMs: number): Dec
 
 function withAuthKey(request: Registration, facts: Facts): Decision {
   const { holder, authKey: key, nowMs } = facts
+  // A key with tags gives those; one without lets its owner give tags as the policy allows.
+  const tags = key && key.tags.length === 0 ? [...new Set(request.requestTags)] : (key?.tags ?? [])
   const isLoggedIn = holder !== undefined && !isExpired(holder, nowMs)
   // A container hands its key again at every start; spent, expired or deleted since, it must not cost the login it once
   // brought. Both keys of the node are proven, so nothing is given away.
-  if (isLoggedIn && (!key || (isOf(key, holder) && sameTags(key.tags, holder.tags))))
+  if (isLoggedIn && (!key || (isOf(key, holder) && (tags.length === 0 || sameTags(tags, holder.tags)))))
     return { kind: 'keep', node: holder }
   if (!key) return { kind: 'refuse', text: 'invalid auth key' }
   const state = authKeyState(key, nowMs)
   if (state !== 'valid') return { kind: 'refuse', text: authKeyProblem[state] }
-  const alien = request.requestTags.filter((tag) => !key.tags.includes(tag))
+  const alien =
+    key.tags.length > 0 ? request.requestTags.filter((tag) => !key.tags.includes(tag)) : facts.tagsBeyond(tags)
   if (alien.length > 0)
     return {
       kind: 'refuse',
@@ -89,8 +94,8 @@ function withAuthKey(request: Registration, facts: Facts): Decision {
     }
   if (holder && holder.tailnetId !== key.tailnetId)
     return { kind: 'refuse', text: 'this device is logged in to another tailnet; log it out there first' }
-  const former = facts.ofMachine.find((node) => isOf(key, node) && sameTags(key.tags, node.tags))
-  return { kind: 'admit', key, node: holder ?? former }
+  const former = facts.ofMachine.find((node) => isOf(key, node) && sameTags(tags, node.tags))
+  return { kind: 'admit', key, node: holder ?? former, tags }
 }
 
 const authKeyProblem = {
@@ -112,6 +117,6 @@ export function loginIdOf(followup: string): string | undefined {
 }
 
 /** The node a person's login renews: the same machine's former login of the same user. */
-export function formerNode(ofMachine: readonly Node[], userId: number): Node | undefined {
-  return ofMachine.find((node) => node.userId === userId && node.tags.length === 0)
+export function formerNode(ofMachine: readonly Node[], userId: number, tags: readonly string[] = []): Node | undefined {
+  return ofMachine.find((node) => node.userId === userId && sameTags(node.tags, tags))
 }

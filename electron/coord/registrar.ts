@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto'
 import type { Clock } from '../base/clock.ts'
 import { toHex } from '../base/bytes.ts'
 import type { MachinePublic, NodePublic } from '../crypto/keys.ts'
-import { allot } from './addresses.ts'
+import { type AddressPair, allot, allotIn } from './addresses.ts'
 import { parseAuthKey } from './auth-key.ts'
 import { CoordError } from './errors.ts'
 import { RateLimiter } from './http/rate-limiter.ts'
@@ -21,6 +21,8 @@ import {
   type UserId,
 } from './model.ts'
 import { freeLabel, isNameFor } from './names.ts'
+import { keyEndsAt, nodeKeys, nodeKeysText } from './nodes/node-keys.ts'
+import { addressPool, tagsBeyond } from './policy/new-node.ts'
 import { decideRegistration, formerNode, type Decision, type Registration } from './register-decision.ts'
 import type { Registry, RegistryTransaction } from './registry.ts'
 import type { ServerRegistry } from './server-registry.ts'
@@ -75,12 +77,15 @@ export class Registrar {
 
   async register(request: Registration, caller: Caller): Promise<RegisterAnswer> {
     const decided = await this.#registry.transaction(async (tx) => {
+      const authKey = await provenAuthKey(tx, request.authKey)
+      const tailnet = authKey && this.#registry.tailnet(authKey.tailnetId)
       const decision = decideRegistration(request, {
         nowMs: this.#clock.wallNow(),
         machineKey: caller.machineKey,
         holder: this.#registry.nodeByKey(request.nodeKey),
         ofMachine: this.#registry.nodesOfMachine(caller.machineKey),
-        authKey: await provenAuthKey(tx, request.authKey),
+        authKey,
+        tagsBeyond: (tags) => (tailnet ? tagsBeyond(tailnet, { userId: authKey.userId, tags: [] }, tags) : tags),
       })
       return this.#apply(tx, decision, request, caller)
     })
@@ -105,10 +110,17 @@ export class Registrar {
         throw new CoordError('coord/conflict', 'The node key of this login belongs to another machine.')
       if (holder && holder.tailnetId !== tailnet.tailnet.id)
         throw new CoordError('coord/conflict', 'The device is logged in to another tailnet. Log it out there first.')
+      const tags = [...new Set(login.requestTags)]
+      const alien = tagsBeyond(tailnet, { userId, tags: [] }, tags)
+      if (alien.length > 0)
+        throw new CoordError(
+          'coord/conflict',
+          `The device wants the tags ${alien.join(', ')}, which the policy does not let ${tailnet.user(userId)?.name ?? 'its owner'} give.`,
+        )
       const ofMachine = this.#registry.nodesOfMachine(login.machineKey)
-      const former = holder ?? formerNode(ofMachine.filter(isIn(tailnet.tailnet.id)), userId)
+      const former = holder ?? formerNode(ofMachine.filter(isIn(tailnet.tailnet.id)), userId, tags)
       const here = tx.inTailnet(tailnet.tailnet.id)
-      const admitted = await this.#admit(here, tailnet, former, { ...login, userId, tags: [], authKeyId: undefined })
+      const admitted = await this.#admit(here, tailnet, former, { ...login, userId, tags, authKeyId: undefined })
       await here.audit(actor, 'login.approve', `node:${admitted.id}`, `user:${userId}`)
       return admitted
     })
@@ -157,6 +169,7 @@ export class Registrar {
         await tx
           .inTailnet(decision.node.tailnetId)
           .audit(`node:${decision.node.id}`, 'node.shorten-expiry', `node:${decision.node.id}`)
+        await this.#fixExpiry(tx, decision.node)
         return this.#welcome(await tx.updateNode(decision.node.id, { expiresAtMs: decision.expiresAtMs }))
       case 'admit': {
         if (!(await tx.store.spendAuthKey(decision.key.id, nowMs)))
@@ -171,7 +184,7 @@ export class Registrar {
           capVersion: request.capVersion,
           expiryMs: request.expiryMs,
           userId: decision.key.userId,
-          tags: decision.key.tags,
+          tags: decision.tags,
           ephemeral: decision.key.ephemeral || request.ephemeral,
           authKeyId: decision.key.id,
         })
@@ -206,6 +219,7 @@ export class Registrar {
       ephemeral: request.ephemeral,
       capVersion: request.capVersion,
       expiryMs: request.expiryMs,
+      requestTags: request.requestTags,
       source: caller.source,
     })
     if (!login) return { kind: 'rejected', status: 429, text: 'too many logins are waiting' }
@@ -220,19 +234,18 @@ export class Registrar {
 
   /** A new node, or a known one with a new node key: id, addresses and name stay. */
   async #admit(tx: RegistryTransaction, tailnet: Registry, known: Node | undefined, wanted: Admission): Promise<Node> {
+    const nowMs = this.#clock.wallNow()
+    const expiresAtMs = keyEndsAt(tailnet.kept(nodeKeys), { tags: wanted.tags, wishMs: wanted.expiryMs }, nowMs)
     if (known)
       return tx.updateNode(known.id, {
         userId: wanted.userId,
         nodeKey: wanted.nodeKey,
         tags: wanted.tags,
-        expiresAtMs: wanted.expiryMs,
+        expiresAtMs,
         ephemeral: wanted.ephemeral,
         authKeyId: wanted.authKeyId,
       })
-    const cursor = Number((await tx.store.tailnetSetting(ADDRESS_CURSOR)) ?? 1)
-    const pair = allot(cursor, ({ v4, v6 }) => tailnet.isAddressTaken(v4) || tailnet.isAddressTaken(v6))
-    if (!pair) throw new CoordError('coord/addresses-exhausted', 'Every address of the tailnet is given out.')
-    await tx.store.setTailnetSetting(ADDRESS_CURSOR, String(pair.next))
+    const pair = await this.#address(tx, tailnet, wanted)
     return tx.insertNode(
       {
         stableId: `n${toHex(randomBytes(8))}`,
@@ -244,13 +257,59 @@ export class Registrar {
         addressV4: pair.v4,
         addressV6: pair.v6,
         tags: wanted.tags,
-        expiresAtMs: wanted.expiryMs,
-        createdAtMs: this.#clock.wallNow(),
+        expiresAtMs,
+        createdAtMs: nowMs,
         ephemeral: wanted.ephemeral,
         authKeyId: wanted.authKeyId,
       },
       { ...NO_REPORT, hostinfo: wanted.hostinfo, capVersion: wanted.capVersion },
     )
+  }
+
+  async #address(tx: RegistryTransaction, tailnet: Registry, wanted: Admission): Promise<AddressPair> {
+    const isTaken = ({ v4, v6 }: AddressPair): boolean => tailnet.isAddressTaken(v4) || tailnet.isAddressTaken(v6)
+    const pool = addressPool(tailnet, wanted.userId, wanted.tags)
+    if (pool) {
+      const pair = allotIn(pool.ranges, isTaken)
+      if (pair) return pair
+      throw new CoordError(
+        'coord/addresses-exhausted',
+        `Every address that the policy sets aside for this node (${pool.toTexts().slice(0, 4).join(', ')}) is given out.`,
+      )
+    }
+    const cursor = Number((await tx.store.tailnetSetting(ADDRESS_CURSOR)) ?? 1)
+    const pair = allot(cursor, isTaken)
+    if (!pair) throw new CoordError('coord/addresses-exhausted', 'Every address of the tailnet is given out.')
+    await tx.store.setTailnetSetting(ADDRESS_CURSOR, String(pair.next))
+    return pair
+  }
+
+  /** An end that somebody chose is not put off by renewal. */
+  async #fixExpiry(tx: RegistryTransaction, node: Node): Promise<void> {
+    const tailnet = this.#registry.tailnet(node.tailnetId)
+    if (!tailnet) return
+    const keys = tailnet.kept(nodeKeys)
+    const fixed = new Set([...keys.fixed].filter((id) => tailnet.node(id)).concat(node.id))
+    await tx.inTailnet(node.tailnetId).setKept('node-keys', nodeKeysText({ ...keys, fixed }))
+  }
+
+  /** A machine that wants other tags gets them where its owner, or the tags it has, may give them. */
+  async noteTags(id: NodeId, wanted: readonly string[]): Promise<void> {
+    const isNews = (node: Node | undefined): node is Node =>
+      node !== undefined && wanted.length > 0 && [...wanted].sort().join() !== [...node.tags].sort().join()
+    if (!isNews(this.#registry.node(id))) return
+    await this.#registry.transaction(async (tx) => {
+      const node = this.#registry.node(id)
+      const tailnet = node && this.#registry.tailnet(node.tailnetId)
+      if (!isNews(node) || !tailnet) return
+      const owner = node.tags.length > 0 ? undefined : node.userId
+      if (tagsBeyond(tailnet, { userId: owner, tags: node.tags }, wanted).length > 0) return
+      const tags = [...new Set(wanted)]
+      await tx.updateNode(id, { tags, expiresAtMs: undefined })
+      await tx
+        .inTailnet(node.tailnetId)
+        .audit(`node:${id}`, 'node.tag', `node:${id}`, `${node.name}: ${tags.join(' ')}`)
+    })
   }
 
   /** Somebody named the node key of another machine: a mistake or an attack, but not a way to fill the disk. */

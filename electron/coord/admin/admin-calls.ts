@@ -45,7 +45,16 @@ export const adminCalls = {
   'auth-keys.revoke': (admin, args) => admin.revokeAuthKey(text(args, 'id')),
   'nodes.list': (admin) => admin.listNodes(),
   'nodes.show': (admin, args) => admin.showNode(text(args, 'node')),
-  'nodes.expire': (admin, args) => admin.expireNode(text(args, 'node')),
+  'nodes.expire': (admin, args) =>
+    admin.expireNode(text(args, 'node'), args['never'] === true ? 'never' : (maybeNumber(args, 'afterMs') ?? 0)),
+  'nodes.tag': (admin, args) => admin.tagNode(text(args, 'node'), texts(args, 'tags')),
+  'nodes.move': (admin, args) => admin.moveNode(text(args, 'node'), text(args, 'user')),
+  'node-keys.get': (admin) => admin.nodes.keySettings(),
+  'node-keys.set': (admin, args) =>
+    admin.nodes.setKeySettings({
+      lifetimeMs: args['lifetimeMs'] === null ? null : maybeNumber(args, 'lifetimeMs'),
+      renew: maybeFlag(args, 'renew'),
+    }),
   'nodes.delete': (admin, args) => admin.deleteNode(text(args, 'node')),
   'nodes.rename': (admin, args) => admin.renameNode(text(args, 'node'), text(args, 'to')),
   'routes.list': (admin, args) => admin.routes.list(maybeText(args, 'node')),

@@ -15,6 +15,7 @@ import { isLabel, sanitiseLabel } from '../names.ts'
 import { PolicyAdmin } from '../policy/policy-admin.ts'
 import type { Registrar } from '../registrar.ts'
 import type { Registry, RegistryTransaction } from '../registry.ts'
+import { checkedTags, NodesAdmin } from '../nodes/nodes-admin.ts'
 import { type ServedRoutes, SERVES_NOTHING } from '../routes/route-table.ts'
 import { RoutesAdmin } from '../routes/routes-admin.ts'
 import type { EnrolPurpose } from '../store/identity-store.ts'
@@ -25,7 +26,6 @@ import type { AuthKeyInfo, EnrolLinkInfo, LoginInfo, NodeInfo, SetupCodeInfo, Us
 const MOST_AUDIT_ROWS = 1_000
 const DEFAULT_KEY_LIFE_MS = 24 * 3_600_000
 const LONGEST_KEY_LIFE_MS = 365 * 24 * 3_600_000
-const TAG = /^tag:[a-z][a-z0-9-]{0,62}$/
 export const FIRST_USER = 'owner'
 
 export interface AdminOptions {
@@ -60,11 +60,18 @@ export class Admin {
   readonly policy: PolicyAdmin
   readonly routes: RoutesAdmin
   readonly dns: DnsAdmin
+  readonly nodes: NodesAdmin
   readonly #options: AdminOptions
 
   constructor(options: AdminOptions) {
     this.#options = options
     this.policy = new PolicyAdmin(options)
+    this.nodes = new NodesAdmin({
+      registry: options.registry,
+      findNode: (which) => this.#node(which),
+      findUser: (name) => this.#user(name),
+      clock: options.clock,
+    })
     this.dns = new DnsAdmin({ registry: options.registry, baseDomain: () => options.registry.tailnet.domain })
     this.routes = new RoutesAdmin({
       registry: options.registry,
@@ -188,9 +195,7 @@ export class Admin {
 
   /** `key` is the secret, and this the only time it is shown. */
   async createAuthKey(wish: NewAuthKeyWish = {}, actor = 'cli'): Promise<AuthKeyInfo & { readonly key: string }> {
-    const tags = [...new Set(wish.tags)]
-    const wrong = tags.find((tag) => !TAG.test(tag))
-    if (wrong !== undefined) throw bad(`"${wrong}" is not a tag; tags look like tag:server.`)
+    const tags = checkedTags(wish.tags ?? [])
     const lifeMs = wish.lifeMs ?? DEFAULT_KEY_LIFE_MS
     if (!Number.isFinite(lifeMs) || lifeMs <= 0 || lifeMs > LONGEST_KEY_LIFE_MS)
       throw bad('An auth key lives between a moment and 365 days, as in --expiry 12h or --expiry 90d.')
@@ -243,14 +248,18 @@ export class Admin {
     })
   }
 
-  /** From now on the node must log in again, with a new node key. */
-  async expireNode(which: string, actor = 'cli'): Promise<NodeInfo> {
-    const node = this.#node(which)
-    await this.#options.registry.transaction(async (tx) => {
-      await tx.updateNode(node.id, { expiresAtMs: this.#options.clock.wallNow() })
-      await tx.audit(actor, 'node.expire', `node:${node.id}`, node.name)
-    })
-    return this.showNode(String(node.id))
+  /** From now on, or after a while, the node must log in again, with a new node key. */
+  async expireNode(which: string, afterMs: number | 'never' = 0, actor = 'cli'): Promise<NodeInfo> {
+    const atMs = afterMs === 'never' ? undefined : this.#options.clock.wallNow() + afterMs
+    return this.#nodeInfo(await this.nodes.expireAt(which, atMs, actor))
+  }
+
+  async tagNode(which: string, tags: readonly string[], actor = 'cli'): Promise<NodeInfo> {
+    return this.#nodeInfo(await this.nodes.tag(which, tags, actor))
+  }
+
+  async moveNode(which: string, userName: string, actor = 'cli'): Promise<NodeInfo> {
+    return this.#nodeInfo(await this.nodes.move(which, userName, actor))
   }
 
   async renameNode(which: string, to: string, actor = 'cli'): Promise<NodeInfo> {

@@ -167,6 +167,7 @@ export class MachineApi {
       const report = updatedReport(node.report, request)
       this.#registry.report(node.id, report)
       await this.#registrar.noteHostname(node.id, report.hostinfo.hostname)
+      if (request.hostinfo) await this.#registrar.noteTags(node.id, request.hostinfo.requestTags)
     }
     stream.respond({ ':status': 200 })
     if (request.omitPeers && !request.readOnly) stream.end()

@@ -15,6 +15,7 @@ function wish(source = '192.0.2.1'): Omit<PendingLogin, 'id' | 'createdAtMs'> {
     ephemeral: false,
     capVersion: 130,
     expiryMs: undefined,
+    requestTags: [],
     source,
   }
 }

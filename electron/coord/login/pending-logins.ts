@@ -23,6 +23,8 @@ export interface PendingLogin {
   readonly ephemeral: boolean
   readonly capVersion: number
   readonly expiryMs: number | undefined
+  /** What the machine wants to be tagged with. */
+  readonly requestTags: readonly string[]
   /** Where the connection came from, as the rate limits count it. */
   readonly source: string
   readonly createdAtMs: number

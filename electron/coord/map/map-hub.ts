@@ -9,6 +9,7 @@ import type { DerpMapInput } from '../../wire/tailcfg/derp-map.ts'
 import type { MapCompression } from '../../wire/tailcfg/map-frame.ts'
 import { isExpired, type Node, type NodeId } from '../model.ts'
 import type { Change, Registry } from '../registry.ts'
+import { dueForRenewal, nodeKeys } from '../nodes/node-keys.ts'
 import { approvedRoutes, routeDecisions, undecidedRoutes, withBothExits } from '../routes/decisions.ts'
 import { primaryRoutes, RouteTable, type ServedRoutes } from '../routes/route-table.ts'
 import { RouterWatch } from '../routes/router-watch.ts'
@@ -150,6 +151,12 @@ export class MapHub {
 
   isOnline(id: NodeId): boolean {
     return this.#presence.isOnline(id)
+  }
+
+  /** Whether the policy shows the one to the other. */
+  sees(viewer: NodeId, other: NodeId): boolean {
+    this.#applyPolicy()
+    return viewer !== other && this.#view.policy.sees(viewer, other)
   }
 
   /** What the node serves now: of several that could, one does. */
@@ -354,12 +361,29 @@ export class MapHub {
       for (const node of this.#registry.nodes()) {
         if (isExpired(node, nowMs) !== this.#expired.has(node.id)) this.#refreshNode(node.id)
       }
+      this.#renewKeys(nowMs)
       for (const [id, idle] of this.#idleSince) {
         if (this.#presence.isOnline(id) || this.#clock.now() - idle.atMs < idle.allowedMs) continue
         this.#idleSince.delete(id)
         this.#removeIdle(id).catch((error: unknown) => this.#log.error('ephemeral node stays', { node: id, error }))
       }
     })
+  }
+
+  /** A key that is put off is a patch to those who see the node, and nothing that its person notices. */
+  #renewKeys(nowMs: number): void {
+    const settings = this.#registry.kept(nodeKeys)
+    const { lifetimeMs } = settings
+    const due = dueForRenewal(settings, this.#registry.nodes(), (id) => this.#presence.isOnline(id), nowMs)
+    if (lifetimeMs === undefined || due.length === 0) return
+    this.#registry
+      .transaction(async (tx) => {
+        for (const { id } of due) {
+          const node = this.#registry.node(id)
+          if (node && !isExpired(node, nowMs)) await tx.updateNode(id, { expiresAtMs: nowMs + lifetimeMs })
+        }
+      })
+      .catch((error: unknown) => this.#log.warn('node keys not renewed', { error }))
   }
 
   async #removeIdle(id: NodeId): Promise<void> {

@@ -37,7 +37,11 @@ export class CompiledPolicy {
   readonly #places: ReadonlyMap<string, Place>
   readonly #visibility: Visibility
   readonly #reach: Reach
-  readonly #attributes: readonly { readonly targets: IpSet; readonly attr: readonly string[] }[]
+  readonly #attributes: readonly {
+    readonly targets: IpSet
+    readonly attr: readonly string[]
+    readonly ipPool: IpSet
+  }[]
 
   constructor(policy: Policy, topology: Topology) {
     this.policy = policy
@@ -47,9 +51,10 @@ export class CompiledPolicy {
     this.#places = new Map(this.resolver.places.map((place) => [place.node.key, place]))
     this.#visibility = new Visibility(this.resolver.places, this.flows)
     this.#reach = new Reach(this.flows)
-    this.#attributes = policy.nodeAttrs.map(({ target, attr }) => ({
+    this.#attributes = policy.nodeAttrs.map(({ target, attr, ipPool }) => ({
       targets: IpSet.union(target.map((alias) => this.resolver.source(alias))),
       attr,
+      ipPool,
     }))
   }
 
@@ -65,6 +70,15 @@ export class CompiledPolicy {
     if (!place) return []
     const given = this.#attributes.filter(({ targets }) => targets.overlaps(place.own)).flatMap(({ attr }) => attr)
     return [...new Set([...given, ...(this.policy.randomizeClientPort ? [RANDOMIZE_CLIENT_PORT] : [])])].sort()
+  }
+
+  /** Where its address has to lie; empty for anywhere. */
+  addressPool(key: string): IpSet {
+    const place = this.#places.get(key)
+    if (!place) return IpSet.EMPTY
+    return IpSet.union(
+      this.#attributes.filter(({ targets }) => targets.overlaps(place.own)).map(({ ipPool }) => ipPool),
+    )
   }
 
   sshRules(key: string): WireSshRule[] {
@@ -102,6 +116,19 @@ export class CompiledPolicy {
     if (isExitRoute(route)) return isAmong(this.policy.exitNodeApprovers)
     const wanted = IpSet.of([range])
     return this.policy.routeApprovers.some(({ prefix, approvers }) => prefix.covers(wanted) && isAmong(approvers))
+  }
+
+  /** Whether nodes with the one tag may take the other. */
+  tagOwnsTag(holder: string, tag: string): boolean {
+    const visited = new Set<string>()
+    const owns = (one: string): boolean => {
+      if (visited.has(one)) return false
+      visited.add(one)
+      return (this.policy.tagOwners.get(one) ?? []).some(
+        (owner) => owner.kind === 'tag' && (owner.name === holder || owns(owner.name)),
+      )
+    }
+    return owns(tag)
   }
 
   /** Whether nodes of this user may take the tag. */

@@ -60,6 +60,8 @@ export interface Grant {
 export interface NodeAttribute {
   readonly target: readonly Alias[]
   readonly attr: readonly string[]
+  /** Where the addresses of these nodes lie. */
+  readonly ipPool: IpSet
 }
 
 export type SshLogin =

@@ -131,18 +131,18 @@ const POOLS = IpSet.of(['100.64.0.0/10'].flatMap((text) => prefixRange(text) ?? 
 function readNodeAttribute(shapes: Shapes, aliases: AliasReader, value: HuJson): NodeAttribute {
   const members = shapes.members(value, 'an entry of "nodeAttrs"', ['target', 'attr', 'ipPool'])
   if (!members.target) shapes.problems.add(value.at, 'this entry has no "target": say whose nodes it is about')
-  for (const { text, at } of shapes.texts(members.ipPool)) {
+  const pools = shapes.texts(members.ipPool).flatMap(({ text, at }) => {
     const range = prefixRange(text)
-    if (!range || !POOLS.covers(IpSet.of([range])))
-      shapes.problems.add(at, `the pool ${text} is not within 100.64.0.0/10, or in a reserved part of it`)
-    else shapes.problems.add(at, 'pools of addresses are not supported yet; leave "ipPool" out')
-  }
+    if (range && POOLS.covers(IpSet.of([range]))) return [range]
+    shapes.problems.add(at, `the pool ${text} is not within 100.64.0.0/10, or in a reserved part of it`)
+    return []
+  })
   const attr = shapes.texts(members.attr).flatMap(({ text, at }) => {
     if (text !== '' && text.length <= 256) return text
     shapes.problems.add(at, 'an attribute has between 1 and 256 characters')
     return []
   })
-  return { target: aliases.list(members.target, TARGET), attr }
+  return { target: aliases.list(members.target, TARGET), attr, ipPool: IpSet.of(pools) }
 }
 
 function refuseTagCycles(

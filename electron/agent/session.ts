@@ -32,6 +32,7 @@ import { lockPublicText, logIn } from './login.ts'
 import { FIREWALL_MARK, Mesh } from './mesh.ts'
 import type { NetcheckFacts } from './netcheck-words.ts'
 import { netmapViews, nodeIdOf } from './netmap-views.ts'
+import { PathReporter } from './path-reporter.ts'
 import { contractHistory, contractPath } from './path-words.ts'
 import { NO_PATH_SETTINGS, pathPolicies, type PathSettings, pathPolicyView } from './path-settings.ts'
 import { relayBrief } from './relay-brief.ts'
@@ -92,6 +93,7 @@ export class Session {
   #controlHeardAt: number | undefined
   #controlProblem: Problem | undefined
   readonly #homeDerp: HomeDerpWatch
+  readonly #pathReporter: PathReporter
   #applying: Promise<void> = Promise.resolve()
   readonly #doctor: Doctor
   #publishDue = false
@@ -109,6 +111,13 @@ export class Session {
       machineKey: options.machineKey,
       clock: options.clock,
       log: options.log.scoped('control'),
+    })
+    this.#pathReporter = new PathReporter({
+      clock: options.clock,
+      log: options.log.scoped('path-report'),
+      send: (report) => this.#control.reportPaths(report),
+      ping: (nodeKey, timeoutMs) => this.ping(nodeKey, timeoutMs),
+      carried: () => new Map([...this.counters()].map(([key, { rxBytes, txBytes }]) => [key, rxBytes + txBytes])),
     })
   }
 
@@ -228,8 +237,10 @@ export class Session {
           this.#netInfo = readMessage(netInfoShape, netInfo)
           this.#tellControl()
         },
-        onPath: (nodeKeyText, view) =>
-          this.#takePath(nodeKeyText, contractPath(view, this.#regionCode, options.clock.wallNow(), this.#nameOf)),
+        onPath: (nodeKeyText, view) => {
+          this.#pathReporter.notePath(nodeKeyText, view)
+          this.#takePath(nodeKeyText, contractPath(view, this.#regionCode, options.clock.wallNow(), this.#nameOf))
+        },
         onDerpStatus: (status) => this.#takeDerpStatus(status),
         onRelay: () => this.#tellControl(),
         onFatal: (problem) => this.#fail(problem),
@@ -270,6 +281,7 @@ export class Session {
         await this.#mesh?.apply(netmap)
         this.#applied = netmap
         this.#forgetGonePeers(netmap)
+        this.#pathReporter.setNetmap(netmap)
         this.#publish()
       } catch (error) {
         this.#fail(error)
@@ -510,6 +522,7 @@ export class Session {
 
   async #release(): Promise<void> {
     this.#abort.abort(new CodedError('agent/stopped', 'Peerway was stopped.'))
+    this.#pathReporter.close()
     await this.#applying
     const mesh = this.#mesh
     this.#mesh = undefined

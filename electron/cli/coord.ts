@@ -15,6 +15,7 @@ import {
 } from './coord-nodes.ts'
 import { policyCommands } from './coord-policy.ts'
 import { routeCommands } from './coord-routes.ts'
+import { relaysAdvice } from './coord-relays.ts'
 import { serve } from './coord-serve.ts'
 import {
   usersCreate,
@@ -49,6 +50,7 @@ const commands: readonly Command[] = [
   nodesKeys,
   nodesDelete,
   ...routeCommands,
+  relaysAdvice,
   ...dnsCommands,
   ...policyCommands,
 ]

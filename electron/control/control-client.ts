@@ -3,6 +3,13 @@ import { type Clock, systemClock } from '../base/clock.ts'
 import { CodedError, codeOf, isCoded, messageOf } from '../base/errors.ts'
 import { type Logger, silentLogger } from '../base/log.ts'
 import type { MachinePrivate, NodePublic } from '../crypto/keys.ts'
+import {
+  PATH_REPORT_ROUTE,
+  pathReport,
+  pathReportAnswer,
+  type PathReportAnswer,
+  type PathReportInput,
+} from '../wire/path-report.ts'
 import type { MapResponse, PingRequest } from '../wire/tailcfg/map-response.ts'
 import { registerRequest, type RegisterRequestInput, registerResponse } from '../wire/tailcfg/register.ts'
 import { encodeMessage, parseMessage } from '../wire/tailcfg/schema.ts'
@@ -246,6 +253,20 @@ export class ControlClient {
     const request: ControlRequest = { method: 'POST', path: '/machine/map', body, headers }
     const answer = await this.#channel.request(request, UPDATE_WITHIN_MS, tooLong, signal)
     if (answer.status !== 200) throw mapRefusal(answer.status, shortText(answer))
+  }
+
+  /** Tells how peers are reached; only for a server that asks for it. Throws ControlError. */
+  async reportPaths(report: PathReportInput): Promise<PathReportAnswer> {
+    const body = encodeMessage(pathReport, report)
+    const tooLong = new ControlError('control/disconnected', 'The server took too long to take a report.')
+    const request: ControlRequest = { method: 'POST', path: PATH_REPORT_ROUTE, body }
+    const answer = await this.#channel.request(request, UPDATE_WITHIN_MS, tooLong, this.#channel.signal)
+    if (answer.status !== 200) throw mapRefusal(answer.status, shortText(answer))
+    try {
+      return parseMessage(pathReportAnswer, answer.body)
+    } catch (cause) {
+      throw new ControlError('control/bad-answer', `The server's answer cannot be read: ${messageOf(cause)}`, { cause })
+    }
   }
 
   /** Refusals are final until there is something else to tell: the poll reports them. */

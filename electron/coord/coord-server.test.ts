@@ -9,6 +9,8 @@ import { MachinePrivate, NodePrivate } from '../crypto/keys.ts'
 import { INITIATION_BYTES } from '../wire/noise/handshake.ts'
 import { startCoord, type CoordOptions, type CoordServer } from './coord-server.ts'
 import { administer } from './admin/open-admin.ts'
+import { encodeMessage } from '../wire/tailcfg/schema.ts'
+import { pathReport } from '../wire/path-report.ts'
 import { MACHINE_ROUTES } from './http/machine-api.ts'
 import { operatorLogin } from './login/operator-login.ts'
 import { TestMachine } from './test-machine.ts'
@@ -194,6 +196,7 @@ test('no endpoint serves a machine with the node key of another', async (t) => {
       ['/machine/map', thief.mapBody({ omitPeers: true, endpoints: ['203.0.113.1:1'] })],
       ['/machine/map', thief.mapBody({ readOnly: true })],
       ['/machine/map', thief.mapBody()],
+      ['/machine/path-report', encodeMessage(pathReport, { nodeKey: thief.nodeKey.public, peers: [] })],
     ]
     for (const route of MACHINE_ROUTES)
       assert.ok(

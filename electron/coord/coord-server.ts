@@ -9,6 +9,7 @@ import type { DerpMapInput } from '../wire/tailcfg/derp-map.ts'
 import type { Admin } from './admin/admin.ts'
 import { listenAdmin } from './admin/admin-socket.ts'
 import { ServerAdmin } from './admin/server-admin.ts'
+import { AdviceDesks } from './advice/advice-desks.ts'
 import { openCoordState, type CoordState } from './coord-state.ts'
 import { ControlUpgrade } from './http/control-upgrade.ts'
 import { listen, type TlsFiles } from './http/listener.ts'
@@ -101,8 +102,9 @@ async function serve(
   let url = givenUrl ?? ''
   const registrar = new Registrar({ registry, logins, clock, loginUrl: (id) => `${url}/login/${id}` })
   const secrets = new ServerSecrets(serverKey)
-  const admin = new ServerAdmin({ registry, registrar, logins, secrets, hubs, clock })
-  const api = new MachineApi({ registry, registrar, hubs, clock, log: log.scoped('api') })
+  const advice = new AdviceDesks(registry, hubs, clock)
+  const admin = new ServerAdmin({ registry, registrar, logins, secrets, hubs, advice, clock })
+  const api = new MachineApi({ registry, registrar, hubs, advice, clock, log: log.scoped('api') })
   const upgrade = new ControlUpgrade({ serverKey, api, clock, log: log.scoped('noise') })
   lifetime.defer(() => upgrade.close())
   const admitsToDerp = (key: NodePublic): boolean => {

@@ -60,6 +60,7 @@ export const adminCalls = {
   'routes.list': (admin, args) => admin.routes.list(maybeText(args, 'node')),
   'routes.approve': (admin, args) => admin.routes.approve(text(args, 'node'), texts(args, 'routes', MOST_ROUTES)),
   'routes.revoke': (admin, args) => admin.routes.revoke(text(args, 'node'), texts(args, 'routes', MOST_ROUTES)),
+  'relays.advice': (admin) => admin.relayAdvice(),
   'dns.get': (admin) => admin.dns.get(),
   'dns.set': (admin, args) =>
     admin.dns.set({

@@ -2,6 +2,8 @@
 // a socket: each is checked here.
 
 import type { Clock } from '../../base/clock.ts'
+import type { AdviceDesk } from '../advice/advice-desk.ts'
+import { adviceInfo, NO_ADVICE, type RelayAdviceInfo } from '../advice/advice-info.ts'
 import { authKeyState, newAuthKeySecret, type AuthKeyState } from '../auth-key.ts'
 import { CoordError } from '../errors.ts'
 import { DnsAdmin } from '../dns/dns-admin.ts'
@@ -36,6 +38,7 @@ export interface AdminOptions {
   readonly isOnline: (id: NodeId) => boolean
   /** Left out while no server runs: then nobody serves anything. */
   readonly servedBy?: (id: NodeId) => ServedRoutes
+  readonly advice?: () => AdviceDesk | undefined
   readonly clock: Clock
 }
 
@@ -275,6 +278,12 @@ export class Admin {
       await tx.audit(actor, 'node.rename', `node:${node.id}`, `${node.name} → ${to}`)
     })
     return this.showNode(String(node.id))
+  }
+
+  /** Which nodes would help as relays, and what relays have brought. */
+  async relayAdvice(): Promise<RelayAdviceInfo> {
+    const desk = this.#options.advice?.()
+    return desk ? adviceInfo(desk, (id) => this.#options.registry.node(id)) : NO_ADVICE
   }
 
   async listLogins(): Promise<LoginInfo[]> {

@@ -3,6 +3,7 @@
 
 import type { Clock } from '../../base/clock.ts'
 import { CoordError } from '../errors.ts'
+import type { AdviceDesks } from '../advice/advice-desks.ts'
 import type { ServerSecrets } from '../identity/server-secrets.ts'
 import type { PendingLogins } from '../login/pending-logins.ts'
 import { ROLES, type Role, type TailnetId } from '../model.ts'
@@ -26,6 +27,8 @@ export interface ServerAdminOptions {
   readonly secrets: ServerSecrets
   /** Left out while no server runs: then nobody is online. */
   readonly hubs?: TailnetHubs
+  /** Left out while no server runs: then nobody reports. */
+  readonly advice?: AdviceDesks
   readonly clock: Clock
 }
 
@@ -43,7 +46,7 @@ export class ServerAdmin {
     const { id } = registry.tailnet
     const known = this.#admins.get(id)
     if (known?.registry === registry) return known.admin
-    const { registrar, logins, secrets, hubs, clock } = this.#options
+    const { registrar, logins, secrets, hubs, advice, clock } = this.#options
     const admin = new Admin({
       registry,
       registrar,
@@ -51,6 +54,7 @@ export class ServerAdmin {
       secrets,
       isOnline: (node) => hubs?.of(id)?.isOnline(node) ?? false,
       servedBy: (node) => hubs?.of(id)?.servedBy(node) ?? SERVES_NOTHING,
+      advice: () => advice?.of(id),
       clock,
     })
     this.#admins.set(id, { registry, admin })

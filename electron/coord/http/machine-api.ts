@@ -6,9 +6,11 @@ import { messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/log.ts'
 import type { MachinePublic } from '../../crypto/keys.ts'
 import { WireError } from '../../wire/codec.ts'
+import { PATH_REPORT_ROUTE, pathReport, pathReportAnswer } from '../../wire/path-report.ts'
 import { mapRequest } from '../../wire/tailcfg/map-request.ts'
 import { registerRequest, registerResponse, type RegisterResponseInput } from '../../wire/tailcfg/register.ts'
 import { encodeMessage, parseMessage } from '../../wire/tailcfg/schema.ts'
+import type { AdviceDesks } from '../advice/advice-desks.ts'
 import { hostFacts, updatedReport } from '../host-facts.ts'
 import { isExpired, type User } from '../model.ts'
 import { MIN_CAP_VERSION } from '../register-decision.ts'
@@ -25,6 +27,7 @@ const UNKNOWN_BODY_BYTES = 64 * 1024
 /** How many requests of one kind a machine may make; clients make a few in a minute, some dozens when networks change. */
 const REGISTER_LIMIT = { perSecond: 2, burst: 60 }
 const MAP_LIMIT = { perSecond: 10, burst: 200 }
+const PATH_REPORT_LIMIT = { perSecond: 1 / 30, burst: 6 }
 
 export interface Connection {
   readonly machineKey: MachinePublic
@@ -35,12 +38,13 @@ export interface MachineApiOptions {
   readonly registry: ServerRegistry
   readonly registrar: Registrar
   readonly hubs: Pick<TailnetHubs, 'of'>
+  readonly advice: AdviceDesks
   readonly clock: Clock
   readonly log: Logger
 }
 
 /** Every endpoint there is. A new one needs a line in the test of key binding, which walks this list. */
-export const MACHINE_ROUTES = ['POST /machine/register', 'POST /machine/map'] as const
+export const MACHINE_ROUTES = ['POST /machine/register', 'POST /machine/map', `POST ${PATH_REPORT_ROUTE}`] as const
 type MachineRoute = (typeof MACHINE_ROUTES)[number]
 
 type Handler = (stream: ServerHttp2Stream, connection: Connection, body: Uint8Array) => Promise<void>
@@ -49,23 +53,27 @@ export class MachineApi {
   readonly #registry: ServerRegistry
   readonly #registrar: Registrar
   readonly #hubs: Pick<TailnetHubs, 'of'>
+  readonly #advice: AdviceDesks
   readonly #clock: Clock
   readonly #log: Logger
   readonly #limits: Readonly<Record<MachineRoute, RateLimiter>>
   readonly #handlers: Readonly<Record<MachineRoute, Handler>> = {
     'POST /machine/register': (stream, connection, body) => this.#register(stream, connection, body),
     'POST /machine/map': (stream, connection, body) => this.#map(stream, connection, body),
+    'POST /machine/path-report': (stream, connection, body) => this.#pathReport(stream, connection, body),
   }
 
   constructor(options: MachineApiOptions) {
     this.#registry = options.registry
     this.#registrar = options.registrar
     this.#hubs = options.hubs
+    this.#advice = options.advice
     this.#clock = options.clock
     this.#log = options.log
     this.#limits = {
       'POST /machine/register': new RateLimiter(options.clock, REGISTER_LIMIT),
       'POST /machine/map': new RateLimiter(options.clock, MAP_LIMIT),
+      'POST /machine/path-report': new RateLimiter(options.clock, PATH_REPORT_LIMIT),
     }
   }
 
@@ -166,12 +174,29 @@ export class MachineApi {
     if (!request.readOnly && !isExpired(node, this.#clock.wallNow())) {
       const report = updatedReport(node.report, request)
       this.#registry.report(node.id, report)
+      this.#advice.of(node.tailnetId)?.noteNetwork(node, request.hostinfo?.netInfo)
       await this.#registrar.noteHostname(node.id, report.hostinfo.hostname)
       if (request.hostinfo) await this.#registrar.noteTags(node.id, request.hostinfo.requestTags)
     }
     stream.respond({ ':status': 200 })
     if (request.omitPeers && !request.readOnly) stream.end()
     else stream.end(hub.once(node.id, compression))
+  }
+
+  async #pathReport(stream: ServerHttp2Stream, connection: Connection, body: Uint8Array): Promise<void> {
+    const report = parseMessage(pathReport, body)
+    const node = this.#registry.boundNode(report.nodeKey, connection.machineKey)
+    const desk = node && this.#advice.of(node.tailnetId)
+    if (!node || !desk || isExpired(node, this.#clock.wallNow())) {
+      await this.#registry.transaction((tx) =>
+        this.#registrar.auditForeignKey(tx, report.nodeKey, connection, 'path-report.rejected'),
+      )
+      reply(stream, 404, 'node not found')
+      return
+    }
+    const { afterSeconds, measure } = desk.take(node, report)
+    stream.respond({ ':status': 200, 'content-type': 'application/json' })
+    stream.end(encodeMessage(pathReportAnswer, { afterSeconds, measure: measure.map(String) }))
   }
 }
 

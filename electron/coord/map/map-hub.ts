@@ -159,6 +159,11 @@ export class MapHub {
     return viewer !== other && this.#view.policy.sees(viewer, other)
   }
 
+  mayAskRelay(client: NodeId, relay: NodeId): boolean {
+    this.#applyPolicy()
+    return this.#view.policy.mayAskRelay(client, relay)
+  }
+
   /** What the node serves now: of several that could, one does. */
   servedBy(id: NodeId): ServedRoutes {
     return this.#routes.served(id)

@@ -12,6 +12,7 @@ import { wireRule } from '../policy/node-filter.ts'
 import { readPolicy } from '../policy/read-policy.ts'
 import { factsOf, topologyOf } from '../policy/server-topology.ts'
 import type { Registry } from '../registry.ts'
+import { CAP_RELAY } from './relay-rules.ts'
 import { routeDecisions } from '../routes/decisions.ts'
 
 /** Lets clients serve SSH by policy at all (control.md §5.7). */
@@ -93,6 +94,13 @@ export class PolicyView {
 
   sees(viewer: NodeId, other: NodeId): boolean {
     return !this.#compiled || this.#compiled.sees(String(viewer), String(other))
+  }
+
+  /** Whether the client may ask that node to relay for it: without rules everybody may. */
+  mayAskRelay(client: NodeId, relay: NodeId): boolean {
+    const compiled = this.#compiled
+    if (!compiled || compiled.allowsAll) return true
+    return compiled.grants(String(client), String(relay), CAP_RELAY)
   }
 
   /** Whether the rules let the viewer reach what is behind this router, or be reached from there. */

@@ -5,7 +5,7 @@
 import type { FilterRuleInput } from '../../wire/tailcfg/filter-rule.ts'
 import type { NodeId } from '../model.ts'
 
-const CAP_RELAY = 'tailscale.com/cap/relay'
+export const CAP_RELAY = 'tailscale.com/cap/relay'
 const CAP_RELAY_TARGET = 'tailscale.com/cap/relay-target'
 
 /** `relays`: the nodes that offer to relay, with their addresses as prefixes. */

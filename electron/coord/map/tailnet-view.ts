@@ -2,6 +2,7 @@
 // else, so that patches, profiles and full maps cannot differ in it.
 
 import type { Logger } from '../../base/log.ts'
+import { CAP_PATH_REPORT } from '../../wire/path-report.ts'
 import { derpMap as derpMapShape, type DerpMapInput } from '../../wire/tailcfg/derp-map.ts'
 import { dnsConfig } from '../../wire/tailcfg/dns-config.ts'
 import { filterRule, type FilterRuleInput } from '../../wire/tailcfg/filter-rule.ts'
@@ -151,6 +152,7 @@ export class TailnetView {
     const role = node.tags.length > 0 ? undefined : this.#registry.user(node.userId)?.role
     return [
       FILE_SHARING,
+      CAP_PATH_REPORT,
       ...(role === 'owner' || role === 'admin' ? [IS_ADMIN] : []),
       ...(role === 'owner' ? [IS_OWNER] : []),
       ...this.policy.capabilities(node.id),

@@ -99,6 +99,17 @@ export class CompiledPolicy {
     return this.allowsAll ? '' : this.#visibility.signature(key)
   }
 
+  /** Whether the policy gives `from` this capability on the node `on`. */
+  grants(from: string, on: string, capability: string): boolean {
+    const [source, target] = [this.#places.get(from), this.#places.get(on)]
+    if (!source || !target) return false
+    return this.flows.some((flow) => {
+      if (flow.kind !== 'capabilities' || !flow.app.has(capability) || !flow.src.overlaps(source.own)) return false
+      if (flow.isSelf) return source.userKey !== undefined && source.userKey === target.userKey
+      return flow.targets.some((set) => set.overlaps(target.own))
+    })
+  }
+
   /** Whether a route of the router is any of the viewer's business. */
   reaches(viewer: string, router: string, route: string): boolean {
     if (this.allowsAll) return true

@@ -70,6 +70,8 @@ async function register(members: Crowd): Promise<PhaseReport> {
       }
     }),
   )
+  // Nothing is measured of a server that takes nobody.
+  if (maps.length === 0) throw new Error(`nobody could register: ${failures[0]}`)
   const isOver = () => members.every(({ isComplete }) => isComplete)
   while (!isOver() && performance.now() - startMs < PHASE_MS) await sleep(50)
   return {

@@ -12,6 +12,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { messageOf } from '../../electron/base/errors.ts'
 import { createLab } from '../lab/lab.ts'
 import { labUnavailable } from '../lab/netns.ts'
 import { stockUnavailable } from '../stock/binaries.ts'
@@ -139,7 +140,11 @@ async function main(): Promise<void> {
       continue
     }
     console.error(`${name}: ${options.nodes} machines …`)
-    const result = await load(name, options)
+    const result = await load(name, options).catch((error: unknown) => {
+      console.error(`${name}: ${messageOf(error)}`)
+      process.exitCode = 1
+    })
+    if (!result) continue
     results.set(name, result)
     for (const { phase, note } of result.values()) if (note !== undefined) console.error(`${name}: ${phase}: ${note}`)
   }

@@ -264,6 +264,29 @@ test('a slow reader gets all it missed in one message', async (t) => {
   assert.match(texts[0] ?? '', /192\.0\.2\.8:1/)
 })
 
+test('a long map reaches a reader that takes a little of it now and then', async (t) => {
+  const { clock, hub, addNode, settle } = await setUp(t)
+  const one = await addNode('one')
+  for (let i = 0; i < 400; i++) await addNode(`other-${i}`)
+  const slow = new StuckReader()
+  const sizes: number[] = []
+  const write = slow._write.bind(slow)
+  slow._write = (chunk: Uint8Array, encoding, done) => {
+    sizes.push(chunk.length)
+    write(chunk, encoding, done)
+  }
+  hub.open(one, slow, { compression: '', wantsKeepAlive: true })
+  // All of it takes far longer than one piece may.
+  for (let i = 0; i < 40; i++) {
+    clock.advance(STALL_MS * 0.9)
+    slow.waiting.shift()?.()
+    await settle()
+  }
+  const bytes = sizes.reduce((all, size) => all + size, 0)
+  assert.ok(bytes > 150_000 && sizes.length > 2, `${bytes} bytes in ${sizes.length} pieces`)
+  assert.ok(!slow.destroyed)
+})
+
 test('a deleted node’s stream ends, its peers are told, and its key counts no more', async (t) => {
   const { clock, hub, registry, addNode, settle } = await setUp(t)
   const [one, two] = [await addNode('one'), await addNode('two')]

@@ -15,6 +15,7 @@ import { primaryRoutes, RouteTable, type ServedRoutes } from '../routes/route-ta
 import { RouterWatch } from '../routes/router-watch.ts'
 import { MapSession, mapFrame } from './map-session.ts'
 import { Presence } from './presence.ts'
+import { SendGate } from './send-gate.ts'
 import { TailnetView } from './tailnet-view.ts'
 import { Told } from './told.ts'
 
@@ -55,6 +56,7 @@ export class MapHub {
   /** With routes that the policy may approve once it is up to date. */
   readonly #undecided = new Set<NodeId>()
   readonly #sessions = new Map<NodeId, MapSession>()
+  readonly #gate: SendGate
   readonly #keys = new Map<NodeId, NodePublic>()
   readonly #expired = new Set<NodeId>()
   /** When an ephemeral node was last seen to live, and how long it may be idle from then. */
@@ -70,6 +72,7 @@ export class MapHub {
     this.#registry = options.registry
     this.#clock = options.clock
     this.#log = options.log
+    this.#gate = new SendGate({ clock: options.clock })
     this.#presence = new Presence(options.clock, (id, isOnline) => this.#onPresence(id, isOnline))
     const formerPrimaries = options.registry.kept(primaryRoutes)
     this.#awaited = new Set(formerPrimaries.values())
@@ -128,6 +131,7 @@ export class MapHub {
       out,
       view: this.#view,
       clock: this.#clock,
+      gate: this.#gate,
       // Until then the rules may not know the node.
       isHeld: this.#view.policy.isStale,
       ...options,

@@ -8,11 +8,16 @@ import type { NodePublic } from '../../crypto/keys.ts'
 import type { MapCompression } from '../../wire/tailcfg/map-frame.ts'
 import { compressZstd } from '../../wire/zstd/zstd.ts'
 import type { NodeId, UserId } from '../model.ts'
+import type { Place, SendGate } from './send-gate.ts'
 import type { TailnetView } from './tailnet-view.ts'
 import { Told } from './told.ts'
 
 /** How long a reader may take nothing. A client that is cut comes back for a full map. */
 export const STALL_MS = 10_000
+/** A long message is handed on in pieces: a reader that takes one now and then is slow, and not stalled. */
+const PIECE_BYTES = 64 * 1024
+/** A message about more nodes waits its turn, as a full map does. */
+const MANY_NODES = 100
 /** Clients give up after 120 s of silence and warn after 125; proxies often cut at 60. */
 const KEEP_ALIVE_MS = 50_000
 /** So that a thousand streams do not speak in the same second. */
@@ -29,6 +34,7 @@ export interface MapSessionOptions {
   readonly out: Writable
   readonly view: TailnetView
   readonly clock: Clock
+  readonly gate: SendGate
   readonly onEnd: (session: MapSession) => void
   /** The first message waits for the next `pump`. */
   readonly isHeld?: boolean | undefined
@@ -45,6 +51,7 @@ export class MapSession {
   #isDirty = true
   #isBlocked = false
   #isOver = false
+  #place: Place | undefined
   #cancelStall: (() => void) | undefined
   #cancelKeepAlive: (() => void) | undefined
 
@@ -81,12 +88,34 @@ export class MapSession {
 
   /** Sends what has changed, if the reader is ready for it; else as soon as it is. */
   pump(): void {
-    if (this.#isOver || this.#isBlocked || !this.#isDirty) return
-    const { view, clock } = this.#options
+    if (this.#isOver || this.#isBlocked || this.#place || !this.#isDirty) return
+    if (!this.#needsFull && this.#nodes.size <= MANY_NODES) {
+      this.#flush()
+      return
+    }
+    const place = this.#options.gate.enter((entered) => {
+      this.#place = entered
+      const bytes = this.#flush()
+      if (!this.#isBlocked) this.#leave()
+      return bytes
+    })
+    // It may be through already.
+    if (place.isWaiting) this.#place = place
+  }
+
+  #leave(): void {
+    this.#place?.leave()
+    this.#place = undefined
+  }
+
+  /** Returns the bytes of the message; 0 for none. */
+  #flush(): number {
+    if (this.#isOver) return 0
+    const { view, clock, compression } = this.#options
     const sight = view.sight(this.nodeId)
     if (!sight) {
       this.end()
-      return
+      return 0
     }
     const nowMs = clock.wallNow()
     const text = this.#needsFull
@@ -96,7 +125,10 @@ export class MapSession {
     this.#isDirty = false
     this.#nodes.clear()
     this.#users.clear()
-    if (text !== undefined) this.#send(text)
+    if (text === undefined) return 0
+    const frame = mapFrame(text, compression)
+    this.#send(frame)
+    return frame.length
   }
 
   /** Ends the stream in an orderly way; the client opens another. Idempotent. */
@@ -105,6 +137,7 @@ export class MapSession {
     this.#isOver = true
     this.#cancelStall?.()
     this.#cancelKeepAlive?.()
+    this.#leave()
     const { out, onEnd } = this.#options
     out.end()
     onEnd(this)
@@ -116,21 +149,26 @@ export class MapSession {
     this.#options.out.destroy()
   }
 
-  #send(text: string): void {
-    const { out, compression, clock } = this.#options
-    if (out.write(mapFrame(text, compression))) {
-      this.#armKeepAlive()
+  #send(bytes: Uint8Array): void {
+    const { out, clock } = this.#options
+    let rest = bytes
+    while (rest.length > 0) {
+      const piece = rest.subarray(0, PIECE_BYTES)
+      rest = rest.subarray(PIECE_BYTES)
+      if (out.write(piece)) continue
+      this.#isBlocked = true
+      this.#cancelKeepAlive?.()
+      this.#cancelStall = clock.after(STALL_MS, () => this.cut())
+      out.once('drain', () => {
+        this.#isBlocked = false
+        this.#cancelStall?.()
+        if (!this.#isOver) this.#send(rest)
+      })
       return
     }
-    this.#isBlocked = true
-    this.#cancelKeepAlive?.()
-    this.#cancelStall = clock.after(STALL_MS, () => this.cut())
-    out.once('drain', () => {
-      this.#isBlocked = false
-      this.#cancelStall?.()
-      this.#armKeepAlive()
-      this.pump()
-    })
+    this.#leave()
+    this.#armKeepAlive()
+    this.pump()
   }
 
   #armKeepAlive(): void {
@@ -138,7 +176,7 @@ export class MapSession {
     if (this.#isOver || !this.#options.wantsKeepAlive) return
     const delayMs = KEEP_ALIVE_MS + Math.random() * KEEP_ALIVE_SPREAD_MS
     this.#cancelKeepAlive = this.#options.clock.after(delayMs, () => {
-      if (!this.#isOver && !this.#isBlocked) this.#send(KEEP_ALIVE)
+      if (!this.#isOver && !this.#isBlocked) this.#send(mapFrame(KEEP_ALIVE, this.#options.compression))
     })
   }
 }

@@ -86,6 +86,11 @@ export function withHeard(candidates: Candidates, endpoint: Endpoint, nowMs: num
   return next
 }
 
+/** The next round pings them all. */
+export function unthrottled(candidates: Candidates): Map<Endpoint, Candidate> {
+  return new Map([...candidates].map(([endpoint, candidate]) => [endpoint, { ...candidate, pingedAtMs: undefined }]))
+}
+
 /** Drops what nothing vouches for any more, then the least promising down to the bound. `keep` stays in any case. */
 export function pruned(candidates: Candidates, keep: Endpoint | undefined, nowMs: number): Map<Endpoint, Candidate> {
   const next = new Map<Endpoint, Candidate>()

@@ -8,6 +8,7 @@ import { WireError } from '../wire/codec.ts'
 import type { AllocateRequest } from '../wire/disco/allocate-request.ts'
 import { discoSender, openDisco } from '../wire/disco/envelope.ts'
 import type { DiscoMessage } from '../wire/disco/message.ts'
+import type { Pong } from '../wire/disco/pong.ts'
 import { MAX_CALLED_ENDPOINTS } from './candidates.ts'
 import type { PeerInput } from './peer-input.ts'
 import type { DiscoName, PeerTable } from './peer-table.ts'
@@ -34,7 +35,7 @@ interface InboxPeer<P extends RelayPeer> extends RelayPeer {
 /** Whom it concerns. */
 export interface InboxListener<P> {
   give(peer: P, input: PeerInput): void
-  pong(sender: DiscoName<P>, txId: Uint8Array, kind: SentBy['kind'], receivedAtMs: number): void
+  pong(sender: DiscoName<P>, pong: Pong, kind: SentBy['kind'], receivedAtMs: number): void
   answerUdp(to: DiscoName<P>, message: DiscoMessage, at: Endpoint, vni: number | undefined): void
   answerDerp(to: DiscoName<P>, message: DiscoMessage, region: number, node: NodePublic): void
   relayRequest(from: NodePublic, fromDisco: DiscoPublic, request: AllocateRequest): void
@@ -80,7 +81,7 @@ export class DiscoInbox<P extends InboxPeer<P>> {
         return
       }
       case 'pong':
-        return this.#to.pong(sender, message.txId, vni === undefined ? 'direct' : 'relay', receivedAtMs)
+        return this.#to.pong(sender, message, vni === undefined ? 'direct' : 'relay', receivedAtMs)
       default:
         // CallMeMaybe and allocation only come over DERP, the relay's own messages with the control bit.
         return this.count(`disco.unexpected.${message.kind}`)
@@ -115,7 +116,7 @@ export class DiscoInbox<P extends InboxPeer<P>> {
         return
       }
       case 'pong':
-        return this.#to.pong(sender, message.txId, 'derp', receivedAtMs)
+        return this.#to.pong(sender, message, 'derp', receivedAtMs)
       case 'callMeMaybe':
         return this.#to.give(peer, {
           type: 'call-me-maybe',

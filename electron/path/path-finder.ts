@@ -7,7 +7,7 @@ import type { NodePublic } from '../crypto/keys.ts'
 import type { AllocateResponse } from '../wire/disco/allocate-response.ts'
 import { sealDisco } from '../wire/disco/envelope.ts'
 import type { DiscoMessage } from '../wire/disco/message.ts'
-import { MAX_CALLED_ENDPOINTS } from './candidates.ts'
+import type { Pong } from '../wire/disco/pong.ts'
 import { DiscoInbox, type Arrival } from './disco-inbox.ts'
 import type { DerpMap } from './derp-map.ts'
 import type { OwnEndpoint } from './endpoints.ts'
@@ -21,6 +21,7 @@ import { PeerTable, type DiscoName } from './peer-table.ts'
 import { PingTable, type SentBy } from './ping-table.ts'
 import type { NetcheckReport, PortMapping } from './report.ts'
 import type { PeerEffect, PeerInput } from './peer-input.ts'
+import { PeerCaller } from './peer-caller.ts'
 import { step } from './peer-path.ts'
 import { PingWaiters } from './ping-waiters.ts'
 import { RelayClient, type RelayFailure, type RelayServer } from './relay-client.ts'
@@ -43,7 +44,6 @@ interface Peer {
   path: PeerPath
   view: PathView
   wake: { readonly atMs: number; readonly cancel: () => void } | undefined
-  calling: boolean
   relayCapable: boolean
   readonly waiters: PingWaiters
   readonly history: PathHistory
@@ -56,6 +56,7 @@ export class PathFinder {
   readonly #pings = new PingTable()
   readonly #relays: RelayClient<Peer>
   readonly #inbox: DiscoInbox<Peer>
+  readonly #caller: PeerCaller<Peer>
   #policies: { readonly policy: PathPolicy; readonly exceptions: ReadonlyMap<number, PathPolicy> } = {
     policy: AUTOMATIC,
     exceptions: new Map(),
@@ -86,7 +87,7 @@ export class PathFinder {
     })
     this.#inbox = new DiscoInbox<Peer>(this.#peers, this.#relays, {
       give: (peer, input) => this.#give(peer, input),
-      pong: (sender, txId, kind, receivedAtMs) => this.#pong(sender, txId, kind, receivedAtMs),
+      pong: (sender, pong, kind, receivedAtMs) => this.#pong(sender, pong, kind, receivedAtMs),
       answerUdp: (to, message, at, vni) =>
         void options.io.sendUdp(at, this.#seal(to, message), vni === undefined ? undefined : { vni, control: false }),
       answerDerp: (to, message, region, node) => options.io.sendDerp(region, node, this.#seal(to, message)),
@@ -99,6 +100,11 @@ export class PathFinder {
       events: options.events,
       random: options.random ?? Math.random,
       ignoreInterfaces: options.ignoreInterfaces ?? [],
+    })
+    this.#caller = new PeerCaller<Peer>({
+      freshen: () => this.#own.freshen(),
+      endpoints: () => this.#own.endpoints.map(({ endpoint }) => endpoint),
+      send: (peer, endpoints) => this.#call(peer, endpoints),
     })
   }
 
@@ -303,7 +309,6 @@ export class PathFinder {
       path,
       view: pathView(path, clock.now(), clock.wallNow()),
       wake: undefined,
-      calling: false,
       relayCapable: false,
       waiters: new PingWaiters(),
       history: this.#historyOf(want.nodeKey),
@@ -382,7 +387,9 @@ export class PathFinder {
         this.#sendPing(peer, { kind: 'derp', region: effect.region })
         return
       case 'call-me-maybe':
-        return this.#callWhenFresh(peer)
+        return this.#caller.call(peer)
+      case 'withdraw':
+        return this.#caller.withdraw(peer)
       case 'find-relay':
         return this.#relays.find(peer, peer.path.policy.mode === 'only-relay' ? peer.path.policy.relay : undefined)
     }
@@ -404,27 +411,13 @@ export class PathFinder {
       : io.sendUdp(by.endpoint, bytes, { vni: by.vni, control: false })
   }
 
-  /** Peers that are called ping at once, and only what the call lists: so look where we are first, if that is old. */
-  #callWhenFresh(peer: Peer): void {
-    if (peer.calling) return
-    const wait = this.#own.freshen()
-    if (!wait) return this.#call(peer)
-    peer.calling = true
-    void wait.then(() => {
-      peer.calling = false
-      if (this.#isCurrent(peer)) this.#call(peer)
-    })
-  }
-
-  #call(peer: Peer): void {
+  #call(peer: Peer, endpoints: readonly Endpoint[]): void {
     const region = derpRegion(peer.path)
-    const endpoints = this.#own.endpoints.slice(0, MAX_CALLED_ENDPOINTS).map(({ endpoint }) => endpoint)
-    if (!peer.disco || region === undefined || endpoints.length === 0) return
-    const bytes = this.#seal(peer.disco, { kind: 'callMeMaybe', endpoints })
-    this.#options.io.sendDerp(region, peer.nodeKey, bytes)
+    if (!peer.disco || region === undefined || this.#closed || !this.#isCurrent(peer)) return
+    this.#options.io.sendDerp(region, peer.nodeKey, this.#seal(peer.disco, { kind: 'callMeMaybe', endpoints }))
   }
 
-  #pong(sender: DiscoName<Peer>, txId: Uint8Array, kind: SentBy['kind'], receivedAtMs: number): void {
+  #pong(sender: DiscoName<Peer>, { txId, source }: Pong, kind: SentBy['kind'], receivedAtMs: number): void {
     const ping = this.#pings.take(txId, kind, (id) => {
       const peer = this.#peers.get(id)
       return peer !== undefined && sender.peers.has(peer)
@@ -433,6 +426,7 @@ export class PathFinder {
     if (!peer) return this.#inbox.count('disco.unasked-pong')
     const latencyMs = Math.max(receivedAtMs - ping.sentAtMs, 0)
     const { by } = ping
+    if (by.kind === 'direct') this.#caller.noteSeen(peer, source)
     if (by.kind === 'derp') this.#give(peer, { type: 'derp-pong', latencyMs })
     else if (by.ping !== undefined) this.#give(peer, { type: 'pong', ping: by.ping, latencyMs })
     else if (by.kind === 'relay') this.#relays.takePong(peer, by.endpoint, by.vni, latencyMs)

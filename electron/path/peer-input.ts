@@ -42,6 +42,11 @@ export type PeerEffect =
   | { readonly type: 'ping'; readonly ping: number; readonly endpoint: Endpoint; readonly vni: number | undefined }
   | { readonly type: 'derp-ping'; readonly region: number }
   | { readonly type: 'call-me-maybe'; readonly region: number }
+  /**
+   * The direct path is dead: the peer is to leave it now, not when its own trust runs out. For a peer that finds out by
+   * itself it is one more call.
+   */
+  | { readonly type: 'withdraw' }
   /** Ask the relays we may use for a place. */
   | { readonly type: 'find-relay' }
   | { readonly type: 'path'; readonly spec: PathSpec }

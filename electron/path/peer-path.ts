@@ -2,10 +2,10 @@
 // number, nextWakeMs(). Who the peer is, keys, sealing and sockets are the driver's (path-finder.ts).
 
 import type { Endpoint } from '../base/endpoint.ts'
-import { pruned, usableEndpoints, withHeard, withList, usableEndpoint } from './candidates.ts'
+import { pruned, unthrottled, usableEndpoints, withHeard, withList, usableEndpoint } from './candidates.ts'
 import { MAX_CALLED_ENDPOINTS, MAX_CANDIDATES, type Candidate } from './candidates.ts'
 import { sameLeg, type UdpLeg } from './leg.ts'
-import { allowsDerp, allowsDirect, allowsRelay, isPreferredRelay, type PathPolicy, samePolicy } from './path-policy.ts'
+import { allowsDirect, allowsRelay, isPreferredRelay, type PathPolicy, samePolicy } from './path-policy.ts'
 import { avoiding, isAvoided, isLossy, withSample } from './path-quality.ts'
 import type { PathReason } from './path-view.ts'
 import {
@@ -15,12 +15,9 @@ import {
   inSession,
   isTrusted,
   legOf,
-  pathSpec,
   type PeerPath,
-  PING_BURST,
   PING_TIMEOUT_MS,
-  PINGS_PER_SECOND,
-  shownLeg,
+  pingsLeft,
 } from './peer-state.ts'
 import type { PeerEffect, PeerInput } from './peer-input.ts'
 import {
@@ -41,6 +38,7 @@ import {
   TRUST_MS,
   UPGRADE_MS,
 } from './peer-timing.ts'
+import { pathEffects, withReason } from './path-effects.ts'
 import { isAbsent, nextRelaySearch, relayPauseMs, wantsRelay } from './relay-wish.ts'
 import { isBetter } from './score.ts'
 
@@ -77,23 +75,9 @@ class Draft {
     this.#now = nowMs
   }
 
-  /** What to tell the data plane follows from comparing before and after, so that the two can never disagree. */
   finish(): Step {
-    const changed = !sameLeg(shownLeg(this.#before), shownLeg(this.#path))
-    const cutOff =
-      shownLeg(this.#path) === undefined && derpRegion(this.#path) !== undefined && !allowsDerp(this.#path.policy)
-    const reason = cutOff ? 'policy' : changed ? (this.#cause ?? this.#path.reason) : this.#path.reason
-    const path = reason === this.#path.reason ? this.#path : { ...this.#path, reason }
-    const was = pathSpec(this.#before)
-    const is = pathSpec(path)
-    const effects: PeerEffect[] = []
-    const lessTrusted = is.trustedUntilMs < was.trustedUntilMs
-    if (lessTrusted || !sameLeg(was.leg, is.leg) || !sameLeg(was.fallback, is.fallback))
-      effects.push({ type: 'path', spec: is })
-    else if (was.trustedUntilMs !== is.trustedUntilMs) effects.push({ type: 'trust', untilMs: is.trustedUntilMs })
-    if (changed) effects.push({ type: 'changed' })
-    effects.push(...this.#asked)
-    return { path, effects }
+    const path = withReason(this.#before, this.#path, this.#cause)
+    return { path, effects: [...pathEffects(this.#before, path), ...this.#asked] }
   }
 
   take(input: PeerInput): void {
@@ -201,8 +185,15 @@ class Draft {
     if (stalled || awaited.missed === 0) return this.#pingBest(stalled ? 0 : 1)
     this.#set({ suspicion: 'silent', best: { ...best, trustedUntilMs: this.#now - 1 }, relayTries: 0 })
     this.#doubt()
+    this.#withdraw()
     this.#round({ call: true })
     this.#wantRelay(0)
+  }
+
+  #withdraw(): void {
+    if (this.#path.best?.leg.kind !== 'direct' || derpRegion(this.#path) === undefined) return
+    this.#set({ calledAtMs: this.#now })
+    this.#asked.push({ type: 'withdraw' })
   }
 
   #heardOf(): void {
@@ -289,8 +280,18 @@ class Draft {
     })
     if (!allowsDirect(this.#path.policy)) return
     const trusted = isTrusted(this.#path, this.#now)
+    const wasDirect = best?.leg.kind === 'direct' && !this.#path.doubtful
     if (best && trusted && !sameLeg(best.leg, leg) && !isBetter({ leg, latencyMs }, best, this.#path.policy)) return
     this.#adopt(best && trusted && !this.#path.doubtful ? 'better' : 'answered', { leg, latencyMs })
+    if (!wasDirect) this.#confirm()
+  }
+
+  /** A direct path is found: a stock peer tries again once in five seconds only, but at once when it is called. */
+  #confirm(): void {
+    const region = derpRegion(this.#path)
+    if (region === undefined || !inSession(this.#path)) return
+    this.#set({ calledAtMs: this.#now })
+    this.#asked.push({ type: 'call-me-maybe', region })
   }
 
   /** Takes note of an answer on the best path; true when that path loses too much and was left, or is left alone still. */
@@ -375,6 +376,8 @@ class Draft {
    */
   #startOver(suspicion: PathReason | undefined): void {
     this.#set({ pings: new Map(), suspicion, calledAtMs: undefined, awaited: undefined, relayTries: 0 })
+    // The peer would send to where we were until it misses our answers.
+    if (suspicion === 'network-changed' && inSession(this.#path)) this.#withdraw()
     this.#distrust()
     this.#unthrottle()
     // A place at a relay belongs to the addresses and disco keys it was taken with.
@@ -426,10 +429,7 @@ class Draft {
   }
 
   #unthrottle(): void {
-    const candidates = new Map<Endpoint, Candidate>()
-    for (const [endpoint, candidate] of this.#path.candidates)
-      candidates.set(endpoint, { ...candidate, pingedAtMs: undefined })
-    this.#set({ candidates })
+    this.#set({ candidates: unthrottled(this.#path.candidates) })
   }
 
   /** Pings every candidate that was not pinged lately, and asks the peer to do the same with ours. */
@@ -452,9 +452,7 @@ class Draft {
       candidate.answeredAtMs !== undefined && this.#now - candidate.answeredAtMs < REMEMBERED_MS && this.#isFlowing()
     const pauseMs = promising && this.#wantsDirect() ? PROMISING_MS : DISCOVERY_MS
     if (candidate.pingedAtMs !== undefined && this.#now - candidate.pingedAtMs < pauseMs) return false
-    const { allowance } = this.#path
-    const earned = ((this.#now - allowance.atMs) / 1000) * PINGS_PER_SECOND
-    const pings = Math.min(PING_BURST, allowance.pings + earned)
+    const pings = pingsLeft(this.#path, this.#now)
     if (pings < 1) return false
     this.#set({
       allowance: { pings: pings - 1, atMs: this.#now },

@@ -111,6 +111,10 @@ export function newPeerPath(nowMs: number): PeerPath {
   }
 }
 
+/** Pings that may go out now. */
+export const pingsLeft = ({ allowance }: PeerPath, nowMs: number): number =>
+  Math.min(PING_BURST, allowance.pings + ((nowMs - allowance.atMs) / 1000) * PINGS_PER_SECOND)
+
 export const derpRegion = (path: PeerPath): number | undefined => path.home ?? path.heardRegion
 /** The region that data may take. */
 export const dataRegion = (path: PeerPath): number | undefined =>

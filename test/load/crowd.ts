@@ -58,6 +58,8 @@ async function register(members: Crowd): Promise<PhaseReport> {
       for (let member = queue.shift(); member; member = queue.shift()) {
         try {
           await member.register()
+          // As clients do: what the stream's request says of keys and endpoints is not taken from a newer one.
+          await member.setEndpoints([`203.0.113.${members.indexOf(member) % 250}:41641`])
           registeredMs = performance.now() - startMs
           const map = member.poll()
           map.catch((error: unknown) => failures.push(String(error)))

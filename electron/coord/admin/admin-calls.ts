@@ -76,7 +76,7 @@ export const adminCalls = {
   'logins.approve': (admin, args) => admin.approveLogin(text(args, 'login'), text(args, 'user')),
   'policy.get': (admin, args) => admin.policy.get(maybeNumber(args, 'revision')),
   'policy.diff': (admin, args) => admin.policy.diff(longText(args, 'text')),
-  'policy.set': (admin, args) => admin.policy.set(longText(args, 'text'), 'cli', maybeNumber(args, 'expected')),
+  'policy.set': (admin, args) => admin.policy.set(longText(args, 'text'), admin.actor, maybeNumber(args, 'expected')),
 } satisfies Record<string, AdminCall>
 
 export type AdminCallName = keyof typeof adminCalls

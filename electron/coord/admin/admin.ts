@@ -35,6 +35,8 @@ export interface AdminOptions {
   readonly registrar: Registrar
   readonly logins: PendingLogins
   readonly secrets: ServerSecrets
+  /** Who acts, for the audit log, where a call does not say. */
+  readonly actor: string
   readonly isOnline: (id: NodeId) => boolean
   /** Left out while no server runs: then nobody serves anything. */
   readonly servedBy?: (id: NodeId) => ServedRoutes
@@ -74,20 +76,31 @@ export class Admin {
       findNode: (which) => this.#node(which),
       findUser: (name) => this.#user(name),
       clock: options.clock,
+      actor: options.actor,
     })
-    this.dns = new DnsAdmin({ registry: options.registry, baseDomain: () => options.registry.tailnet.domain })
+    this.dns = new DnsAdmin({
+      registry: options.registry,
+      baseDomain: () => options.registry.tailnet.domain,
+      actor: options.actor,
+    })
     this.routes = new RoutesAdmin({
       registry: options.registry,
       findNode: (which) => this.#node(which),
       servedBy: options.servedBy ?? (() => SERVES_NOTHING),
+      actor: options.actor,
     })
+  }
+
+  /** Who acts, where a call does not say. */
+  get actor(): string {
+    return this.#options.actor
   }
 
   async listUsers(): Promise<UserInfo[]> {
     return [...this.#options.registry.users()].map((user) => this.#userInfo(user))
   }
 
-  async createUser(wish: NewUserWish, actor = 'cli'): Promise<UserInfo> {
+  async createUser(wish: NewUserWish, actor = this.#options.actor): Promise<UserInfo> {
     const user = await this.#options.registry.transaction((tx) => this.insertUser(tx, wish, actor))
     return this.#userInfo(user)
   }
@@ -125,7 +138,7 @@ export class Admin {
   }
 
   /** A one-time link with which the person sets how they sign in; a user of that name is made where there is none. */
-  async inviteUser(name: string, actor = 'cli'): Promise<EnrolLinkInfo> {
+  async inviteUser(name: string, actor = this.#options.actor): Promise<EnrolLinkInfo> {
     return this.#options.registry.transaction(async (tx) => {
       const known = (await tx.store.users()).find((user) => sameName(user.name, name))
       return this.#enrolLink(tx, known ?? (await this.insertUser(tx, { name }, actor)), 'invite', actor)
@@ -133,7 +146,7 @@ export class Admin {
   }
 
   /** For who can sign in no more: what they signed in with before ends when the link is used. */
-  async resetUser(name: string, actor = 'cli'): Promise<EnrolLinkInfo> {
+  async resetUser(name: string, actor = this.#options.actor): Promise<EnrolLinkInfo> {
     const user = this.#user(name)
     return this.#options.registry.transaction((tx) => this.#enrolLink(tx, user, 'reset', actor))
   }
@@ -159,7 +172,7 @@ export class Admin {
     return { user: user.name, url, expiresAt: timeText(expiresAtMs) }
   }
 
-  async renameUser(name: string, to: string, actor = 'cli'): Promise<UserInfo> {
+  async renameUser(name: string, to: string, actor = this.#options.actor): Promise<UserInfo> {
     const user = this.#user(name)
     const wanted = checkedUserName(to)
     await this.#options.registry.transaction(async (tx) => {
@@ -174,7 +187,7 @@ export class Admin {
     return this.#userInfo(this.#user(wanted))
   }
 
-  async deleteUser(name: string, actor = 'cli'): Promise<void> {
+  async deleteUser(name: string, actor = this.#options.actor): Promise<void> {
     const user = this.#user(name)
     await this.#options.registry.transaction(async (tx) => {
       const nodes = this.#nodesOf(user)
@@ -197,7 +210,7 @@ export class Admin {
   }
 
   /** `key` is the secret, and this the only time it is shown. */
-  async createAuthKey(wish: NewAuthKeyWish = {}, actor = 'cli'): Promise<AuthKeyInfo & { readonly key: string }> {
+  async createAuthKey(wish: NewAuthKeyWish = {}, actor = this.#options.actor): Promise<AuthKeyInfo & { readonly key: string }> {
     const tags = checkedTags(wish.tags ?? [])
     const lifeMs = wish.lifeMs ?? DEFAULT_KEY_LIFE_MS
     if (!Number.isFinite(lifeMs) || lifeMs <= 0 || lifeMs > LONGEST_KEY_LIFE_MS)
@@ -225,7 +238,7 @@ export class Admin {
     return { ...this.#authKeyInfo(key), key: text }
   }
 
-  async revokeAuthKey(id: string, actor = 'cli'): Promise<void> {
+  async revokeAuthKey(id: string, actor = this.#options.actor): Promise<void> {
     // People paste what they have: the whole key names itself too.
     const wanted = /^pwkey-auth-([a-z0-9]+)/.exec(id)?.[1] ?? id
     await this.#options.registry.transaction(async (tx) => {
@@ -243,7 +256,7 @@ export class Admin {
     return this.#nodeInfo(this.#node(which))
   }
 
-  async deleteNode(which: string, actor = 'cli'): Promise<void> {
+  async deleteNode(which: string, actor = this.#options.actor): Promise<void> {
     const node = this.#node(which)
     await this.#options.registry.transaction(async (tx) => {
       await tx.deleteNode(node.id)
@@ -252,20 +265,20 @@ export class Admin {
   }
 
   /** From now on, or after a while, the node must log in again, with a new node key. */
-  async expireNode(which: string, afterMs: number | 'never' = 0, actor = 'cli'): Promise<NodeInfo> {
+  async expireNode(which: string, afterMs: number | 'never' = 0, actor = this.#options.actor): Promise<NodeInfo> {
     const atMs = afterMs === 'never' ? undefined : this.#options.clock.wallNow() + afterMs
     return this.#nodeInfo(await this.nodes.expireAt(which, atMs, actor))
   }
 
-  async tagNode(which: string, tags: readonly string[], actor = 'cli'): Promise<NodeInfo> {
+  async tagNode(which: string, tags: readonly string[], actor = this.#options.actor): Promise<NodeInfo> {
     return this.#nodeInfo(await this.nodes.tag(which, tags, actor))
   }
 
-  async moveNode(which: string, userName: string, actor = 'cli'): Promise<NodeInfo> {
+  async moveNode(which: string, userName: string, actor = this.#options.actor): Promise<NodeInfo> {
     return this.#nodeInfo(await this.nodes.move(which, userName, actor))
   }
 
-  async renameNode(which: string, to: string, actor = 'cli'): Promise<NodeInfo> {
+  async renameNode(which: string, to: string, actor = this.#options.actor): Promise<NodeInfo> {
     const node = this.#node(which)
     if (!isLabel(to)) {
       const near = sanitiseLabel(to)
@@ -296,7 +309,7 @@ export class Admin {
     }))
   }
 
-  async approveLogin(loginId: string, userName: string, actor = 'cli'): Promise<NodeInfo> {
+  async approveLogin(loginId: string, userName: string, actor = this.#options.actor): Promise<NodeInfo> {
     const id = /([A-Za-z0-9_-]{8,64})\/?$/.exec(loginId)?.[1] ?? loginId
     const node = await this.#options.registrar.completeLogin(
       id,

@@ -19,6 +19,8 @@ import type { TailnetInfo, UserInfo } from './admin-types.ts'
 
 /** Each holds a little memory and a timer, whether anybody uses it or not. */
 const MOST_TAILNETS = 1_000
+/** Who acts over the admin socket, in the audit log. */
+const COMMAND_LINE = 'cli'
 
 export interface ServerAdminOptions {
   readonly registry: ServerRegistry
@@ -46,9 +48,18 @@ export class ServerAdmin {
     const { id } = registry.tailnet
     const known = this.#admins.get(id)
     if (known?.registry === registry) return known.admin
+    const admin = this.as(registry, COMMAND_LINE)
+    this.#admins.set(id, { registry, admin })
+    return admin
+  }
+
+  /** The same for one caller, who is named in the audit log. */
+  as(registry: Registry, actor: string): Admin {
+    const { id } = registry.tailnet
     const { registrar, logins, secrets, hubs, advice, clock } = this.#options
-    const admin = new Admin({
+    return new Admin({
       registry,
+      actor,
       registrar,
       logins,
       secrets,
@@ -57,8 +68,6 @@ export class ServerAdmin {
       advice: () => advice?.of(id),
       clock,
     })
-    this.#admins.set(id, { registry, admin })
-    return admin
   }
 
   async listTailnets(): Promise<TailnetInfo[]> {
@@ -66,7 +75,7 @@ export class ServerAdmin {
   }
 
   /** With names of its own, which hang under `domain`, and nobody in it yet. */
-  async createTailnet(wish: { name: string; domain?: string | undefined }, actor = 'cli'): Promise<TailnetInfo> {
+  async createTailnet(wish: { name: string; domain?: string | undefined }, actor = COMMAND_LINE): Promise<TailnetInfo> {
     const { registry, clock } = this.#options
     const name = checkedName(wish.name)
     const domain = checkedDomain(wish.domain ?? `${name}.peerway.internal`)
@@ -81,7 +90,7 @@ export class ServerAdmin {
     return info(this.#byId(id))
   }
 
-  async renameTailnet(which: string, to: string, actor = 'cli'): Promise<TailnetInfo> {
+  async renameTailnet(which: string, to: string, actor = COMMAND_LINE): Promise<TailnetInfo> {
     const { id, name: former } = this.#tailnet(which).tailnet
     const name = checkedName(to)
     await this.#options.registry.transaction(async (tx) => {
@@ -93,7 +102,7 @@ export class ServerAdmin {
   }
 
   /** Its policy and its keys go too. Only when nobody is in it any more. */
-  async deleteTailnet(which: string, actor = 'cli'): Promise<void> {
+  async deleteTailnet(which: string, actor = COMMAND_LINE): Promise<void> {
     const registry = this.#tailnet(which)
     const { id, name } = registry.tailnet
     if (id === FIRST_TAILNET)
@@ -111,7 +120,7 @@ export class ServerAdmin {
   }
 
   /** A person of another tailnet becomes a member of this one too, with the same ways to sign in. */
-  async addMember(wish: { tailnet: string; user: string; role?: Role | undefined }, actor = 'cli'): Promise<UserInfo> {
+  async addMember(wish: { tailnet: string; user: string; role?: Role | undefined }, actor = COMMAND_LINE): Promise<UserInfo> {
     const registry = this.#tailnet(wish.tailnet)
     const role = wish.role ?? 'member'
     if (!ROLES.includes(role)) throw new CoordError('coord/bad-argument', `A role is one of ${ROLES.join(', ')}.`)

@@ -16,6 +16,7 @@ export type DnsWish = Partial<Pick<DnsSettings, 'magicDns' | 'nameservers' | 'ov
 export interface DnsAdminOptions {
   readonly registry: Registry
   readonly baseDomain: () => string
+  readonly actor: string
 }
 
 export class DnsAdmin {
@@ -30,7 +31,7 @@ export class DnsAdmin {
     return { baseDomain: baseDomain(), ...registry.kept(dnsSettings) }
   }
 
-  async set(wish: DnsWish, actor = 'cli'): Promise<DnsInfo> {
+  async set(wish: DnsWish, actor = this.#options.actor): Promise<DnsInfo> {
     const nameservers = wish.nameservers?.map(canonicalServer)
     const searchDomains = wish.searchDomains?.map(checkedDomain)
     return this.#change(actor, Object.keys(wish).join(' '), (now) => ({
@@ -42,7 +43,7 @@ export class DnsAdmin {
   }
 
   /** No servers: the domain is like any other again. */
-  async split(domain: string, servers: readonly string[], actor = 'cli'): Promise<DnsInfo> {
+  async split(domain: string, servers: readonly string[], actor = this.#options.actor): Promise<DnsInfo> {
     const name = checkedDomain(domain)
     const wanted = [...new Set(servers.map(canonicalServer))]
     return this.#change(actor, `${name}: ${wanted.join(' ') || 'none'}`, (now) => {
@@ -53,7 +54,7 @@ export class DnsAdmin {
     })
   }
 
-  async addRecord(record: DnsRecord, actor = 'cli'): Promise<DnsInfo> {
+  async addRecord(record: DnsRecord, actor = this.#options.actor): Promise<DnsInfo> {
     const added = { name: checkedDomain(record.name), value: canonicalIp(record.value) ?? record.value }
     return this.#change(actor, `+ ${added.name} ${added.value}`, (now) => ({
       ...now,
@@ -62,7 +63,7 @@ export class DnsAdmin {
   }
 
   /** With one value, or all of the name. */
-  async removeRecord(name: string, value: string | undefined, actor = 'cli'): Promise<DnsInfo> {
+  async removeRecord(name: string, value: string | undefined, actor = this.#options.actor): Promise<DnsInfo> {
     const wanted = checkedDomain(name)
     const address = value === undefined ? undefined : (canonicalIp(value) ?? value)
     return this.#change(actor, `- ${wanted} ${address ?? ''}`, (now) => {

@@ -17,6 +17,7 @@ export interface NodesAdminOptions {
   readonly findNode: (which: string) => Node
   readonly findUser: (name: string) => User
   readonly clock: Clock
+  readonly actor: string
 }
 
 export interface NodeKeyInfo {
@@ -33,7 +34,7 @@ export class NodesAdmin {
   }
 
   /** All tags it shall have. With some the node is nobody's and its key never ends; with none it is its person's again. */
-  async tag(which: string, tags: readonly string[], actor = 'cli'): Promise<Node> {
+  async tag(which: string, tags: readonly string[], actor = this.#options.actor): Promise<Node> {
     const node = this.#options.findNode(which)
     const wanted = checkedTags(tags)
     const nowMs = this.#options.clock.wallNow()
@@ -44,7 +45,7 @@ export class NodesAdmin {
     })
   }
 
-  async move(which: string, userName: string, actor = 'cli'): Promise<Node> {
+  async move(which: string, userName: string, actor = this.#options.actor): Promise<Node> {
     const node = this.#options.findNode(which)
     const user = this.#options.findUser(userName)
     if (node.tags.length > 0)
@@ -59,7 +60,7 @@ export class NodesAdmin {
   }
 
   /** When the node has to log in again; undefined for never, which also puts off an end that has come. */
-  async expireAt(which: string, atMs: number | undefined, actor = 'cli'): Promise<Node> {
+  async expireAt(which: string, atMs: number | undefined, actor = this.#options.actor): Promise<Node> {
     const node = this.#options.findNode(which)
     const nowMs = this.#options.clock.wallNow()
     if (atMs !== undefined && (atMs < nowMs || atMs > nowMs + LONGEST_LIFETIME_MS))
@@ -80,7 +81,7 @@ export class NodesAdmin {
   /** For keys made or renewed from now on. A lifetime of null is for ever; what is undefined stays. */
   async setKeySettings(
     wish: { readonly lifetimeMs?: number | null | undefined; readonly renew?: boolean | undefined },
-    actor = 'cli',
+    actor = this.#options.actor,
   ): Promise<NodeKeyInfo> {
     const { lifetimeMs, renew } = wish
     if (typeof lifetimeMs === 'number' && !(lifetimeMs >= SHORTEST_LIFETIME_MS && lifetimeMs <= LONGEST_LIFETIME_MS))

@@ -25,6 +25,7 @@ export interface RoutesAdminOptions {
   readonly registry: Registry
   readonly findNode: (which: string) => Node
   readonly servedBy: (id: NodeId) => ServedRoutes
+  readonly actor: string
 }
 
 const MOST_ROUTES = 1_024
@@ -44,7 +45,7 @@ export class RoutesAdmin {
   }
 
   /** The routes named, or all that the node announces. A route may be approved before it is announced. */
-  async approve(which: string, routes: readonly string[], actor = 'cli'): Promise<RouteInfo[]> {
+  async approve(which: string, routes: readonly string[], actor = this.#options.actor): Promise<RouteInfo[]> {
     const node = this.#options.findNode(which)
     const wanted = routes.length > 0 ? checkedRoutes(routes) : announcedRoutes(node)
     if (wanted.length === 0)
@@ -57,7 +58,7 @@ export class RoutesAdmin {
   }
 
   /** The routes named, or all. They stay refused, whatever the policy approves, until they are approved again. */
-  async revoke(which: string, routes: readonly string[], actor = 'cli'): Promise<RouteInfo[]> {
+  async revoke(which: string, routes: readonly string[], actor = this.#options.actor): Promise<RouteInfo[]> {
     const node = this.#options.findNode(which)
     const all = this.#infos(node).map(({ route }) => route)
     const wanted = routes.length > 0 ? checkedRoutes(routes) : all

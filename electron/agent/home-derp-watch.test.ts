@@ -9,6 +9,7 @@ const home = (connected: boolean): DerpRegionStatus => ({
   state: connected ? 'connected' : 'waiting',
   connected,
   isHome: true,
+  silent: false,
   sinceMs: 0,
   lastFrameMs: undefined,
   errorCode: connected ? undefined : 'derp/unreachable',

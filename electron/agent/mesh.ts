@@ -139,6 +139,7 @@ export class Mesh {
       log: options.log.scoped('derp'),
       onDisco: (region, from, bytes) => this.#paths.handleDerpDisco(region, from, bytes),
       onWireGuard: (region, chunk, spans) => this.#dataplane.injectDerp(region, chunk, spans),
+      onSilent: (region) => this.#paths.noteDerpSilent(region),
       onStatus: (status) => options.listener.onDerpStatus(status),
     })
     this.#lifetime.defer(() => this.#derp.close())
@@ -181,6 +182,8 @@ export class Mesh {
         captivePortal: (signal) =>
           detectPortal(portalQuestions(this.#netmap?.derpMap.regions, this.homeRegion, options.serverUrl), signal),
         derpHeardAtMs: (region) => this.#derp.status().find((status) => status.region === region)?.lastFrameMs,
+        reachDerp: (region, withinMs) => this.#derp.reach(region, withinMs),
+        isDerpSilent: (region) => this.#derp.isSilent(region),
         controlConnected: () => options.listener.controlConnected(),
         allocateOwnRelay: (pair) => Promise.resolve(this.relay.allocateOwn(pair)),
       },
@@ -458,10 +461,11 @@ export class Mesh {
 
   /** The machine's network changed or it woke up. */
   linkChanged(): void {
+    // First: peers are told through it at once that we may have moved.
+    this.#derp.linkChanged()
     // Our sockets are bound to no address, so they live on; what was known through them does not.
     this.#paths.linkChanged({ rebound: true })
     this.#portMapper.networkChanged()
-    this.#derp.linkChanged()
     this.relay.linkChanged()
   }
 

@@ -14,17 +14,12 @@ import { dialNode } from './dial.ts'
 import { DerpError } from './errors.ts'
 import { FrameWriter } from './frame-writer.ts'
 import type { PacketKind } from './packet-kind.ts'
+import { ServerWatch } from './server-watch.ts'
 import { TokenBucket } from './token-bucket.ts'
 import { upgradeToDerp } from './upgrade.ts'
 
 /** Dialling all nodes, TLS, upgrade and login together. */
 const OPEN_MS = 10_000
-/** With nothing heard for this long we ask; sooner when something was sent meanwhile. */
-const IDLE_PING_MS = 20_000
-const BUSY_PING_MS = 5_000
-/** An asked server that is silent this long is dead. Well below the protocol's 120 s, which a frozen server would cost us. */
-const PING_TIMEOUT_MS = 5_000
-const CHECK_MS = 2_500
 const MAX_SERVER_INFO_BYTES = 64 * 1024
 const MAX_NOTICE_BYTES = 64 * 1024
 /** Pings of our own that wait for an answer, at most. */
@@ -41,6 +36,8 @@ export interface DerpConnectionEvents {
   /** The server's own complaint, for people; empty when it has none any more. */
   onHealth(problem: string): void
   onRestarting(notice: Restarting): void
+  /** The server owes an answer for a while, or says something again. */
+  onSilent(isSilent: boolean): void
   /** Once, after which nothing else is called. */
   onClosed(error: DerpError): void
 }
@@ -114,9 +111,8 @@ export class DerpConnection {
   #settleLogin: ((error: DerpError | undefined) => void) | undefined
   #sendLimit: TokenBucket | undefined
   #lastHeardMs: number
-  #lastSentMs = 0
-  #askedMs: number | undefined
-  #cancelCheck: (() => void) | undefined
+  /** Once logged in. */
+  #watch: ServerWatch | undefined
   #droppedByLimit = 0
   /** Packets of the read under way. */
   #spans = new Uint32Array(128)
@@ -176,7 +172,7 @@ export class DerpConnection {
       this.#droppedByLimit++
       return
     }
-    this.#lastSentMs = now
+    this.#watch?.sent()
     this.#writer.packet(kind, FrameType.sendPacket, to, payload, 0, payload.length)
   }
 
@@ -210,7 +206,7 @@ export class DerpConnection {
     if (this.#state === 'closed') return
     const error = this.#describe(reason)
     this.#state = 'closed'
-    this.#cancelCheck?.()
+    this.#watch?.stop()
     this.#writer.close()
     this.#socket.destroy()
     for (const settle of this.#pings.values()) settle()
@@ -253,7 +249,7 @@ export class DerpConnection {
   #received(chunk: Uint8Array): void {
     if (this.#state === 'closed') return
     this.#lastHeardMs = this.#options.clock.now()
-    this.#askedMs = undefined
+    this.#watch?.heard()
     try {
       this.#decoder.push(chunk, this.#onFrame)
       this.#deliver()
@@ -326,7 +322,7 @@ export class DerpConnection {
             this.#options.clock.now(),
           )
         this.#state = 'open'
-        this.#check()
+        this.#watch = this.#startWatch()
         this.#settleLogin?.(undefined)
         break
       }
@@ -350,19 +346,15 @@ export class DerpConnection {
     }
   }
 
-  /** Notices a server that holds the connection but does nothing any more. */
-  #check(): void {
-    const now = this.#options.clock.now()
-    if (this.#askedMs !== undefined && now - this.#askedMs >= PING_TIMEOUT_MS) {
-      this.close(new DerpError('derp/timeout', `DERP node ${this.node.Name} does not answer any more.`))
-      return
-    }
-    const isBusy = this.#lastSentMs > this.#lastHeardMs
-    if (this.#askedMs === undefined && now - this.#lastHeardMs >= (isBusy ? BUSY_PING_MS : IDLE_PING_MS)) {
-      this.#askedMs = now
-      const data = globalThis.crypto.getRandomValues(new Uint8Array(PING_BYTES))
-      this.#writer.control(encodeFrame('ping', { data }))
-    }
-    this.#cancelCheck = this.#options.clock.after(CHECK_MS, () => this.#check())
+  #startWatch(): ServerWatch {
+    return new ServerWatch({
+      clock: this.#options.clock,
+      ask: () => {
+        const data = globalThis.crypto.getRandomValues(new Uint8Array(PING_BYTES))
+        this.#writer.control(encodeFrame('ping', { data }))
+      },
+      onSilent: (isSilent) => this.#options.events.onSilent(isSilent),
+      onDead: () => this.close(new DerpError('derp/timeout', `DERP node ${this.node.Name} does not answer any more.`)),
+    })
   }
 }

@@ -228,18 +228,53 @@ test('gives up a server that holds the connection but is frozen: within 25 s idl
   assert.equal(a.statusOf(901)?.errorCode, 'derp/timeout')
 })
 
-test('gives up a frozen server within 12.5 s while packets are sent', async (t) => {
-  const { port } = await startRegion(t, 901)
-  const proxy = await startProxy(t, port)
-  const a = startPool(t, mapOf(regionAt(901, proxy.port)))
-  a.pool.setHome(901)
-  await a.connected(901)
+test('suspects a frozen server within 2 s while packets are sent, and sends by way of home as well', async (t) => {
+  const [frozen, home] = [await startRegion(t, 901), await startRegion(t, 902)]
+  const proxy = await startProxy(t, frozen.port)
+  const map = mapOf(regionAt(901, proxy.port), home.region)
+  const [a, b] = [startPool(t, map), startPool(t, map)]
+  a.pool.setHome(902)
+  b.pool.setHome(901)
+  await a.connected(902)
+  await b.connected(901)
+  const send = (text: string): void => void a.pool.send(901, b.key.bytes, utf8(text), 'wireguard')
+  send('first')
+  await until('the packet', () => b.data.includes('901 first'))
   proxy.freeze()
-  for (let i = 0; i < 125; i++) {
-    a.pool.send(901, NodePrivate.generate().public.bytes, utf8('x'), 'wireguard')
+  b.pool.setHome(902)
+  await b.connected(902)
+  for (let i = 0; i < 20; i++) {
+    assert.equal(a.pool.isSilent(901), false)
+    send('lost')
+    a.clock.advance(100)
+  }
+  assert.equal(a.pool.isSilent(901), true)
+  assert.equal(a.statusOf(901)?.silent, true)
+  send('twice')
+  await until('the packet', () => b.data.includes('902 twice'))
+  for (let i = 0; i < 40; i++) {
+    send('x')
     a.clock.advance(100)
   }
   assert.equal(a.statusOf(901)?.errorCode, 'derp/timeout')
+})
+
+test('says whether a region can be reached', async (t) => {
+  const { region } = await startRegion(t, 901)
+  const silent = createServer((socket) => socket.on('error', () => {}))
+  silent.listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  t.after(() => silent.close())
+  const a = startPool(t, mapOf(region, regionAt(902, (silent.address() as AddressInfo).port)))
+  assert.equal(await a.pool.reach(901, 1_000), true)
+  assert.equal(await a.pool.reach(901, 1_000), true)
+  const other = a.pool.reach(902, 1_000)
+  a.clock.advance(1_000)
+  assert.equal(await other, false)
+  assert.equal(await a.pool.reach(903, 1_000), false)
+  const late = a.pool.reach(902, 60_000)
+  await a.pool.close()
+  assert.equal(await late, false)
 })
 
 test('a server that only keeps alive is asked now and then, and stays', async (t) => {

@@ -24,6 +24,8 @@ export interface DerpPoolOptions {
    * each sender is the 32 bytes before the start.
    */
   onWireGuard(region: number, chunk: Uint8Array, spans: Uint32Array): void
+  /** A region's server owes us answers: what goes there may be lost. */
+  onSilent?(region: number): void
   /** Some region's state changed. Not called for traffic. */
   onStatus?(status: readonly DerpRegionStatus[]): void
 }
@@ -54,6 +56,7 @@ export class DerpPool {
       onPeerGone: (region, peer) => this.#routes.forget(peer.bytes, region),
       onDisconnected: (region) => this.#routes.forgetRegion(region),
       onChanged: () => this.#changed(),
+      onSilent: (region) => this.#options.onSilent?.(region),
     }
   }
 
@@ -88,6 +91,16 @@ export class DerpPool {
     return this.#home
   }
 
+  isSilent(region: number): boolean {
+    return this.#links.get(region)?.isSilent ?? false
+  }
+
+  /** Connects there, if we are not; true once that region's server answers, false when it does not within `withinMs`. */
+  async reach(region: number, withinMs: number): Promise<boolean> {
+    const link = this.#linkTo(region)
+    return link !== undefined && !this.#isClosed && (await link.reach(withinMs))
+  }
+
   /**
    * Sends through `region`, the peer's home, or where the peer was last heard if only that is connected. Region 0 stands
    * for "home unknown". The payload is copied. False when there is no way at all.
@@ -99,7 +112,15 @@ export class DerpPool {
       return false
     }
     link.send(to, payload, kind)
+    // The peer lost that server as well, and may have gone where we are.
+    if (link.isSilent) this.#refuge(link)?.send(to, payload, kind)
     return true
+  }
+
+  /** Our home, when that is another region and works. */
+  #refuge(silent: RegionLink): RegionLink | undefined {
+    const home = this.#home === undefined ? undefined : this.#links.get(this.#home)
+    return home !== silent && home?.isWell === true ? home : undefined
   }
 
   /** Where `peer` was last heard on a connection that still stands. */
@@ -126,9 +147,9 @@ export class DerpPool {
 
   #choose(region: number, to: Uint8Array): RegionLink | undefined {
     const home = this.#links.get(region)
-    if (home?.isConnected) return home
+    if (home?.isWell) return home
     const learned = this.#links.get(this.#routes.regionOf(to) ?? 0)
-    if (learned?.isConnected) return learned
+    if (learned?.isWell) return learned
     return home ?? this.#linkTo(region)
   }
 

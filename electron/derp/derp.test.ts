@@ -38,6 +38,7 @@ class Client {
       },
       onHealth: () => {},
       onRestarting: () => {},
+      onSilent: () => {},
       onClosed: (error) => {
         this.closedWith = error.code
         this.#wake()

@@ -29,6 +29,8 @@ export interface DerpRegionStatus {
   readonly region: number
   readonly state: DerpLinkState
   readonly connected: boolean
+  /** Connected, but the server owes an answer; or it broke, and could not be made again at once. */
+  readonly silent: boolean
   readonly isHome: boolean
   /** Monotonic ms since when it is in this state. */
   readonly sinceMs: number
@@ -52,6 +54,7 @@ export interface RegionLinkOptions {
   /** The connection ended, and with it what was learned through it. */
   onDisconnected(region: number): void
   onChanged(): void
+  onSilent(region: number): void
 }
 
 interface WaitingPackets {
@@ -82,6 +85,9 @@ export class RegionLink {
   #problem = ''
   #dropped = 0
   #restartWaitMs: number | undefined
+  #isSilent = false
+  /** Whoever waits for a connection. */
+  readonly #reached = new Set<(isReached: boolean) => void>()
 
   constructor(region: DerpRegion, options: RegionLinkOptions) {
     this.region = region
@@ -94,11 +100,21 @@ export class RegionLink {
     return this.#state === 'connected'
   }
 
+  get isSilent(): boolean {
+    return this.#isSilent
+  }
+
+  /** What is sent now arrives as far as we know. */
+  get isWell(): boolean {
+    return this.isConnected && !this.#isSilent
+  }
+
   status(): DerpRegionStatus {
     return {
       region: this.region.RegionID,
       state: this.#state,
       connected: this.isConnected,
+      silent: this.#isSilent,
       isHome: this.#isHome,
       sinceMs: this.#sinceMs,
       lastFrameMs: this.#connection?.lastHeardMs ?? this.#lastHeardMs,
@@ -135,6 +151,22 @@ export class RegionLink {
     if (this.#state === 'idle') this.#connect()
   }
 
+  /** Connects, if it is not connected; false when the server does not answer within `withinMs`. */
+  async reach(withinMs: number): Promise<boolean> {
+    this.#lastSendMs = this.#options.clock.now()
+    if (this.isWell) return true
+    if (this.#state === 'idle') this.#connect()
+    return new Promise((resolve) => {
+      const settle = (isReached: boolean): void => {
+        cancel()
+        this.#reached.delete(settle)
+        resolve(isReached)
+      }
+      const cancel = this.#options.clock.after(withinMs, () => settle(false))
+      this.#reached.add(settle)
+    })
+  }
+
   /** Called now and then: leaves a region that nobody needs. */
   closeIfIdle(): void {
     if (this.#isHome || !this.#connection) return
@@ -169,6 +201,14 @@ export class RegionLink {
     const connection = this.#connection
     this.#detach()
     connection?.close(undefined)
+    for (const settle of this.#reached) settle(false)
+  }
+
+  #setSilent(isSilent: boolean): void {
+    if (isSilent === this.#isSilent) return
+    this.#isSilent = isSilent
+    this.#options.onChanged()
+    if (isSilent) this.#options.onSilent(this.region.RegionID)
   }
 
   #enter(state: DerpLinkState): void {
@@ -206,6 +246,7 @@ export class RegionLink {
       onRestarting: (notice: { readonly reconnectInMs: number }) => {
         this.#restartWaitMs = Math.min(notice.reconnectInMs, MAX_RESTART_WAIT_MS)
       },
+      onSilent: (isSilent: boolean) => this.#setSilent(isSilent),
       onClosed: (error: DerpError) => {
         if (!opened) closedEarly = error
         if (this.#connection !== opened || !opened) return
@@ -230,6 +271,8 @@ export class RegionLink {
 
   #opened(connection: DerpConnection): void {
     this.#connection = connection
+    this.#setSilent(false)
+    for (const settle of this.#reached) settle(true)
     this.#error = undefined
     this.#restartWaitMs = undefined
     if (this.#isHome) connection.notePreferred(true)
@@ -243,6 +286,8 @@ export class RegionLink {
   }
 
   #failed(error: unknown): void {
+    // One that broke is made again at once: a server that restarts is back before anyone notices.
+    if (this.#state === 'connecting' && this.#backoff.failures > 0) this.#setSilent(true)
     const wasSteady = this.#state === 'connected' && this.#options.clock.now() - this.#sinceMs >= STEADY_MS
     this.#error = error instanceof DerpError ? error : new DerpError('derp/closed', messageOf(error), { cause: error })
     this.#options.log.debug('not connected', { region: this.region.RegionID, error: this.#error })

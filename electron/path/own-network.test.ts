@@ -13,6 +13,13 @@ import type { NetInfo } from './report.ts'
 /** STUN servers by address: how long one way takes, and the port they see us from. */
 type Servers = Record<string, { readonly oneWayMs: number; readonly seenPort: number }>
 
+const threeRegions: DerpMap = {
+  regions: [1, 2, 3].map((id) => ({
+    id,
+    nodes: [{ name: `${id}a`, hostName: `derp${id}.example.org`, ipv4: `203.0.113.${id}`, ipv6: 'none' }],
+  })),
+}
+
 class World {
   readonly clock = new VirtualClock()
   readonly endpoints: (readonly OwnEndpoint[])[] = []
@@ -23,6 +30,8 @@ class World {
   errno: string | undefined
   controlConnected = true
   hasFixedPort = false
+  isDerpSilent: (region: number) => boolean = () => false
+  reachDerp: (region: number) => Promise<boolean> = () => Promise.resolve(false)
   readonly own: OwnNetwork
 
   constructor(servers: Servers, httpsMs?: Readonly<Record<number, number>>, portal?: boolean) {
@@ -73,6 +82,8 @@ class World {
         }),
         ports: () => ({ v4: 41641, v6: undefined, isFixed: this.hasFixedPort }),
         controlConnected: () => this.controlConnected,
+        isDerpSilent: (region) => this.isDerpSilent(region),
+        reachDerp: (region) => this.reachDerp(region),
       },
       events: {
         onEndpoints: (list) => void this.endpoints.push(list),
@@ -320,4 +331,86 @@ test('a port mapping is offered before all else, told to control, and taken back
     ],
   )
   world.own.close()
+})
+
+test('a silent home is left for the nearest region that answers now, and not taken again at the next check', async () => {
+  const world = new World({
+    '203.0.113.1': { oneWayMs: 5, seenPort: 9 },
+    '203.0.113.2': { oneWayMs: 30, seenPort: 9 },
+    '203.0.113.3': { oneWayMs: 20, seenPort: 9 },
+  })
+  const silent = new Set<number>()
+  const answers = new Set([2, 3])
+  const tried: number[] = []
+  world.isDerpSilent = (region) => silent.has(region)
+  world.reachDerp = (region) => {
+    tried.push(region)
+    return Promise.resolve(answers.has(region))
+  }
+  world.start(threeRegions)
+  await world.clock.advanceAsync(5_000, 50)
+  assert.deepEqual(world.homes, [1])
+  await world.own.leaveSilentHome()
+  assert.deepEqual(tried, [], 'a home that answers stays')
+
+  silent.add(1)
+  answers.delete(3)
+  await world.own.leaveSilentHome()
+  assert.deepEqual(tried, [3, 2])
+  assert.deepEqual(world.homes, [1, 2])
+  assert.equal(world.infos.at(-1)?.PreferredDERP, 2, 'control hears of it at once')
+  // Its STUN still answers, and it is much nearer than the others.
+  world.own.noteActive()
+  await world.clock.advanceAsync(60_000, 100)
+  assert.notEqual(world.own.home, 1)
+  silent.clear()
+  for (let minute = 0; minute < 3; minute++) {
+    world.own.noteActive()
+    await world.clock.advanceAsync(60_000, 100)
+    world.own.check({ full: true })
+  }
+  await world.clock.advanceAsync(5_000, 100)
+  assert.equal(world.own.home, 1)
+})
+
+test('when the second home falls silent too, the first one is taken again', async () => {
+  const world = new World({
+    '203.0.113.1': { oneWayMs: 5, seenPort: 9 },
+    '203.0.113.2': { oneWayMs: 30, seenPort: 9 },
+  })
+  const silent = new Set([1])
+  world.isDerpSilent = (region) => silent.has(region)
+  world.reachDerp = (region) => Promise.resolve(!silent.has(region))
+  world.start({ regions: threeRegions.regions.slice(0, 2) })
+  await world.clock.advanceAsync(5_000, 50)
+  await world.own.leaveSilentHome()
+  silent.clear()
+  silent.add(2)
+  await world.own.leaveSilentHome()
+  assert.deepEqual(world.homes, [1, 2, 1])
+})
+
+test('while no region answers the home stays: it is our own network that is silent', async () => {
+  const world = new World({
+    '203.0.113.1': { oneWayMs: 5, seenPort: 9 },
+    '203.0.113.2': { oneWayMs: 30, seenPort: 9 },
+  })
+  let isSilent = true
+  let tries = 0
+  world.isDerpSilent = () => isSilent
+  world.reachDerp = () => {
+    tries++
+    return Promise.resolve(false)
+  }
+  world.start({ regions: threeRegions.regions.slice(0, 2) })
+  await world.clock.advanceAsync(5_000, 50)
+  world.isDerpSilent = (region) => region === 1 && isSilent
+  const leaving = world.own.leaveSilentHome()
+  await world.clock.advanceAsync(10_000, 50)
+  assert.ok(tries >= 4, String(tries))
+  isSilent = false
+  await world.clock.advanceAsync(3_000, 50)
+  await leaving
+  assert.equal(world.own.home, 1)
+  assert.deepEqual(world.homes, [1])
 })

@@ -32,6 +32,13 @@ const RECHECK_MS = { least: 20_000, most: 26_000 }
 const FULL_EVERY_MS = 5 * 60_000
 /** Without traffic for this long, checks stop. */
 const IDLE_MS = 45_000
+/** How long one region may take to answer when a new home is looked for in haste, and how many are asked. */
+const REFUGE_MS = 1_500
+const MOST_REFUGES = 4
+const REFUGE_AGAIN_MS = 2_000
+/** A home that was left for its silence is none again for this long, however near it is. */
+const AVOID_MS = 2 * 60_000
+
 /** An endpoint list older than this is looked at again before peers are asked to ping it. */
 export const FRESH_MS = 27_000
 
@@ -40,6 +47,10 @@ export interface OwnNetworkIo extends NetcheckIo {
   ports(): Ports
   /** Monotonic ms of the last DERP frame from the region. */
   derpHeardAtMs?(region: number): number | undefined
+  /** Connects to a region's DERP server; true once it answers. */
+  reachDerp?(region: number, withinMs: number): Promise<boolean>
+  /** That region's server owes us answers. */
+  isDerpSilent?(region: number): boolean
   /** While false, the home is not moved: peers could not learn it. */
   controlConnected?(): boolean
 }
@@ -82,6 +93,9 @@ export class OwnNetwork {
   #activeAtMs = -Infinity
   #cancelTimer: (() => void) | undefined
   #quick: Promise<void> | undefined
+  #leaving = false
+  /** Regions that were left, and until when they are no home. */
+  readonly #avoided = new Map<number, number>()
 
   constructor(options: OwnNetworkOptions) {
     this.#options = options
@@ -190,6 +204,62 @@ export class OwnNetwork {
     return this.#quick
   }
 
+  /**
+   * The home's server owes us answers. The next network check would find out half a minute later; so take the nearest of the
+   * others that answers now. When none does, it is our own network that is silent, and a move would help nobody.
+   */
+  async leaveSilentHome(): Promise<void> {
+    const { clock, io } = this.#options
+    const home = this.#home
+    if (this.#leaving || home === undefined) return
+    const isSilent = (): boolean => this.#state === 'running' && this.#home === home && io.isDerpSilent?.(home) === true
+    this.#leaving = true
+    while (isSilent() && this.#refuges(home).length > 0) {
+      for (const region of this.#refuges(home)) {
+        const isReached = (await io.reachDerp?.(region, REFUGE_MS)) === true
+        if (!isSilent()) break
+        if (!isReached) continue
+        this.#avoided.set(home, clock.now() + AVOID_MS)
+        this.#moveTo(region)
+        break
+      }
+      if (isSilent()) await new Promise<void>((resolve) => void clock.after(REFUGE_AGAIN_MS, resolve))
+    }
+    this.#leaving = false
+  }
+
+  #refuges(home: number): readonly number[] {
+    const latencyMs = (region: number): number =>
+      Math.min(...this.#history.map((report) => report.regionLatencyMs.get(region) ?? Infinity))
+    // Those that were left come last, but they may be all that works by now.
+    const rank = (region: number): number => (this.#avoided.has(region) ? 1 : 0)
+    return measurable(this.#map)
+      .map(({ id }) => id)
+      .filter((id) => id !== home)
+      .sort((a, b) => rank(a) - rank(b) || latencyMs(a) - latencyMs(b) || 0)
+      .slice(0, MOST_REFUGES)
+  }
+
+  /** The regions that may be home. */
+  #homeMap(): DerpMap {
+    const nowMs = this.#options.clock.now()
+    for (const [region, untilMs] of this.#avoided) if (untilMs <= nowMs) this.#avoided.delete(region)
+    const regions = this.#map.regions.filter(({ id }) => !this.#avoided.has(id))
+    return regions.length === 0 ? this.#map : { ...this.#map, regions }
+  }
+
+  /** Between two network checks. */
+  #moveTo(region: number): void {
+    this.#options.log.info('the home DERP server is silent', { region: this.#home, instead: region })
+    this.#home = region
+    this.#options.events.onHomeRegion(region)
+    const [latest, ...older] = this.#history
+    if (!latest) return
+    const report = { ...latest, preferredDerp: region }
+    this.#history = [report, ...older]
+    this.#tell(report)
+  }
+
   async #check(full: boolean): Promise<void> {
     const { clock, io } = this.#options
     const nowMs = clock.now()
@@ -225,12 +295,12 @@ export class OwnNetwork {
     this.#history = this.#history.filter((report) => nowMs - report.startedAtMs < HISTORY_MS)
     const before = this.#home
     const chosen = chooseHome({
-      map: this.#map,
+      map: this.#homeMap(),
       report: { ...findings, preferredDerp: before, portMapping: this.#portMapping },
       history: this.#history,
       current: before,
       nowMs,
-      heardAtMs: (region) => io.derpHeardAtMs?.(region),
+      heardAtMs: (region) => (io.isDerpSilent?.(region) === true ? undefined : io.derpHeardAtMs?.(region)),
     })
     const home = chosen ?? this.#homeWithoutMeasurement()
     const mayMove = before === undefined || (io.controlConnected?.() ?? true)
@@ -253,7 +323,7 @@ export class OwnNetwork {
 
   /** Reachable somewhere is better than nowhere: the home so far, else any region, the same one as long as we run. */
   #homeWithoutMeasurement(): number | undefined {
-    const ids = measurable(this.#map).map((region) => region.id)
+    const ids = measurable(this.#homeMap()).map((region) => region.id)
     if (this.#home !== undefined && this.#map.regions.some((region) => region.id === this.#home)) return this.#home
     return ids[Math.floor(this.#options.random() * ids.length)]
   }

@@ -261,6 +261,11 @@ export class PathFinder {
     this.#own.check({ full: true })
   }
 
+  /** A region's DERP server owes us answers. */
+  noteDerpSilent(region: number): void {
+    if (region === this.homeRegion) void this.#own.leaveSilentHome()
+  }
+
   handleStun(packet: { readonly from: Endpoint; readonly bytes: Uint8Array; readonly receivedAtMs: number }): void {
     if (!this.#own.handleStun(packet)) this.#inbox.count('stun.unasked')
   }

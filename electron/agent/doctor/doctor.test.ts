@@ -88,6 +88,7 @@ async function start(peer: NodeInput = {}): Promise<Lab> {
     state: 'connected',
     connected: true,
     isHome: true,
+    silent: false,
     sinceMs: 0,
     lastFrameMs: 0,
     droppedPackets: 0,

@@ -17,6 +17,7 @@ import { policyCommands } from './coord-policy.ts'
 import { routeCommands } from './coord-routes.ts'
 import { relaysAdvice } from './coord-relays.ts'
 import { serve } from './coord-serve.ts'
+import { tokenCommands } from './coord-tokens.ts'
 import {
   usersCreate,
   usersDelete,
@@ -53,6 +54,7 @@ const commands: readonly Command[] = [
   relaysAdvice,
   ...dnsCommands,
   ...policyCommands,
+  ...tokenCommands,
 ]
 
 /** Returns the exit status; throws CodedError, of which the caller makes a line on stderr. */

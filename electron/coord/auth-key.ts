@@ -34,7 +34,8 @@ export function parseAuthKey(
   return { id, matches: (secretHash) => equalBytes(hash(secret), secretHash) }
 }
 
-export type AuthKeyState = 'valid' | 'used' | 'expired' | 'revoked'
+export const AUTH_KEY_STATES = ['valid', 'used', 'expired', 'revoked'] as const
+export type AuthKeyState = (typeof AUTH_KEY_STATES)[number]
 
 export function authKeyState(key: AuthKey, nowMs: number): AuthKeyState {
   if (key.revokedAtMs !== undefined) return 'revoked'

@@ -10,6 +10,7 @@ import type { Admin } from './admin/admin.ts'
 import { listenAdmin } from './admin/admin-socket.ts'
 import { ServerAdmin } from './admin/server-admin.ts'
 import { AdviceDesks } from './advice/advice-desks.ts'
+import { Api } from './api/api.ts'
 import { openCoordState, type CoordState } from './coord-state.ts'
 import { ControlUpgrade } from './http/control-upgrade.ts'
 import { listen, type TlsFiles } from './http/listener.ts'
@@ -129,7 +130,16 @@ async function serve(
     loginContext({ state, logins, registrar, admin, secrets, url, clock, log: log.scoped('login') }),
   )
   lifetime.defer(() => login.close?.())
-  answer = new PublicRoutes({ serverKey: serverKey.public, admitsToDerp, login, clock, log: log.scoped('http') })
+  const programs = new Api({ registry, admin, publicUrl: url, clock, log: log.scoped('api') })
+  lifetime.defer(() => programs.close())
+  answer = new PublicRoutes({
+    serverKey: serverKey.public,
+    admitsToDerp,
+    login,
+    api: programs,
+    clock,
+    log: log.scoped('http'),
+  })
   const socket = await listenAdmin(options.stateDir, admin, log.scoped('admin'))
   lifetime.defer(() => socket.close())
   log.info('coordination server ready', { url, nodes: registry.nodeCount })

@@ -3,7 +3,14 @@
 import type { StoreTransaction } from './store/store.ts'
 
 /** Every one there is; each is the name of its row too. */
-export const KEPT_SETTINGS = ['route-decisions', 'primary-routes', 'dns', 'derp-map', 'node-keys'] as const
+export const KEPT_SETTINGS = [
+  'route-decisions',
+  'primary-routes',
+  'dns',
+  'derp-map',
+  'node-keys',
+  'api-tokens',
+] as const
 export type KeptName = (typeof KEPT_SETTINGS)[number]
 
 export interface KeptSetting<T> {

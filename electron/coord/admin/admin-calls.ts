@@ -10,7 +10,7 @@ const MOST_ROUTES = 1_024
 
 export type CallArguments = Readonly<Record<string, unknown>>
 /** `admin` is that of the tailnet named by the argument `tailnet`, or of the first. */
-type AdminCall = (admin: Admin, args: CallArguments, server: ServerAdmin) => Promise<unknown>
+export type AdminCall = (admin: Admin, args: CallArguments, server: ServerAdmin) => Promise<unknown>
 
 export const adminCalls = {
   'tailnets.list': (_admin, _args, server) => server.listTailnets(),
@@ -72,6 +72,16 @@ export const adminCalls = {
   'dns.split': (admin, args) => admin.dns.split(text(args, 'domain'), texts(args, 'servers')),
   'dns.records.add': (admin, args) => admin.dns.addRecord({ name: text(args, 'name'), value: text(args, 'value') }),
   'dns.records.remove': (admin, args) => admin.dns.removeRecord(text(args, 'name'), maybeText(args, 'value')),
+  'tokens.list': (admin) => admin.tokens.list(),
+  'tokens.create': (admin, args) =>
+    admin.tokens.create({
+      name: text(args, 'name'),
+      scopes: texts(args, 'scopes'),
+      user: maybeText(args, 'user'),
+      lifeMs: maybeNumber(args, 'lifeMs'),
+    }),
+  'tokens.revoke': (admin, args) => admin.tokens.revoke(text(args, 'id')),
+  'audit.list': (admin, args) => admin.auditLog(maybeNumber(args, 'since')),
   'logins.list': (admin) => admin.listLogins(),
   'logins.approve': (admin, args) => admin.approveLogin(text(args, 'login'), text(args, 'user')),
   'policy.get': (admin, args) => admin.policy.get(maybeNumber(args, 'revision')),

@@ -82,3 +82,12 @@ export interface LoginInfo {
   readonly source: string
   readonly createdAt: string
 }
+
+export interface AuditInfo {
+  readonly at: string
+  /** "cli", "node:3", "user:1", with where they asked from. */
+  readonly actor: string
+  readonly action: string
+  readonly subject: string
+  readonly detail: string
+}

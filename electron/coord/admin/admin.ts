@@ -2,6 +2,7 @@
 // a socket: each is checked here.
 
 import type { Clock } from '../../base/clock.ts'
+import { TokensAdmin } from '../api/tokens-admin.ts'
 import type { AdviceDesk } from '../advice/advice-desk.ts'
 import { adviceInfo, NO_ADVICE, type RelayAdviceInfo } from '../advice/advice-info.ts'
 import { authKeyState, newAuthKeySecret, type AuthKeyState } from '../auth-key.ts'
@@ -22,10 +23,19 @@ import { type ServedRoutes, SERVES_NOTHING } from '../routes/route-table.ts'
 import { RoutesAdmin } from '../routes/routes-admin.ts'
 import type { EnrolPurpose } from '../store/identity-store.ts'
 import type { AuditEntry } from '../store/store.ts'
-import type { AuthKeyInfo, EnrolLinkInfo, LoginInfo, NodeInfo, SetupCodeInfo, UserInfo } from './admin-types.ts'
+import type {
+  AuditInfo,
+  AuthKeyInfo,
+  EnrolLinkInfo,
+  LoginInfo,
+  NodeInfo,
+  SetupCodeInfo,
+  UserInfo,
+} from './admin-types.ts'
 
 /** Nobody types more than a few; a script that wants more asks again. */
 const MOST_AUDIT_ROWS = 1_000
+const AUDIT_MS = 24 * 3_600_000
 const DEFAULT_KEY_LIFE_MS = 24 * 3_600_000
 const LONGEST_KEY_LIFE_MS = 365 * 24 * 3_600_000
 export const FIRST_USER = 'owner'
@@ -66,6 +76,7 @@ export class Admin {
   readonly routes: RoutesAdmin
   readonly dns: DnsAdmin
   readonly nodes: NodesAdmin
+  readonly tokens: TokensAdmin
   readonly #options: AdminOptions
 
   constructor(options: AdminOptions) {
@@ -78,6 +89,7 @@ export class Admin {
       clock: options.clock,
       actor: options.actor,
     })
+    this.tokens = new TokensAdmin({ ...options, findUser: (name) => this.#user(name) })
     this.dns = new DnsAdmin({
       registry: options.registry,
       baseDomain: () => options.registry.tailnet.domain,
@@ -210,7 +222,10 @@ export class Admin {
   }
 
   /** `key` is the secret, and this the only time it is shown. */
-  async createAuthKey(wish: NewAuthKeyWish = {}, actor = this.#options.actor): Promise<AuthKeyInfo & { readonly key: string }> {
+  async createAuthKey(
+    wish: NewAuthKeyWish = {},
+    actor = this.#options.actor,
+  ): Promise<AuthKeyInfo & { readonly key: string }> {
     const tags = checkedTags(wish.tags ?? [])
     const lifeMs = wish.lifeMs ?? DEFAULT_KEY_LIFE_MS
     if (!Number.isFinite(lifeMs) || lifeMs <= 0 || lifeMs > LONGEST_KEY_LIFE_MS)
@@ -318,6 +333,18 @@ export class Admin {
       this.#options.registry.tailnet.id,
     )
     return this.showNode(String(node.id))
+  }
+
+  /** Of the last day when left out. */
+  async auditLog(sinceMs = this.#options.clock.wallNow() - AUDIT_MS): Promise<AuditInfo[]> {
+    const entries = await this.auditSince(sinceMs)
+    return entries.map(({ atMs, actor, action, subject, detail }) => ({
+      at: timeText(atMs),
+      actor,
+      action,
+      subject,
+      detail: detail ?? '',
+    }))
   }
 
   async auditSince(sinceMs: number): Promise<AuditEntry[]> {

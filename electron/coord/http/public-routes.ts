@@ -1,5 +1,5 @@
-// What is answered outside Noise (control.md §3.1): the server's key, the login pages, the question of DERP servers, and a
-// sign of life.
+// What is answered outside Noise (control.md §3.1): the server's key, the API and the login pages, the question of DERP
+// servers, and a sign of life.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../../base/clock.ts'
@@ -20,6 +20,7 @@ export interface PublicRoutesOptions {
   readonly serverKey: MachinePublic
   readonly admitsToDerp: (key: NodePublic) => boolean
   readonly login: LoginProvider
+  readonly api: { handle(request: IncomingMessage, response: ServerResponse): Promise<boolean> }
   readonly clock: Clock
   readonly log: Logger
 }
@@ -53,6 +54,7 @@ export class PublicRoutes {
     if (path === '/health' && isRead) return sendJson(response, 200, { status: 'pass' })
     if (path === '/verify' && request.method === 'POST') return this.#verify(request, response)
     if (path === '/ts2021') return sendText(response, 400, 'missing next protocol: a proxy may have removed Upgrade')
+    if (await this.#options.api.handle(request, response)) return
     if (await this.#options.login.handleHttp(request, response)) return
     if (path === '/' && isRead) return home(request, response)
     sendText(response, 404, 'not found')

@@ -1,0 +1,125 @@
+// The shapes of answers as JSON Schema. A test compares them with what really comes.
+
+import { AUTH_KEY_STATES } from '../auth-key.ts'
+import { ROLES } from '../model.ts'
+import type { JsonSchema } from './fields.ts'
+import { SCOPES } from './scopes.ts'
+
+const text: JsonSchema = { type: 'string' }
+const texts: JsonSchema = { type: 'array', items: text }
+const flag: JsonSchema = { type: 'boolean' }
+const whole: JsonSchema = { type: 'integer' }
+const time: JsonSchema = { type: 'string', format: 'date-time' }
+const any: JsonSchema = {}
+
+/** Members whose name ends in "?" may be missing. */
+function object(members: Readonly<Record<string, JsonSchema>>): JsonSchema {
+  const entries = Object.entries(members)
+  return {
+    type: 'object',
+    properties: Object.fromEntries(entries.map(([name, schema]) => [name.replace('?', ''), schema])),
+    required: entries.flatMap(([name]) => (name.endsWith('?') ? [] : [name])),
+    additionalProperties: false,
+  }
+}
+
+const authKey = {
+  id: text,
+  user: text,
+  reusable: flag,
+  ephemeral: flag,
+  tags: texts,
+  state: { type: 'string', enum: AUTH_KEY_STATES },
+  createdAt: time,
+  'expiresAt?': time,
+  'usedAt?': time,
+}
+
+const token = {
+  id: text,
+  name: text,
+  scopes: { type: 'array', items: { type: 'string', enum: SCOPES } },
+  'user?': text,
+  createdAt: time,
+  expiresAt: time,
+}
+
+export const SCHEMAS = {
+  Node: object({
+    id: whole,
+    stableId: text,
+    name: text,
+    dnsName: text,
+    hostname: text,
+    user: text,
+    tags: texts,
+    addresses: texts,
+    online: flag,
+    'lastSeen?': time,
+    expired: flag,
+    'expiresAt?': time,
+    ephemeral: flag,
+    os: text,
+    clientVersion: text,
+    capVersion: whole,
+    homeDerp: whole,
+    endpoints: texts,
+    nodeKey: text,
+    machineKey: text,
+    createdAt: time,
+  }),
+  NodeKeys: object({ 'lifetimeMs?': whole, renew: flag }),
+  Login: object({ id: text, hostname: text, os: text, source: text, createdAt: time }),
+  Route: object({
+    node: text,
+    nodeId: whole,
+    route: text,
+    kind: { type: 'string', enum: ['subnet', 'exit'] },
+    announced: flag,
+    state: { type: 'string', enum: ['approved', 'waiting', 'refused'] },
+    serving: flag,
+  }),
+  User: object({
+    id: whole,
+    name: text,
+    displayName: text,
+    'email?': text,
+    role: { type: 'string', enum: ROLES },
+    nodes: whole,
+    createdAt: time,
+  }),
+  EnrolLink: object({ user: text, url: { ...text, format: 'uri' }, expiresAt: time }),
+  AuthKey: object(authKey),
+  NewAuthKey: object({ ...authKey, key: text }),
+  Policy: object({ revision: whole, text, 'savedAt?': time, 'by?': text }),
+  PolicyEffects: object({
+    effects: { type: 'array', items: object({ from: text, to: text, gains: texts, loses: texts }) },
+    isCut: flag,
+  }),
+  Dns: object({
+    baseDomain: text,
+    magicDns: flag,
+    nameservers: texts,
+    overrideLocal: flag,
+    split: { type: 'object', additionalProperties: texts },
+    searchDomains: texts,
+    records: { type: 'array', items: object({ name: text, value: text }) },
+  }),
+  RelayAdvice: {
+    type: 'object',
+    properties: { candidates: { type: 'array', items: any }, relays: { type: 'array', items: any } },
+  },
+  AuditEntry: object({ at: time, actor: text, action: text, subject: text, detail: text }),
+  Token: object(token),
+  NewToken: object({ ...token, token: text }),
+  Me: object({ 'user?': text, role: { type: 'string', enum: ROLES }, tailnet: text, tailnets: texts, scopes: texts }),
+  Error: object({
+    error: object({
+      code: text,
+      message: text,
+      'problems?': { type: 'array', items: object({ line: whole, column: whole, message: text }) },
+    }),
+  }),
+} satisfies Record<string, JsonSchema>
+
+export type SchemaName = keyof typeof SCHEMAS

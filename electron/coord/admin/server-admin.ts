@@ -120,7 +120,10 @@ export class ServerAdmin {
   }
 
   /** A person of another tailnet becomes a member of this one too, with the same ways to sign in. */
-  async addMember(wish: { tailnet: string; user: string; role?: Role | undefined }, actor = COMMAND_LINE): Promise<UserInfo> {
+  async addMember(
+    wish: { tailnet: string; user: string; role?: Role | undefined },
+    actor = COMMAND_LINE,
+  ): Promise<UserInfo> {
     const registry = this.#tailnet(wish.tailnet)
     const role = wish.role ?? 'member'
     if (!ROLES.includes(role)) throw new CoordError('coord/bad-argument', `A role is one of ${ROLES.join(', ')}.`)

@@ -157,6 +157,7 @@ test('a stock server answers our pings and says who is not here and who has left
   const gone: string[] = []
   let heard = 0
   const events: DerpConnectionEvents = {
+    onSilent: () => {},
     onPackets: () => {
       heard++
     },

@@ -29,7 +29,7 @@ const RELAY_PORT = 40_000
 const COORD_PORT = 8_480
 const PROGRAM = fileURLToPath(new URL('../../build/peerway.mjs', import.meta.url))
 const COORD = fileURLToPath(new URL('two-region-coord.ts', import.meta.url))
-/** After a restart of both ends: logged in, at home in a region, endpoints known to each other. */
+/** After the login of both ends: at home in a region, endpoints known to each other. */
 const SETTLED_MS = 6_000
 
 const startNode = (lab: Lab, machine: Machine, kind: Kind, hostname: string): Promise<Subject> =>
@@ -41,6 +41,7 @@ export class Pair {
   readonly kinds: Kinds
   readonly capture: WanCapture
   readonly #login: Login
+  #generation = 0
   a: Subject
   b: Subject
   /** The relay is of our make when either end is. */
@@ -90,16 +91,13 @@ export class Pair {
     this.relay = await startNode(this.lab, this.lab.client(2), this.#relayKind, 'relay')
   }
 
-  /** New processes at both ends: new disco keys, and no WireGuard session. */
-  async restartBoth(): Promise<void> {
+  /** New nodes in the places of both, which have never met: no session, and nothing known of each other's paths. */
+  async renewBoth(): Promise<void> {
     for (const node of [this.a, this.b]) await node.process.stop()
-    this.a = await startNode(this.lab, this.lab.client(0), this.kinds[0], 'a')
-    this.b = await startNode(this.lab, this.lab.client(1), this.kinds[1], 'b')
-    for (const node of [this.a, this.b])
-      await until(async () => (await node.addresses()).length > 0, {
-        timeoutMs: 30_000,
-        what: `${node.hostname} to run`,
-      })
+    this.#generation++
+    this.a = await startNode(this.lab, this.lab.client(0), this.kinds[0], `a${this.#generation}`)
+    this.b = await startNode(this.lab, this.lab.client(1), this.kinds[1], `b${this.#generation}`)
+    for (const node of [this.a, this.b]) await node.up(this.#login)
     await pause(SETTLED_MS)
   }
 

@@ -92,6 +92,14 @@ export class PolicyView {
     return kept(this.#ssh, id, () => JSON.stringify(sshPolicy.write({ rules: compiled.sshRules(String(id)) })))
   }
 
+  /** In the order of their numbers; undefined where everyone sees everyone. */
+  peersOf(viewer: NodeId): readonly NodeId[] | undefined {
+    return this.#compiled
+      ?.peersOf(String(viewer))
+      .map(Number)
+      .toSorted((a, b) => a - b)
+  }
+
   sees(viewer: NodeId, other: NodeId): boolean {
     return !this.#compiled || this.#compiled.sees(String(viewer), String(other))
   }

@@ -44,6 +44,7 @@ export class TailnetView {
   readonly #domain: string
   readonly #wallNow: () => number
   readonly #views = new Map<NodeId, NodeView>()
+  readonly #selfTexts = new WeakMap<NodeView, { readonly made: string; readonly node: Node; readonly text: string }>()
   readonly #profiles = new Map<UserId, string>()
   #dns = ''
   /** Nodes that relay for others, with their addresses. */
@@ -113,7 +114,7 @@ export class TailnetView {
     const isBlind = isExpired(viewer, this.#wallNow())
     const sees = (view: NodeView): boolean => !isBlind && view.id !== viewerId && this.policy.sees(viewerId, view.id)
     return {
-      self: selfText(self, viewer, this.#capabilities(viewer)),
+      self: this.#selfText(self, viewer),
       selfUser: viewer.userId,
       domain: JSON.stringify(this.#domain),
       dns: this.#dns,
@@ -126,8 +127,19 @@ export class TailnetView {
         const view = this.#views.get(id)
         return view && sees(view) ? this.#forViewer(viewerId, view) : undefined
       },
-      peers: () => [...this.#views.values()].filter(sees).map((view) => this.#forViewer(viewerId, view)),
+      peers: () => (isBlind ? [] : this.#peersOf(viewerId)),
     }
+  }
+
+  /** False for a node that is not for this viewer's eyes, as the rules stand now. */
+  sees(viewerId: NodeId, id: NodeId): boolean {
+    return this.policy.sees(viewerId, id)
+  }
+
+  #peersOf(viewerId: NodeId): NodeView[] {
+    const ids = this.policy.peersOf(viewerId)
+    const views = ids ? ids.flatMap((id) => this.#views.get(id) ?? []) : [...this.#views.values()]
+    return views.flatMap((view) => (view.id === viewerId ? [] : this.#forViewer(viewerId, view)))
   }
 
   /** With the routes that the rules let the viewer use. */
@@ -146,6 +158,17 @@ export class TailnetView {
   #health(node: Node): string | undefined {
     const notices = node.tags.length > 0 ? [] : this.#registry.notices(node.userId)
     return notices.length > 0 ? JSON.stringify(notices) : undefined
+  }
+
+  /** Made anew only when something of it is: every message to the node looks at it. */
+  #selfText(view: NodeView, node: Node): string {
+    const capabilities = this.#capabilities(node)
+    const made = capabilities.join(' ')
+    const known = this.#selfTexts.get(view)
+    if (known?.made === made && known.node === node) return known.text
+    const text = selfText(view, node, capabilities)
+    this.#selfTexts.set(view, { made, node, text })
+    return text
   }
 
   #capabilities(node: Node): string[] {

@@ -9,6 +9,9 @@ export interface RelayStatus {
   readonly UDPPort: number | null
   readonly Endpoints: readonly string[]
   readonly Mapping: string
+  readonly PortMapping: boolean
+  readonly Pause: { readonly Reason: string; readonly EndsAt: string | null } | null
+  readonly UsedBytes: number
   readonly Sessions: readonly {
     readonly VNI: number
     readonly State: string

@@ -12,6 +12,7 @@ const MOST_MAP_BYTES = 64 * 1024 * 1024
 
 /** The members that are read; names as on the wire. */
 interface WireMap {
+  readonly KeepAlive?: boolean
   readonly Node?: WireNode
   readonly Peers?: readonly WireNode[]
   readonly PeersChanged?: readonly WireNode[]
@@ -114,7 +115,7 @@ export class CrowdMember {
   #take(payload: Uint8Array): void {
     const text = payload[0] === 0x7b ? payload : decompressZstd(payload, MOST_MAP_BYTES)
     const map = JSON.parse(fromUtf8(text)) as WireMap
-    this.messages++
+    if (map.KeepAlive !== true) this.messages++
     if (map.Node) this.id = map.Node.ID
     if (map.Peers) this.#peers.clear()
     for (const node of [...(map.Peers ?? []), ...(map.PeersChanged ?? [])]) {

@@ -203,13 +203,15 @@ export class MapHub {
   /** Whom the policy shows otherwise than before is looked at again by all, and looks at all again. */
   #applyPolicy(): void {
     if (!this.#view.policy.isStale) return
-    const changed = this.#view.policy.refresh()
-    for (const session of this.#sessions.values()) {
-      if (changed === 'all') session.markAll()
-      else for (const id of changed) session.markNode(id)
-      session.markOwn()
-    }
-    if (changed !== 'all') for (const id of changed) this.#sessions.get(id)?.markAll()
+    const { seen, touched } = this.#view.policy.refresh()
+    if (seen === 'all') for (const session of this.#sessions.values()) session.markAll()
+    else
+      for (const [id, viewers] of seen) {
+        for (const viewer of viewers) this.#sessions.get(viewer)?.markNode(id)
+        this.#sessions.get(id)?.markAll()
+      }
+    if (touched === 'all') for (const session of this.#sessions.values()) session.markOwn()
+    else for (const id of touched) this.#sessions.get(id)?.markOwn()
   }
 
   #onChange(change: Change): void {
@@ -232,11 +234,9 @@ export class MapHub {
     }
     if (change.type === 'user') {
       this.#view.policy.touchUser()
-      if (this.#view.policy.isStale) this.#scheduleRound()
-      if (!this.#view.refreshUser(change.id)) return
-      for (const session of this.#sessions.values()) session.markUser(change.id)
+      if (this.#view.refreshUser(change.id)) for (const session of this.#sessions.values()) session.markUser(change.id)
       // A new role changes what the nodes of the user are told about themselves.
-      for (const node of this.#registry.nodes()) if (node.userId === change.id) this.#sessions.get(node.id)?.markAll()
+      for (const node of this.#registry.nodes()) if (node.userId === change.id) this.#sessions.get(node.id)?.markOwn()
       this.#scheduleRound()
       return
     }
@@ -269,7 +269,10 @@ export class MapHub {
   #showAnew(ids: Iterable<NodeId>): void {
     for (const id of ids) {
       if (!this.#view.refreshNode(id)) continue
-      for (const session of this.#sessions.values()) session.markNode(id)
+      this.#sessions.get(id)?.markOwn()
+      const viewers = this.#view.policy.peersOf(id)
+      if (!viewers) for (const session of this.#sessions.values()) session.markNode(id)
+      else for (const viewer of viewers) this.#sessions.get(viewer)?.markNode(id)
       this.#scheduleRound()
     }
     this.#rememberPrimaries()

@@ -64,9 +64,7 @@ export class MapSession {
     if (options.isHeld !== true) this.pump()
   }
 
-  /** Most changes of a large tailnet concern few. */
   markNode(id: NodeId): void {
-    if (id !== this.nodeId && !this.#told.has(id) && !this.#options.view.sees(this.nodeId, id)) return
     this.#nodes.add(id)
     this.#isDirty = true
   }

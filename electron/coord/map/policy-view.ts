@@ -21,6 +21,19 @@ const SSH = 'https://tailscale.com/cap/ssh'
 /** In force while the stored policy cannot be read: a damaged rule must not open what it closed. */
 const DENY_ALL = '{"acls": []}'
 
+export interface PolicyChange {
+  /** Nodes that see, or are seen, otherwise than before, each with all those at the other end. */
+  readonly seen: 'all' | ReadonlyMap<NodeId, ReadonlySet<NodeId>>
+  /** Nodes that must be told of their own rules again. */
+  readonly touched: 'all' | ReadonlySet<NodeId>
+}
+
+const NO_CHANGE: PolicyChange = { seen: new Map(), touched: new Set() }
+
+/** SSH rules, capabilities and rules for routers name others than those who see each other. */
+const reachesBeyondPeers = ({ policy, flows }: CompiledPolicy): boolean =>
+  policy.ssh.length > 0 || flows.some(({ kind, via }) => kind === 'capabilities' || via !== undefined)
+
 export class PolicyView {
   readonly #registry: Registry
   readonly #log: Logger
@@ -28,6 +41,8 @@ export class PolicyView {
   #compiled: CompiledPolicy | undefined
   #isStale = false
   #isNew = false
+  /** A person has another role, name or address than the rules were compiled with. */
+  #areUsersNew = false
   /** What of each node the compiled rules were made of. */
   #facts = new Map<NodeId, string>()
   readonly #filters = new Map<NodeId, string>()
@@ -58,24 +73,48 @@ export class PolicyView {
   }
 
   touchUser(): void {
-    if (this.#policy) this.#isStale = true
+    if (!this.#policy) return
+    this.#isStale = true
+    this.#areUsersNew = true
   }
 
-  /** Brings the rules up to date; returns the nodes that see, or are seen, otherwise than before. */
-  refresh(): 'all' | readonly NodeId[] {
-    if (!this.#isStale) return []
-    const [before, isNew] = [this.#compiled, this.#isNew]
+  /** Brings the rules up to date. */
+  refresh(): PolicyChange {
+    if (!this.#isStale) return NO_CHANGE
+    const [before, oldFacts] = [this.#compiled, this.#facts]
+    const isNew = this.#isNew
+    const isWide = isNew || this.#areUsersNew
     this.#isStale = false
     this.#isNew = false
-    this.#filters.clear()
-    this.#ssh.clear()
-    this.#facts.clear()
-    this.#compiled = this.#policy && new CompiledPolicy(this.#policy, topologyOf(this.#registry, this.#policy))
+    this.#areUsersNew = false
+    const now = this.#policy && new CompiledPolicy(this.#policy, topologyOf(this.#registry, this.#policy))
+    this.#compiled = now
+    this.#facts = new Map()
     const decisions = this.#registry.kept(routeDecisions)
-    if (this.#compiled) for (const node of this.#registry.nodes()) this.#facts.set(node.id, factsOf(node, decisions))
-    if (isNew || !before || !this.#compiled) return 'all'
-    const now = this.#compiled
-    return [...this.#facts.keys()].filter((id) => before.signature(String(id)) !== now.signature(String(id)))
+    if (now) for (const node of this.#registry.nodes()) this.#facts.set(node.id, factsOf(node, decisions))
+    if (!before || !now || isNew) {
+      this.#filters.clear()
+      this.#ssh.clear()
+      return { seen: 'all', touched: 'all' }
+    }
+    const seen = new Map<NodeId, ReadonlySet<NodeId>>()
+    const touched = new Set<NodeId>()
+    for (const id of new Set([...oldFacts.keys(), ...this.#facts.keys()])) {
+      const key = String(id)
+      const isSeenOtherwise = before.signature(key) !== now.signature(key)
+      if (!isSeenOtherwise && oldFacts.get(id) === this.#facts.get(id)) continue
+      const viewers = new Set([...before.peersOf(key), ...now.peersOf(key)].map(Number))
+      if (isSeenOtherwise) seen.set(id, viewers)
+      for (const one of [id, ...viewers]) touched.add(one)
+    }
+    if (isWide || reachesBeyondPeers(now)) {
+      this.#filters.clear()
+      this.#ssh.clear()
+      return { seen, touched: 'all' }
+    }
+    // A rule names those who may send, and they are peers: nobody else's rules can be other than before.
+    for (const id of touched) this.#filters.delete(id)
+    return { seen, touched }
   }
 
   /** Undefined while no policy speaks of packets: then the default holds. JSON. */

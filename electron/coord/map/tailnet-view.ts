@@ -131,11 +131,6 @@ export class TailnetView {
     }
   }
 
-  /** False for a node that is not for this viewer's eyes, as the rules stand now. */
-  sees(viewerId: NodeId, id: NodeId): boolean {
-    return this.policy.sees(viewerId, id)
-  }
-
   #peersOf(viewerId: NodeId): NodeView[] {
     const ids = this.policy.peersOf(viewerId)
     const views = ids ? ids.flatMap((id) => this.#views.get(id) ?? []) : [...this.#views.values()]

@@ -93,10 +93,6 @@ export class Told {
     return parts.length === 0 ? undefined : message(parts, nowMs)
   }
 
-  has(id: NodeId): boolean {
-    return this.#peers.has(id)
-  }
-
   peerIds(): Iterable<NodeId> {
     return this.#peers.keys()
   }

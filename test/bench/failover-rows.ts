@@ -2,7 +2,7 @@
 
 import { until } from '../lab/process.ts'
 import { startTransfer } from '../lab/transfer.ts'
-import { type DerpPair, homeOf, type Kinds, type Pair, type Region, startDerpPair, startPair } from './failover-lab.ts'
+import { homeOf, type Kinds, type Pair, type Region, startDerpPair, startPair } from './failover-lab.ts'
 import { pause, UdpFlow, wallMs } from './udp-flow.ts'
 
 export interface Row {
@@ -41,22 +41,18 @@ export interface Sheet {
 /** No wait of a round is longer; the slowest known comes back within half a minute, or not at all. */
 const MOST_MS = 40_000
 
+/** All implementations leave a region after a minute without use, and look four times a minute. */
+const LEFT_BEHIND_MS = 78_000
+
 /** So that the event meets all phases of the intervals at which either end looks. */
 const phase = (round: number): Promise<void> => pause(3_000 + round * 370)
 
 export async function measure(kinds: Kinds, rounds: number, sheet: Sheet): Promise<void> {
   if (sheet.wants('direct-dies', 'direct-again', 'direct-again-lost', 'new-address', 'fresh', 'fresh-direct', ...RELAY))
     await inPair(kinds, rounds, sheet)
-  if (sheet.wants('derp-frozen', 'derp-frozen-no-udp')) {
-    const derpPair = await startDerpPair(kinds)
-    try {
-      if (sheet.wants('derp-frozen')) await derpFrozen(derpPair, rounds, sheet, 'derp-frozen')
-      await derpPair.pair.lab.blockUdp()
-      if (sheet.wants('derp-frozen-no-udp')) await derpFrozen(derpPair, rounds, sheet, 'derp-frozen-no-udp')
-    } finally {
-      await derpPair.pair.close()
-    }
-  }
+  const frozen = (['derp-frozen', 'derp-frozen-no-udp'] as const).filter((name) => sheet.wants(name))
+  // They wait most of the time, and do not mind each other.
+  await Promise.all(frozen.map((name) => derpFrozen(kinds, Math.ceil(rounds / 2), sheet, name)))
 }
 
 const RELAY = ['to-relay', 'hard-relay-late', 'relay-killed', 'relay-back', 'hard-relay'] as const
@@ -197,39 +193,46 @@ async function hardRelay(pair: Pair, rounds: number, sheet: Sheet): Promise<void
 }
 
 async function derpFrozen(
-  { pair, derps }: DerpPair,
+  kinds: Kinds,
   rounds: number,
   sheet: Sheet,
   name: 'derp-frozen' | 'derp-frozen-no-udp',
 ): Promise<void> {
-  const flow = await UdpFlow.start(pair.a, pair.b)
-  const nodes = [pair.a, pair.b]
-  /** Freezes the region until both are at home in another. */
-  const freeze = async (region: Region, whileFrozen: () => Promise<void>): Promise<void> => {
-    derps.get(region)?.signal('SIGSTOP')
-    await whileFrozen()
-    const areAway = async (): Promise<boolean> => {
-      const homes = await Promise.all(nodes.map(homeOf))
-      return homes.every((home) => home !== undefined && home !== region)
+  const { pair, derps } = await startDerpPair(kinds)
+  try {
+    if (name === 'derp-frozen-no-udp') await pair.lab.blockUdp()
+    const flow = await UdpFlow.start(pair.a, pair.b)
+    const nodes = [pair.a, pair.b]
+    /** Freezes the region until both are at home in the other. */
+    const freeze = async (region: Region, whileFrozen: () => Promise<void>): Promise<void> => {
+      derps.get(region)?.signal('SIGSTOP')
+      await whileFrozen()
+      const areAway = async (): Promise<boolean> => {
+        const homes = await Promise.all(nodes.map(homeOf))
+        return homes.every((home) => home !== undefined && home !== region)
+      }
+      await until(areAway, { timeoutMs: 2 * MOST_MS, everyMs: 500, what: 'another home' }).catch(() => undefined)
+      derps.get(region)?.signal('SIGCONT')
+      // A connection to the old home would be a way that nobody has who was at home in one place for long.
+      await pause(LEFT_BEHIND_MS)
     }
-    await until(areAway, { timeoutMs: 2 * MOST_MS, everyMs: 500, what: 'another home' }).catch(() => undefined)
-    derps.get(region)?.signal('SIGCONT')
-    await pause(3_000)
-  }
-  await flow.isBack(wallMs(), 2 * MOST_MS)
-  const [home, other] = await Promise.all(nodes.map(homeOf))
-  if (home !== undefined && other !== undefined && home !== other) await freeze(other, () => pause(1_000))
-  for (let round = 0; round < rounds; round++) {
     await flow.isBack(wallMs(), 2 * MOST_MS)
-    const region = await homeOf(pair.a)
-    if (region === undefined) throw new Error('a has no home region')
-    await phase(round)
-    const sinceMs = wallMs()
-    await freeze(region, async () => {
-      await flow.isBack(sinceMs, 2 * MOST_MS)
-      await pause(2_000)
-      sheet.put(name, flow.gapMs(sinceMs))
-    })
+    const [home, other] = await Promise.all(nodes.map(homeOf))
+    if (home !== undefined && other !== undefined && home !== other) await freeze(other, () => pause(1_000))
+    for (let round = 0; round < rounds; round++) {
+      await flow.isBack(wallMs(), 2 * MOST_MS)
+      const region = await homeOf(pair.a)
+      if (region === undefined) throw new Error('a has no home region')
+      await phase(round)
+      const sinceMs = wallMs()
+      await freeze(region, async () => {
+        await flow.isBack(sinceMs, 2 * MOST_MS)
+        await pause(2_000)
+        sheet.put(name, flow.gapMs(sinceMs))
+      })
+    }
+    await flow.stop()
+  } finally {
+    await pair.close()
   }
-  await flow.stop()
 }

@@ -92,13 +92,13 @@ export class Pair {
   }
 
   /** New nodes in the places of both, which have never met: no session, and nothing known of each other's paths. */
-  async renewBoth(): Promise<void> {
+  async renewBoth(settleMs = SETTLED_MS): Promise<void> {
     for (const node of [this.a, this.b]) await node.process.stop()
     this.#generation++
     this.a = await startNode(this.lab, this.lab.client(0), this.kinds[0], `a${this.#generation}`)
     this.b = await startNode(this.lab, this.lab.client(1), this.kinds[1], `b${this.#generation}`)
     for (const node of [this.a, this.b]) await node.up(this.#login)
-    await pause(SETTLED_MS)
+    await pause(settleMs)
   }
 
   /** Nothing passes between the two routers any more, and neither is told so. */

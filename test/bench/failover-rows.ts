@@ -132,7 +132,8 @@ async function fresh(pair: Pair, rounds: number, sheet: Sheet): Promise<void> {
     // Between an easy and a hard router no direct path is possible without a forwarded port.
     const isEasy = round % 2 === 0
     await pair.become('easy', isEasy ? 'easy' : 'hard')
-    await pair.renewBoth()
+    // Whoever has just joined tries it at once.
+    await pair.renewBoth(0)
     const flow = await UdpFlow.start(pair.a, pair.b)
     await flow.isBack(flow.firstSentMs - 200, MOST_MS)
     sheet.put('fresh', (flow.firstAnsweredMs() ?? Infinity) - flow.firstSentMs)

@@ -197,6 +197,7 @@ export const words = {
         'reachable-v6': 'Reachable from outside, IPv6',
         handshake: 'Handshake through the relay',
         traffic: 'Traffic',
+        capacity: 'Capacity',
       },
       results: { ok: 'passed', limited: 'partly', failed: 'failed', untested: 'not tried' },
       plate: {
@@ -207,6 +208,7 @@ export const words = {
         'reachable-v6': ['Relay not reachable', 'On, but nobody outside gets in'],
         handshake: ['Relay not working', 'On, but nobody can bind to it'],
         traffic: ['Relay not working', 'On, but nothing passes through it'],
+        capacity: ['Relay not working', 'On, but nothing leaves this computer'],
       } satisfies Record<string, TitleAndText>,
     },
     protocols: { upnp: 'UPnP', pmp: 'NAT-PMP', pcp: 'PCP' },
@@ -219,6 +221,7 @@ export const words = {
     limits: 'Limits',
     rate: 'Rate',
     rateText: 'For all pairs together',
+    rateOf: (rate: string) => `Of about ${rate} upload`,
     noLimit: 'No limit',
     month: 'Each month',
     used: (used: string, most: string) => `${used} of ${most} used`,

@@ -218,7 +218,13 @@ export class Agent {
   }
 
   #relayBrief(now: AgentSnapshot): RelayBriefView | undefined {
-    return currentProfile(this.#file.state) && relayBrief(this.#relayStatus(), now.relay)
+    return (
+      currentProfile(this.#file.state) &&
+      relayBrief(
+        this.#session?.relayFacts() ?? { ...this.#relayAtRest(currentProfile(this.#file.state)), pairs: 0 },
+        now.relay,
+      )
+    )
   }
 
   #pathHistory(id: string): PathHistoryView {
@@ -287,7 +293,7 @@ export class Agent {
       peers: {},
       controlHeardAt: undefined,
       controlConnected: false,
-      relay: relayBrief(this.#relayAtRest(profile), now.relay),
+      relay: relayBrief({ ...this.#relayAtRest(profile), pairs: 0 }, now.relay),
     }))
     const session = this.#newSession(profile, login)
     this.#session = session

@@ -124,6 +124,7 @@ export class PathReporter {
       this.#lastMs = clock.now()
       if (report && !this.#isClosed) {
         const { afterSeconds, measure } = await this.#options.send(report)
+        log.debug('path report taken', { peers: report.peers?.length, afterSeconds, measure: measure.length })
         nextMs = Math.min(Math.max(afterSeconds * 1000, LEAST_GAP_MS), LONGEST_GAP_MS)
         this.#wanted = measure.slice(0, MAX_MEASURED_PEERS)
       }

@@ -1,23 +1,20 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { RelayStatusView } from '../contract/relay-view.ts'
 import { relayBrief } from './relay-brief.ts'
 import { relayOff } from './relay-settings.ts'
 
 const settings = { port: 0, staticEndpoints: [], bytesPerSecond: 0 }
-const session = (state: 'open' | 'connecting') => ({ vni: 1, state, sinceAt: 0, clients: [] })
+const off = (kept: typeof settings | undefined) => ({ ...relayOff(kept), pairs: 0 })
 
-test('counts pairs that are bound at both ends', () => {
-  const running: RelayStatusView = {
-    ...relayOff(settings),
-    state: 'running',
-    sessions: [session('open'), session('connecting'), session('open')],
-  }
+test('tells pairs, and why it pauses', () => {
+  const running = { ...off(settings), state: 'running', pairs: 2 } as const
   assert.deepEqual(relayBrief(running, undefined), { state: 'running', isWanted: true, pairs: 2 })
+  const paused = { ...running, state: 'paused', pause: { reason: 'battery' } } as const
+  assert.equal(relayBrief(paused, undefined).pause, 'battery')
 })
 
 test('stays the same value while nothing changes, so that nobody is woken', () => {
-  const before = relayBrief(relayOff(settings), undefined)
-  assert.equal(relayBrief(relayOff(settings), before), before)
-  assert.deepEqual(relayBrief(relayOff(undefined), before), { state: 'off', isWanted: false, pairs: 0 })
+  const before = relayBrief(off(settings), undefined)
+  assert.equal(relayBrief(off(settings), before), before)
+  assert.deepEqual(relayBrief(off(undefined), before), { state: 'off', isWanted: false, pairs: 0 })
 })

@@ -10,7 +10,7 @@ import type { Logger } from '../base/log.ts'
 import type { RelayTestView } from '../contract/relay-test-view.ts'
 import type { RelayClientView, RelayPauseView, RelayStatusView } from '../contract/relay-view.ts'
 import type { Problem } from '../contract/snapshot.ts'
-import type { Netmap } from '../control/netmap.ts'
+import { isExpired, type Netmap } from '../control/netmap.ts'
 import { type DiscoPrivate, type DiscoPublic, NodePublic } from '../crypto/keys.ts'
 import type { RelayForwarder, RelayForwarderOptions } from '../dataplane/relay-forwarder.ts'
 import { localAddresses } from '../path/endpoints.ts'
@@ -25,9 +25,11 @@ import type { Node } from '../wire/tailcfg/node.ts'
 import { livePeers } from './netmap-config.ts'
 import { nodeIdOf } from './netmap-views.ts'
 import { capsFrom, CAP_RELAY } from './peer-caps.ts'
+import type { RelayBriefFacts } from './relay-brief.ts'
 import { RelayManners, type RelaySurroundings } from './relay-manners.ts'
 import { NOT_RUNNING, type RelaySettings } from './relay-settings.ts'
 import { outsideEndpoints, relayStunServers } from './relay-surroundings.ts'
+import type { Knock } from './relay-capacity.ts'
 import { testRelay } from './relay-test.ts'
 
 /** The server can keep a node from relaying, whatever its settings say. */
@@ -66,6 +68,10 @@ export class RelayHost {
   readonly #log: Logger
   #settings: RelaySettings | undefined
   #netmap: Netmap | undefined
+  /** Who may ask for places, by node key, as of the newest netmap. */
+  readonly #askers = new Map<string, Node>()
+  /** Who is who at the relay, by disco key. */
+  readonly #byDisco = new Map<string, Node>()
   #service: RelayService | undefined
   #port: number | undefined
   #problem: Problem | undefined
@@ -74,7 +80,7 @@ export class RelayHost {
   /** Set while it takes nobody new and those who are carried go on. */
   #windDown: { readonly untilMs: number; readonly cancel: () => void } | undefined
   #mapsPort = true
-  readonly #knocks = new Listeners<{ readonly from: Endpoint; readonly bytes: Uint8Array }>()
+  readonly #knocks = new Listeners<Knock>()
   #testing: Promise<RelayTestView> | undefined
   #cancelReopen = (): void => {}
   #closed = false
@@ -125,9 +131,16 @@ export class RelayHost {
     this.#netmap = netmap
     this.#heedManners()
     this.#settle()
-    const permitted = new Set(this.#peers().flatMap((peer) => (this.#mayAsk(peer) ? [peer.key.text] : [])))
-    permitted.add(netmap.self.key.text)
-    this.#service?.retain((requester) => permitted.has(requester))
+    this.#learn(netmap)
+    this.#service?.retain((requester) => requester === netmap.self.key.text || this.#askers.has(requester))
+  }
+
+  #learn(netmap: Netmap): void {
+    this.#askers.clear()
+    this.#byDisco.clear()
+    const peers = this.#peers()
+    for (const node of [netmap.self, ...peers]) if (node.discoKey) this.#byDisco.set(node.discoKey.text, node)
+    for (const peer of peers) if (this.#mayAsk(peer)) this.#askers.set(peer.key.text, peer)
   }
 
   linkChanged(): void {
@@ -138,8 +151,9 @@ export class RelayHost {
 
   /** A peer, whose disco key is proven and in the pair, asks for a place. No answer is a refusal. */
   handleRequest(from: NodePublic, fromDisco: DiscoPublic, request: AllocateRequest): AllocateResponse | undefined {
-    const peer = this.#peers().find(({ key }) => key.equals(from))
-    if (!this.isOn || !peer?.discoKey?.equals(fromDisco) || !this.#mayAsk(peer)) {
+    const peer = this.#askers.get(from.text)
+    const mayAsk = peer?.discoKey?.equals(fromDisco) === true && !this.#isExpired(peer)
+    if (!this.isOn || !mayAsk) {
       this.#log.debug('relay request refused', { from: from.text.slice(0, 16), on: this.isOn })
       return undefined
     }
@@ -162,6 +176,29 @@ export class RelayHost {
     return { generation: made.generation, relay: made.relay }
   }
 
+  #isExpired(node: Node): boolean {
+    return this.#netmap === undefined || isExpired(this.#netmap, node, this.#options.clock.wallNow())
+  }
+
+  /** What is told with every snapshot: counted, not listed. */
+  brief(): RelayBriefFacts {
+    const { pause } = this.#manners
+    const isPaused = pause !== undefined && this.#isWanted()
+    return {
+      state: this.#state(isPaused),
+      wantedPort: this.#settings?.port,
+      pause: isPaused ? pause : undefined,
+      pairs: this.#service?.openPairs ?? 0,
+    }
+  }
+
+  #state(isPaused: boolean): RelayStatusView['state'] {
+    if (!this.#service && this.#problem) return 'failed'
+    if (isPaused) return 'paused'
+    if (this.#service) return 'running'
+    return this.#isWanted() ? 'starting' : 'off'
+  }
+
   status(): RelayStatusView {
     const settings = this.#settings
     const common = {
@@ -173,16 +210,13 @@ export class RelayHost {
       manners: this.#manners.view(settings?.manners),
       mapsPorts: this.#mapsPort,
     }
-    const isPaused = common.pause !== undefined
+    const state = this.#state(common.pause !== undefined)
     const service = this.#service?.status()
-    if (!service) {
-      const state = this.#problem ? 'failed' : isPaused ? 'paused' : this.#isWanted() ? 'starting' : 'off'
-      return { ...common, ...NOT_RUNNING, state }
-    }
+    if (!service) return { ...common, ...NOT_RUNNING, state }
     const { clock } = this.#options
     return {
       ...common,
-      state: isPaused ? 'paused' : 'running',
+      state,
       port: service.ports.v4,
       endpoints: service.endpoints,
       mapping: service.mapping,
@@ -213,7 +247,7 @@ export class RelayHost {
       self: self ?? NodePublic.zero,
       peers: this.#peers(),
       mayAsk: (peer) => this.#mayAsk(peer),
-      onKnock: (listener) => this.#knocks.add(({ from, bytes }) => listener(from, bytes)),
+      onKnock: (listener) => this.#knocks.add(listener),
     }).finally(() => {
       this.#testing = undefined
     })
@@ -222,8 +256,7 @@ export class RelayHost {
 
   #clientView(side: RelaySideStatus): RelayClientView {
     const { clock } = this.#options
-    const all = this.#netmap ? [this.#netmap.self, ...this.#netmap.peers.values()] : []
-    const node = all.find((one) => one.discoKey?.equals(side.client) ?? false)
+    const node = this.#byDisco.get(side.client.text)
     return {
       id: node && nodeIdOf(node),
       name: node?.name.split('.')[0],
@@ -351,15 +384,17 @@ export class RelayHost {
         return endpoint === undefined ? [] : [endpoint]
       },
       endpointsOf: (client) => {
-        const node = this.#peers().find(({ discoKey }) => discoKey?.equals(client) ?? false)
-        return outsideEndpoints(node?.endpoints ?? [], this.#options.interfaces())
+        const node = this.#byDisco.get(client.text)
+        // Our own traffic comes from this machine.
+        if (!node || node === this.#netmap?.self) return []
+        return outsideEndpoints(node.endpoints, this.#options.interfaces())
       },
       onEndpoints: (endpoints) => {
         this.#log.info('relay addresses', { endpoints: endpoints.join(' ') })
         this.#options.onChange()
       },
       onCarried: (bytes) => this.#manners.add(bytes),
-      onKnock: (from, bytes) => this.#knocks.emit({ from, bytes }),
+      onKnock: (from, bytes, receivedAtMs) => this.#knocks.emit({ from, bytes, receivedAtMs }),
       onFatal: (message) => {
         this.#stop()
         this.#trouble({ code: 'relay/engine-stopped', message: `Relaying stopped: ${message}. It is started anew.` })

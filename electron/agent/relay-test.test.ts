@@ -81,6 +81,7 @@ test(
       ['ok', 'ok', []],
       JSON.stringify(found),
     )
-    assert.match(found.steps.at(-1)?.text ?? '', /^200 of 200 /)
+    assert.match(found.steps.find(({ name }) => name === 'traffic')?.text ?? '', /^200 of 200 /)
+    assert.equal(results(found)['capacity'], 'untested')
   },
 )

@@ -14,6 +14,7 @@ import { OwnClients } from '../relay/own-clients.ts'
 import type { RelayService } from '../relay/relay-service.ts'
 import { discoSender, openDisco, sealDisco } from '../wire/disco/envelope.ts'
 import type { Node } from '../wire/tailcfg/node.ts'
+import { type Knock, measureCapacity } from './relay-capacity.ts'
 
 /** Knocks come within a round trip over DERP and one back. */
 const KNOCK_MS = 2_500
@@ -32,7 +33,7 @@ export interface RelayTestParts {
   /** Where this node itself is reached: a CallMeMaybe replaces the one before. */
   readonly ownEndpoints: () => readonly Endpoint[]
   /** Hears what comes to the relay's port outside any session. */
-  readonly onKnock: (listener: (from: Endpoint, bytes: Uint8Array) => void) => () => void
+  readonly onKnock: (listener: (knock: Knock) => void) => () => void
 }
 
 export async function testRelay(parts: RelayTestParts): Promise<RelayTestView> {
@@ -67,8 +68,14 @@ export async function testRelay(parts: RelayTestParts): Promise<RelayTestView> {
           text: 'No public address was found: no STUN server answers here. Is UDP blocked? A static endpoint helps.',
         },
   )
-  for (const family of ['v4', 'v6'] as const) steps.push(await reachable(parts, service, family, ports.v4))
+  const visitors: Visitor[] = []
+  for (const family of ['v4', 'v6'] as const) {
+    const { step, visitor } = await reachable(parts, service, family, ports.v4)
+    steps.push(step)
+    if (visitor) visitors.push(visitor)
+  }
   steps.push(...(await forwarding(parts, service, ports.v4)))
+  steps.push(await capacity(parts, service, visitors[0]))
   return verdict(steps)
 }
 
@@ -85,12 +92,12 @@ async function reachable(
   service: RelayService,
   family: 'v4' | 'v6',
   port: number,
-): Promise<RelayTestStep> {
+): Promise<{ readonly step: RelayTestStep; readonly visitor?: Visitor | undefined }> {
   const name = `reachable-${family}` as const
   const of = inFamily(family)
   const targets = service.publicEndpoints.filter(of)
   const words = family === 'v4' ? 'IPv4' : 'IPv6'
-  if (targets.length === 0) return { name, result: 'untested', text: `No public ${words} address is known.` }
+  if (targets.length === 0) return { step: { name, result: 'untested', text: `No public ${words} address is known.` } }
   // A machine behind the same router does not come from outside.
   const ours = new Set(targets.map((endpoint) => splitEndpoint(endpoint)?.address))
   const knockers = parts.peers
@@ -101,28 +108,35 @@ async function reachable(
     })
     .slice(0, MOST_KNOCKERS)
   if (knockers.length === 0)
-    return { name, result: 'untested', text: `No machine outside this network is online over ${words} to knock.` }
+    return {
+      step: { name, result: 'untested', text: `No machine outside this network is online over ${words} to knock.` },
+    }
   const unexpected = await knock(parts, knockers, targets, family)
-  if (unexpected)
-    return { name, result: 'ok', text: `${nameOf(unexpected)} reached port ${port} from outside over ${words}.` }
+  if (unexpected) {
+    const text = `${nameOf(unexpected.peer)} reached port ${port} from outside over ${words}.`
+    return { step: { name, result: 'ok', text }, visitor: unexpected }
+  }
   for (const peer of knockers) service.open(peer.endpoints.filter(of))
   const expected = await knock(parts, knockers, targets, family)
   const remedy = `Turn on UPnP or NAT-PMP at the router, or forward UDP port ${port} to this machine.`
-  if (expected)
-    return {
-      name,
-      result: 'limited',
-      text:
-        `${nameOf(expected)} got in over ${words} once this machine had written to it. That serves machines whose ` +
-        `router keeps one port; those whose next port cannot be foreseen need a mapping. ${remedy}`,
-    }
+  if (expected) {
+    const text =
+      `${nameOf(expected.peer)} got in over ${words} once this machine had written to it. That serves machines whose ` +
+      `router keeps one port; those whose next port cannot be foreseen need a mapping. ${remedy}`
+    return { step: { name, result: 'limited', text }, visitor: expected }
+  }
   const varies =
     family === 'v4' && service.mapping === 'varies' ? 'The router gives every destination another port. ' : ''
-  return {
-    name,
-    result: 'failed',
-    text: `${knockers.map(nameOf).join(', ')} knocked at ${targets.join(', ')} over ${words}, and nothing arrived. ${varies}${remedy}`,
-  }
+  const who = knockers.map(nameOf).join(', ')
+  const text = `${who} knocked at ${targets.join(', ')} over ${words}, and nothing arrived. ${varies}${remedy}`
+  return { step: { name, result: 'failed', text } }
+}
+
+/** A machine that got in, and from where. */
+interface Visitor {
+  readonly peer: Node
+  readonly box: SharedBox
+  readonly at: Endpoint
 }
 
 const nameOf = (node: Node): string => node.name.split('.')[0] ?? node.name
@@ -133,7 +147,7 @@ function knock(
   peers: readonly Node[],
   targets: readonly Endpoint[],
   family: 'v4' | 'v6',
-): Promise<Node | undefined> {
+): Promise<Visitor | undefined> {
   const { clock, discoKey, ownEndpoints, sendOverDerp, onKnock } = parts
   const boxes = new Map(
     peers.flatMap((peer) =>
@@ -143,15 +157,15 @@ function knock(
     ),
   )
   return new Promise((resolve) => {
-    const end = (peer: Node | undefined): void => {
+    const end = (visitor: Visitor | undefined): void => {
       stop()
       cancel()
-      resolve(peer)
+      resolve(visitor)
     }
     const cancel = clock.after(KNOCK_MS, () => end(undefined))
-    const stop = onKnock((from, bytes) => {
+    const stop = onKnock(({ from, bytes }) => {
       const known = boxes.get(discoSender(bytes)?.text ?? '')
-      if (known && inFamily(family)(from) && isPing(bytes, known.box)) end(known.peer)
+      if (known && inFamily(family)(from) && isPing(bytes, known.box)) end({ ...known, at: from })
     })
     for (const { peer, box } of boxes.values()) {
       const endpoints = [...targets, ...ownEndpoints()]
@@ -167,6 +181,33 @@ function isPing(bytes: Uint8Array, box: SharedBox): boolean {
     if (isCoded(error)) return false
     throw error
   }
+}
+
+async function capacity(
+  { clock, discoKey, self, onKnock }: RelayTestParts,
+  service: RelayService,
+  visitor: Visitor | undefined,
+): Promise<RelayTestStep> {
+  const name = 'capacity'
+  const peer = visitor?.peer.discoKey
+  if (!visitor || !peer) return { name, result: 'untested', text: 'No machine from outside could take part.' }
+  const { box, at } = visitor
+  const found = await measureCapacity({
+    clock,
+    service,
+    discoKey: discoKey.public,
+    nodeKey: self,
+    box,
+    peer,
+    at,
+    onKnock,
+  })
+  if (!found) return { name, result: 'untested', text: `${nameOf(visitor.peer)} did not answer.` }
+  const { bytesPerSecond, isLeast } = found
+  const mbit = (bytesPerSecond * 8) / 1e6
+  const rate = `${mbit < 10 ? mbit.toFixed(1) : Math.round(mbit)} Mbit/s`
+  const text = `${isLeast ? 'At least' : 'About'} ${rate} go from this machine to ${nameOf(visitor.peer)}.`
+  return { name, result: 'ok', text, bytesPerSecond: Math.round(bytesPerSecond) }
 }
 
 async function forwarding(parts: RelayTestParts, service: RelayService, port: number): Promise<RelayTestStep[]> {

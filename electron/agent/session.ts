@@ -35,7 +35,7 @@ import { netmapViews, nodeIdOf } from './netmap-views.ts'
 import { PathReporter } from './path-reporter.ts'
 import { contractHistory, contractPath } from './path-words.ts'
 import { NO_PATH_SETTINGS, pathPolicies, type PathSettings, pathPolicyView } from './path-settings.ts'
-import { relayBrief } from './relay-brief.ts'
+import { relayBrief, type RelayBriefFacts } from './relay-brief.ts'
 import type { SnapshotStore } from './snapshot-store.ts'
 import type { RelaySurroundings } from './relay-manners.ts'
 import type { RelaySettings } from './relay-settings.ts'
@@ -408,8 +408,8 @@ export class Session {
   }
 
   #relayBrief(): RelayBriefView | undefined {
-    const view = this.relayStatus()
-    return view && relayBrief(view, this.#options.store.now.relay)
+    const facts = this.#mesh?.relay.brief()
+    return facts && relayBrief(facts, this.#options.store.now.relay)
   }
 
   #rememberTailnet({ name, account }: TailnetView): void {
@@ -492,6 +492,10 @@ export class Session {
   async relayTest(): Promise<RelayTestView> {
     if (!this.#mesh) throw new CodedError('agent/not-running', 'Peerway is not connected. Connect first: peerway up')
     return this.#mesh.relay.test()
+  }
+
+  relayFacts(): RelayBriefFacts | undefined {
+    return this.#mesh?.relay.brief()
   }
 
   relayStatus(): RelayStatusView | undefined {

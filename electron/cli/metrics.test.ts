@@ -41,8 +41,7 @@ test('counts are told in the form that Prometheus reads', () => {
   const relay: RelayStatusView = {
     ...relayOff(undefined),
     state: 'running',
-    sessions: [{ vni: 1, state: 'open', sinceAt: 0, clients: [] }],
-    totals: { 'forwarded.bytes': 1234, 'refused.bad-pair': 2 },
+    totals: { 'sessions.open': 1, 'forwarded.bytes': 1234, 'refused.bad-pair': 2 },
   }
   const counted = { rxBytes: 5, txBytes: 6, lastHandshakeAt: 0, active: true }
   const text = metricsText(

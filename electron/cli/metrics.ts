@@ -41,7 +41,7 @@ export function metricsText(snapshot: AgentSnapshot, traffic: TrafficView, relay
   }))
   const sessions = (['open', 'connecting'] as const).map((state) => ({
     labels: { state },
-    value: relay.sessions.filter((session) => session.state === state).length,
+    value: relay.totals[`sessions.${state}`] ?? 0,
   }))
   const total = (name: string): Family['samples'] => [{ value: relay.totals[name] ?? 0 }]
   const refused = Object.entries(relay.totals)

@@ -46,7 +46,12 @@ const test: Command = {
       print(
         JSON.stringify(
           {
-            Steps: steps.map(({ name, result, text }) => ({ Step: name, Result: result, Text: text })),
+            Steps: steps.map(({ name, result, text, bytesPerSecond }) => ({
+              Step: name,
+              Result: result,
+              Text: text,
+              ...(bytesPerSecond === undefined ? {} : { BytesPerSecond: bytesPerSecond }),
+            })),
             Failing: failing ?? null,
           },
           undefined,

@@ -8,6 +8,7 @@ export type RelayTestStepName =
   | 'reachable-v6'
   | 'handshake'
   | 'traffic'
+  | 'capacity'
 
 export interface RelayTestStep {
   readonly name: RelayTestStepName
@@ -15,6 +16,8 @@ export interface RelayTestStep {
   readonly result: 'ok' | 'limited' | 'failed' | 'untested'
   /** What was found and, when it is not well, what to do. */
   readonly text: string
+  /** Of capacity: what was measured. */
+  readonly bytesPerSecond?: number
 }
 
 export interface RelayTestView {

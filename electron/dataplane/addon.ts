@@ -24,6 +24,7 @@ export interface AddonRelay {
   bind(vni: number, first: string | undefined, second: string | undefined): void
   unbind(vni: number): void
   send(to: string, bytes: Uint8Array, vni: number | undefined, control: boolean): string | null
+  expect(from: string, packets: number): void
   setRate(bytesPerSecond: number): void
   drain(into: Uint8Array): number
   arm(): boolean

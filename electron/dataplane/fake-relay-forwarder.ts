@@ -35,6 +35,8 @@ export class FakeRelayForwarder implements RelayForwarder {
     return undefined
   }
 
+  expect(): void {}
+
   setRate(bytesPerSecond: number): void {
     this.rate = bytesPerSecond
   }

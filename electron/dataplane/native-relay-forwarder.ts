@@ -54,6 +54,10 @@ class NativeRelayForwarder implements RelayForwarder {
     return this.#addon.send(endpoint, bytes, geneve?.vni, geneve?.control ?? false) ?? undefined
   }
 
+  expect(endpoint: string, packets: number): void {
+    this.#addon.expect(endpoint, packets)
+  }
+
   setRate(bytesPerSecond: number): void {
     this.#addon.setRate(bytesPerSecond)
   }
@@ -84,7 +88,7 @@ export function relayRecords(records: readonly DataplaneRecord[]): RelayRecord[]
         return [{ kind: 'control', from: record.from, vni: record.vni ?? 0, bytes: record.bytes }]
       case 'disco':
       case 'stun':
-        return [{ kind: record.kind, from: record.from, bytes: record.bytes }]
+        return [{ kind: record.kind, from: record.from, receivedAtMs: record.receivedAtMs, bytes: record.bytes }]
       case 'fatal':
         return [{ kind: 'fatal', message: record.message }]
       default:

@@ -6,9 +6,9 @@ export type RelayRecord =
   /** A Geneve packet with the control bit, of a VNI that `bind` was called for: header stripped, rate-limited per source. */
   | { readonly kind: 'control'; readonly from: string; readonly vni: number; readonly bytes: Uint8Array }
   /** A disco packet outside Geneve; relays get one only from a peer that was asked to knock. Rate-limited as well. */
-  | { readonly kind: 'disco'; readonly from: string; readonly bytes: Uint8Array }
+  | { readonly kind: 'disco'; readonly from: string; readonly receivedAtMs: number; readonly bytes: Uint8Array }
   /** An answer to a STUN question that was sent from these sockets. */
-  | { readonly kind: 'stun'; readonly from: string; readonly bytes: Uint8Array }
+  | { readonly kind: 'stun'; readonly from: string; readonly receivedAtMs: number; readonly bytes: Uint8Array }
   /** A loop ended; the forwarder is dead and must be opened anew. */
   | { readonly kind: 'fatal'; readonly message: string }
 
@@ -38,6 +38,8 @@ export interface RelayForwarder {
     bytes: Uint8Array,
     geneve?: { readonly vni: number; readonly control: boolean },
   ): string | undefined
+  /** So many disco packets from that address come up beyond the limit for a source: it was asked for them. */
+  expect(endpoint: string, packets: number): void
   /** Shapes all forwarding to this rate (token bucket with a bounded, aged queue); 0 for none. */
   setRate(bytesPerSecond: number): void
   onRecords(listener: (records: readonly RelayRecord[]) => void): void

@@ -134,10 +134,36 @@ test('one requester gets so many sessions and requests, others still get theirs'
   assert.deepEqual(ask(modest, 0), { refused: 'relay-full' })
   for (let i = 0; i < 46; i++) ask(greedy, 0)
   assert.deepEqual(ask(greedy, 0), { refused: 'too-many-requests' })
-  assert.deepEqual(ask(greedy, 500), { refused: 'relay-full' })
+  assert.deepEqual(ask(greedy, 500), { refused: 'too-many-sessions' })
   assert.equal(relay.sessions.length, 5)
   assert.equal(relay.collect(BIND_LIFETIME_MS + 1, () => []).length, 5)
   assert.ok('session' in ask(greedy, BIND_LIFETIME_MS + 1), 'heals as sessions expire')
+})
+
+test('who fills the relay gives way to who has next to nothing, but nobody in use does', () => {
+  const limits = { sessionsPerRequester: 256, sessions: 1_024 }
+  const relay = server({ limits })
+  const hostile = Array.from({ length: 8 }, () => new Client(relay))
+  const { a, b, vni } = pairOf(relay)
+  for (const [one, other, from] of [
+    [a, b, '192.0.2.1:10'],
+    [b, a, '192.0.2.2:20'],
+  ] as const)
+    handshake(relay, one, other, vni, from)
+  const ask = (by: Client, nowMs: number) =>
+    relay.allocate(by.node, by.disco, [by.disco, DiscoPrivate.generate().public], nowMs)
+  for (let second = 0; second < 60; second++)
+    for (const by of hostile) for (let request = 0; request < 12; request++) ask(by, second * 1_000)
+  assert.ok(relay.count <= limits.sessions)
+  const modest = new Client(relay)
+  const made = ask(modest, 60_000)
+  assert.ok('session' in made && made.ended.length === 1 && relay.count <= limits.sessions)
+  assert.ok(relay.session(vni), 'who is carried stays')
+  assert.ok(relay.refusals.get('too-many-requests'))
+  const vnis = new Set(relay.sessions.map((session) => session.vni))
+  assert.equal(vnis.size, relay.count)
+  relay.retain((name) => name === modest.node.text)
+  assert.equal(relay.count, 1)
 })
 
 test('draws another VNI when one is taken, and gives up when none is free', () => {

@@ -48,7 +48,8 @@ export type RefusalReason =
   'bad-pair' | 'too-many-requests' | 'too-many-sessions' | 'relay-full'
 
 export type Allocation =
-  | { readonly session: RelaySession; readonly isNew: boolean }
+  /** `ended` lost its place to it. */
+  | { readonly session: RelaySession; readonly isNew: boolean; readonly ended: readonly RelaySession[] }
   | { readonly refused: RefusalReason }
 
 export type RelayEffect =
@@ -85,6 +86,8 @@ interface Session {
 interface Requester {
   tokens: number
   atMs: number
+  /** Of those who asked for it, sessions count for each. */
+  sessions: number
 }
 
 export class RelayServer {
@@ -124,6 +127,14 @@ export class RelayServer {
     return this.#byVni.size
   }
 
+  /** Bound at both ends. */
+  get openCount(): number {
+    let count = 0
+    for (const { sides } of this.#byVni.values())
+      if (sides[0].endpoint !== undefined && sides[1].endpoint !== undefined) count += 1
+    return count
+  }
+
   session(vni: number): RelaySession | undefined {
     const session = this.#byVni.get(vni)
     return session && viewOf(session)
@@ -142,17 +153,21 @@ export class RelayServer {
     if (!isPair || pair.some((key) => key.equals(this.discoKey)) || !pair.some((key) => key.equals(requesterDisco)))
       return this.#refuse('bad-pair')
     const sorted = a.compare(b) < 0 ? pair : ([b, a] as const)
+    const asker = this.#requesterNamed(requester.text, nowMs)
     const known = this.#byPair.get(nameOf(sorted))
     if (known) {
-      known.requesters.add(requester.text)
+      if (!known.requesters.has(requester.text)) {
+        known.requesters.add(requester.text)
+        asker.sessions += 1
+      }
       // The clients were promised the whole time to bind just now.
       known.bindByMs = nowMs + BIND_LIFETIME_MS
-      return { session: viewOf(known), isNew: false }
+      return { session: viewOf(known), isNew: false, ended: [] }
     }
-    if (this.#byVni.size >= this.#limits.sessions) return this.#refuse('relay-full')
-    let own = 0
-    for (const session of this.#byVni.values()) if (session.requesters.has(requester.text)) own++
-    if (own >= this.#limits.sessionsPerRequester) return this.#refuse('too-many-sessions')
+    if (asker.sessions >= this.#limits.sessionsPerRequester) return this.#refuse('too-many-sessions')
+    const isFull = this.#byVni.size >= this.#limits.sessions
+    const ended = isFull ? this.#endFor(asker) : []
+    if (isFull && ended.length === 0) return this.#refuse('relay-full')
     const vni = this.#freeVni()
     if (vni === undefined) return this.#refuse('relay-full')
     const side = (client: DiscoPublic): Side => ({
@@ -170,9 +185,10 @@ export class RelayServer {
       allocatedAtMs: nowMs,
       bindByMs: nowMs + BIND_LIFETIME_MS,
     }
+    asker.sessions += 1
     this.#byVni.set(vni, session)
     this.#byPair.set(nameOf(sorted), session)
-    return { session: viewOf(session), isNew: true }
+    return { session: viewOf(session), isNew: true, ended }
   }
 
   /** A Geneve control packet without its header. Whatever is not a step of a handshake is dropped and counted. */
@@ -216,7 +232,8 @@ export class RelayServer {
   /** Takes away what has expired and returns it. `lastSeenMs` gives, per side, when its last data packet came; 0 is never. */
   collect(nowMs: number, lastSeenMs: (vni: number) => readonly number[]): RelaySession[] {
     for (const [name, requester] of this.#requesters)
-      if (nowMs - requester.atMs > (REQUEST_BURST / REQUESTS_PER_SECOND) * 1000) this.#requesters.delete(name)
+      if (requester.sessions === 0 && nowMs - requester.atMs > (REQUEST_BURST / REQUESTS_PER_SECOND) * 1000)
+        this.#requesters.delete(name)
     return this.#closeWhere((session) => {
       const seen = lastSeenMs(session.vni)
       const isBound = session.sides.every(({ endpoint }) => endpoint !== undefined)
@@ -230,9 +247,24 @@ export class RelayServer {
   /** Ends the sessions that nobody who may relay here asked for: permission counts while it is used, not only at first. */
   retain(isPermitted: (requester: string) => boolean): RelaySession[] {
     return this.#closeWhere(({ requesters }) => {
-      for (const requester of requesters) if (!isPermitted(requester)) requesters.delete(requester)
+      for (const requester of requesters)
+        if (!isPermitted(requester)) {
+          requesters.delete(requester)
+          this.#release(requester)
+        }
       return requesters.size === 0
     })
+  }
+
+  /** The greediest gives up its oldest place that nobody uses yet, to someone who has far fewer. */
+  #endFor(asker: Requester): RelaySession[] {
+    const counts = [...this.#requesters].map(([name, { sessions }]) => [name, sessions] as const)
+    const [greedy, most] = counts.reduce((best, one) => (one[1] > best[1] ? one : best), ['', 0] as const)
+    if (most < 2 * (asker.sessions + 1)) return []
+    for (const session of this.#byVni.values())
+      if (session.requesters.has(greedy) && session.sides.every(({ endpoint }) => endpoint === undefined))
+        return this.end(session.vni)
+    return []
   }
 
   /** Ends one session. */
@@ -245,16 +277,31 @@ export class RelayServer {
     for (const session of over) {
       this.#byVni.delete(session.vni)
       this.#byPair.delete(nameOf([session.sides[0].client, session.sides[1].client]))
+      for (const requester of session.requesters) this.#release(requester)
     }
     return over.map(viewOf)
   }
 
+  #requesterNamed(name: string, nowMs: number): Requester {
+    const known = this.#requesters.get(name)
+    if (known) return known
+    const requester: Requester = { tokens: REQUEST_BURST, atMs: nowMs, sessions: 0 }
+    this.#requesters.set(name, requester)
+    return requester
+  }
+
   #takeRequest(name: string, nowMs: number): boolean {
-    const known = this.#requesters.get(name) ?? { tokens: REQUEST_BURST, atMs: nowMs }
-    const gained = ((nowMs - known.atMs) / 1000) * REQUESTS_PER_SECOND
-    const tokens = Math.min(REQUEST_BURST, known.tokens + gained)
-    this.#requesters.set(name, { tokens: Math.max(0, tokens >= 1 ? tokens - 1 : tokens), atMs: nowMs })
+    const requester = this.#requesterNamed(name, nowMs)
+    const gained = ((nowMs - requester.atMs) / 1000) * REQUESTS_PER_SECOND
+    const tokens = Math.min(REQUEST_BURST, requester.tokens + gained)
+    requester.tokens = tokens >= 1 ? tokens - 1 : tokens
+    requester.atMs = nowMs
     return tokens >= 1
+  }
+
+  #release(name: string): void {
+    const requester = this.#requesters.get(name)
+    if (requester) requester.sessions -= 1
   }
 
   #freeVni(): number | undefined {

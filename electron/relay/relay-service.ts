@@ -23,12 +23,18 @@ export interface RelaySockets {
   bind(vni: number, sides: readonly [Endpoint | undefined, Endpoint | undefined]): void
   unbind(vni: number): void
   send(endpoint: Endpoint, bytes: Uint8Array, geneve?: { vni: number; control: boolean }): string | undefined
+  expect(endpoint: Endpoint, packets: number): void
   setRate(bytesPerSecond: number): void
   onRecords(
     listener: (
       records: readonly (
         | { readonly kind: 'control'; readonly from: Endpoint; readonly vni: number; readonly bytes: Uint8Array }
-        | { readonly kind: 'disco' | 'stun'; readonly from: Endpoint; readonly bytes: Uint8Array }
+        | {
+            readonly kind: 'disco' | 'stun'
+            readonly from: Endpoint
+            readonly receivedAtMs: number
+            readonly bytes: Uint8Array
+          }
         | { readonly kind: 'fatal'; readonly message: string }
       )[],
     ) => void,
@@ -55,9 +61,11 @@ const OPENING_REPEATS_MS = [400, 1_200, 3_000]
  * Only a client whose key is proven is answered, so this multiplies nobody's spoofed packets but a member's, by three.
  */
 const CHALLENGE_REPEATS_MS = [250, 750]
-/** Openings of one session are not started again before this. */
+/** Openings towards one client are not started again before this: a member may claim addresses of somebody else. */
 const OPENING_AGAIN_MS = 5_000
 const MOST_OPENED = 12
+/** Sessions in a status; `totals` counts all. */
+const MOST_SHOWN = 1_000
 /** Receivers drop it: too short for any of the protocols. It only makes our router expect the client. */
 const OPENING = Uint8Array.of(0)
 
@@ -76,7 +84,7 @@ export interface RelayServiceOptions {
   readonly endpointsOf: (client: DiscoPublic) => readonly Endpoint[]
   readonly onEndpoints: (endpoints: readonly Endpoint[]) => void
   /** A disco packet outside any session came to the relay's port. `bytes` are only valid during the call. */
-  readonly onKnock: (from: Endpoint, bytes: Uint8Array) => void
+  readonly onKnock: (from: Endpoint, bytes: Uint8Array, receivedAtMs: number) => void
   readonly onFatal: (message: string) => void
   /** So many bytes were carried since it was told last; every two seconds, and at the end. */
   readonly onCarried?: (bytes: number) => void
@@ -107,7 +115,8 @@ export class RelayService {
   readonly #options: RelayServiceOptions
   readonly #server: RelayServer
   readonly #addresses: RelayAddresses
-  readonly #openings = new Map<number, { readonly atMs: number; cancel: () => void }>()
+  /** By client: however many sessions name it, its endpoints are written to once. */
+  readonly #openings = new Map<string, { readonly atMs: number; cancel: () => void }>()
   /** Repeats of challenges, by VNI and client. */
   readonly #repeats = new Map<string, () => void>()
   readonly #rates = new Map<number, { readonly bytes: readonly number[]; readonly perSecond: readonly number[] }>()
@@ -140,7 +149,7 @@ export class RelayService {
           this.#do(this.#server.handleControl(record.from, record.vni, record.bytes, clock.now()))
         else if (record.kind === 'fatal') options.onFatal(record.message)
         else if (record.kind === 'stun') this.#addresses.handleStun(record.from, record.bytes)
-        else options.onKnock(record.from, record.bytes)
+        else options.onKnock(record.from, record.bytes, record.receivedAtMs)
       }
     })
     this.#addresses.start()
@@ -167,6 +176,16 @@ export class RelayService {
     for (const to of endpoints.slice(0, MOST_OPENED)) this.#options.sockets.send(to, OPENING)
   }
 
+  /** Sends a disco packet outside any session. */
+  ask(to: Endpoint, bytes: Uint8Array): void {
+    this.#options.sockets.send(to, bytes)
+  }
+
+  /** So many disco packets are to come from there: more than any source may send unasked. */
+  expect(from: Endpoint, packets: number): void {
+    this.#options.sockets.expect(from, packets)
+  }
+
   get mapping(): Mapping {
     return this.#addresses.mapping
   }
@@ -185,7 +204,8 @@ export class RelayService {
     const { clock, sockets } = this.#options
     const made = this.#server.allocate(requester, requesterDisco, request.clientDisco, clock.now())
     if ('refused' in made) return made
-    const { session, isNew } = made
+    const { session, isNew, ended } = made
+    this.#forget(ended)
     // From now on control packets of this VNI come up.
     if (isNew) sockets.bind(session.vni, [undefined, undefined])
     this.#openFor(session)
@@ -234,6 +254,11 @@ export class RelayService {
     this.#addresses.linkChanged()
   }
 
+  /** Pairs that are bound at both ends. */
+  get openPairs(): number {
+    return this.#server.openCount
+  }
+
   /** Something about `extraEndpoints` or `localAddresses` may have changed. */
   refreshAddresses(): void {
     this.#addresses.refresh()
@@ -248,7 +273,7 @@ export class RelayService {
       ports: sockets.ports,
       endpoints: this.#addresses.list,
       mapping: this.#addresses.mapping,
-      sessions: this.#server.sessions.map(({ vni, sides, allocatedAtMs }) => ({
+      sessions: this.#shownSessions().map(({ vni, sides, allocatedAtMs }) => ({
         vni,
         sinceMs: allocatedAtMs,
         sides: sides.map((side, index) => ({
@@ -257,8 +282,22 @@ export class RelayService {
           bytesPerSecond: this.#rates.get(vni)?.perSecond[index] ?? 0,
         })),
       })),
-      totals: { ...totals, ...Object.fromEntries([...this.#server.refusals].map(([why, n]) => [`refused.${why}`, n])) },
+      totals: {
+        ...totals,
+        'sessions.open': this.#server.openCount,
+        'sessions.connecting': this.#server.count - this.#server.openCount,
+        ...Object.fromEntries([...this.#server.refusals].map(([why, n]) => [`refused.${why}`, n])),
+      },
     }
+  }
+
+  /** All, or those that carry most now. */
+  #shownSessions(): RelaySession[] {
+    const all = this.#server.sessions
+    if (all.length <= MOST_SHOWN) return all
+    const rateOf = ({ vni }: RelaySession): number =>
+      (this.#rates.get(vni)?.perSecond ?? []).reduce((sum, rate) => sum + rate, 0)
+    return all.toSorted((a, b) => rateOf(b) - rateOf(a)).slice(0, MOST_SHOWN)
   }
 
   close(): void {
@@ -303,23 +342,23 @@ export class RelayService {
    * Our router may let in only whom we have written to. Both clients' addresses are written to before they learn of the
    * session, so that their binds get through; a client whose router picks a new port per destination cannot be met so.
    */
-  #openFor(session: RelaySession): void {
+  #openFor({ vni, sides }: RelaySession): void {
     const { clock, sockets, endpointsOf } = this.#options
-    const before = this.#openings.get(session.vni)
-    if (before && clock.now() - before.atMs < OPENING_AGAIN_MS) return
-    before?.cancel()
-    const opening = { atMs: clock.now(), cancel: (): void => {} }
-    this.#openings.set(session.vni, opening)
-    const write = (repeat: number): void => {
-      const now = this.#server.session(session.vni)
-      if (!now) return
-      for (const { client, endpoint } of now.sides)
-        if (endpoint === undefined)
-          for (const to of endpointsOf(client).slice(0, MOST_OPENED)) sockets.send(to, OPENING)
-      const waitMs = OPENING_REPEATS_MS[repeat]
-      if (waitMs !== undefined) opening.cancel = clock.after(waitMs, () => write(repeat + 1))
+    for (const { client, endpoint } of sides) {
+      const before = this.#openings.get(client.text)
+      if (endpoint !== undefined || (before && clock.now() - before.atMs < OPENING_AGAIN_MS)) continue
+      before?.cancel()
+      const opening = { atMs: clock.now(), cancel: (): void => {} }
+      this.#openings.set(client.text, opening)
+      const write = (repeat: number): void => {
+        const side = this.#server.session(vni)?.sides.find((one) => one.client.equals(client))
+        if (!side || side.endpoint !== undefined) return
+        for (const to of endpointsOf(client).slice(0, MOST_OPENED)) sockets.send(to, OPENING)
+        const waitMs = OPENING_REPEATS_MS[repeat]
+        if (waitMs !== undefined) opening.cancel = clock.after(waitMs, () => write(repeat + 1))
+      }
+      write(0)
     }
-    write(0)
   }
 
   #tick(): void {
@@ -339,6 +378,8 @@ export class RelayService {
     }
     const known = new Set(counters.map(({ vni }) => vni))
     for (const vni of this.#rates.keys()) if (!known.has(vni)) this.#rates.delete(vni)
+    for (const [client, { atMs }] of this.#openings)
+      if (clock.now() - atMs >= OPENING_AGAIN_MS) this.#openings.delete(client)
     this.#addresses.refresh()
     this.#cancelTick = clock.after(TICK_MS, () => this.#tick())
   }
@@ -353,8 +394,6 @@ export class RelayService {
   #forget(sessions: readonly RelaySession[]): void {
     for (const { vni } of sessions) {
       this.#options.sockets.unbind(vni)
-      this.#openings.get(vni)?.cancel()
-      this.#openings.delete(vni)
       this.#rates.delete(vni)
     }
   }

@@ -8,7 +8,7 @@ import { rateChoices } from '../model/relay.ts'
 import { hoursChoices, monthText, noPauseReason, OTHER_HOURS, quotaChoices, usedShare } from '../model/relay-limits.ts'
 import { Select } from '../ui/select.tsx'
 import { Setting, SwitchSetting } from '../ui/setting.tsx'
-import { useActions } from '../use-app.ts'
+import { useActions, useUi } from '../use-app.ts'
 import { words } from '../words.ts'
 
 interface LimitsProps {
@@ -24,6 +24,8 @@ export function RelayLimits({ view, change }: LimitsProps) {
   const text = words.relay
   const { manners, limitBytesPerSecond } = view
   const share = usedShare(manners)
+  const tested = useUi((ui) => ui.relayTest.view)
+  const upload = tested?.steps.find(({ name }) => name === 'capacity')?.bytesPerSecond
   function chooseHours(hours: string): void {
     setTypesHours(hours === OTHER_HOURS)
     if (hours !== OTHER_HOURS) void change(setRelayManners({ relayHours: hours }))
@@ -32,7 +34,11 @@ export function RelayLimits({ view, change }: LimitsProps) {
     <>
       <h2 className="section">{text.limits}</h2>
       <div className="card">
-        <Setting icon={Gauge} name={text.rate} text={text.rateText}>
+        <Setting
+          icon={Gauge}
+          name={text.rate}
+          text={upload === undefined ? text.rateText : text.rateOf(rateText(upload))}
+        >
           <Select
             label={text.rate}
             value={String(limitBytesPerSecond)}

@@ -54,6 +54,8 @@ export async function turnRelayOn(
 
 export interface RelayTest {
   readonly failing: string | undefined
+  /** What the capacity step measured. */
+  readonly bytesPerSecond: number | undefined
   result(step: string): string | undefined
   /** All of it, as printed. */
   readonly text: string
@@ -63,11 +65,12 @@ export async function relayTest(agent: PeerwayAgent): Promise<RelayTest> {
   const { stdout, stderr } = await agent.cli('relay', 'test', '--json')
   if (stdout === '') throw new Error(`${agent.hostname}: relay test: ${stderr}`)
   const found = JSON.parse(stdout) as {
-    Steps: readonly { readonly Step: string; readonly Result: string }[]
+    Steps: readonly { readonly Step: string; readonly Result: string; readonly BytesPerSecond?: number }[]
     Failing: string | null
   }
   return {
     failing: found.Failing ?? undefined,
+    bytesPerSecond: found.Steps.find(({ Step }) => Step === 'capacity')?.BytesPerSecond,
     result: (step) => found.Steps.find(({ Step }) => Step === step)?.Result,
     text: stdout,
   }

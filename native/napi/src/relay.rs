@@ -99,6 +99,13 @@ impl NativeRelay {
         self.with(|relay| relay.send(to, &bytes, vni.map(|vni| (vni, control))).err())
     }
 
+    /// So many discovery packets from the endpoint's address come up beyond the limit for a source.
+    #[napi]
+    pub fn expect(&self, from: String, packets: u32) -> Result<()> {
+        let from = endpoint(&from)?;
+        self.with(|relay| relay.expect(from.ip(), packets))
+    }
+
     #[napi]
     pub fn set_rate(&self, bytes_per_second: f64) -> Result<()> {
         // `as` saturates and makes 0 of NaN.

@@ -203,7 +203,9 @@ impl Forward {
                         add(&shared.counters.limited, 1);
                     }
                 }
-                Packet::Disco if self.limiter.allows(received.from, now.mono_ns) => {
+                Packet::Disco
+                    if self.limiter.allows(received.from, now.mono_ns) || shared.takes_expected(received.from.ip()) =>
+                {
                     shared.tell(Kind::Disco, received.from, None, self.packet(message, start), now);
                 }
                 Packet::Stun if self.limiter.allows(received.from, now.mono_ns) => {

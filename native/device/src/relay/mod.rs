@@ -6,7 +6,7 @@ mod limit;
 mod shaper;
 mod table;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -61,6 +61,8 @@ struct Shared {
     stop: AtomicBool,
     /// Bytes per second; 0 for no limit.
     rate: AtomicU64,
+    /// A source that was asked for more discovery packets than any may send unasked, and how many of them are still due.
+    expected: Mutex<Option<(IpAddr, u32)>>,
 }
 
 #[derive(Default)]
@@ -77,6 +79,16 @@ struct Counters {
 }
 
 impl Shared {
+    fn takes_expected(&self, from: IpAddr) -> bool {
+        match &mut *self.expected.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((source, left)) if *source == from && *left > 0 => {
+                *left -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
     fn tell(&self, kind: Kind, from: SocketAddr, vni: Option<u32>, body: &[u8], now: Now) {
         let text = from.to_string();
         let time_ms = self.time.ms_of(now.mono_ns);
@@ -96,6 +108,7 @@ impl Relay {
             wake: Wake::new().map_err(failed)?,
             stop: AtomicBool::new(false),
             rate: AtomicU64::new(0),
+            expected: Mutex::new(None),
         });
         let mut forward = Forward::new(Arc::clone(&shared)).map_err(failed)?;
         let of_thread = Arc::clone(&shared);
@@ -141,6 +154,11 @@ impl Relay {
             }
         };
         result.map_err(|error| errno_name(error.raw_os_error().unwrap_or(0)))
+    }
+
+    /// So many discovery packets from there come up beyond the limit for a source, instead of those expected before.
+    pub fn expect(&self, from: IpAddr, packets: u32) {
+        *self.shared.expected.lock().unwrap_or_else(PoisonError::into_inner) = Some((from, packets));
     }
 
     pub fn set_rate(&self, bytes_per_second: u64) {
@@ -328,6 +346,29 @@ mod tests {
         }
         let took = started.elapsed();
         assert!(took > Duration::from_millis(90) && took < Duration::from_millis(1_000), "{took:?}");
+    }
+
+    #[test]
+    fn more_than_the_limit_comes_up_only_from_where_it_is_expected() {
+        let relay = relay();
+        let (a, a_at) = client("127.0.0.1:0");
+        let mut disco = vec![0u8; 100];
+        disco[..6].copy_from_slice(b"TS\xf0\x9f\x92\xac");
+        let flood = |packets: usize| {
+            for _ in 0..packets {
+                a.send_to(&disco, ("127.0.0.1", relay.ports().0)).expect("sends");
+                relay.drain(&mut [0; 65536]);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+            let totals: std::collections::HashMap<_, _> = relay.totals().into_iter().collect();
+            totals["rx.limited"]
+        };
+        let unasked = flood(1_500);
+        assert!(unasked > 300, "{unasked}");
+        relay.expect(a_at.ip(), 500);
+        let asked = flood(500) - unasked;
+        assert!(asked == 0, "{asked}");
+        assert!(flood(500) - unasked > 300);
     }
 
     #[test]

@@ -363,7 +363,7 @@ mod tests {
             let totals: std::collections::HashMap<_, _> = relay.totals().into_iter().collect();
             totals["rx.limited"]
         };
-        let unasked = flood(1_500);
+        let unasked = flood(4_000);
         assert!(unasked > 300, "{unasked}");
         relay.expect(a_at.ip(), 500);
         let asked = flood(500) - unasked;

@@ -86,8 +86,8 @@ test('greedy members get what the limits allow, in memory and time that are boun
   const before = heapOf()
   const startedMs = performance.now()
   let asked = 0
-  for (const other of others)
-    for (const { node, disco } of members) {
+  for (const { node, disco } of members)
+    for (const other of others) {
       service.allocate(node, disco, { clientDisco: [disco, other], generation: 1 })
       asked += 1
     }

@@ -11,12 +11,16 @@ const TIMEOUT_MS = 10_000
 
 export const adminOptions = {
   state: { type: 'string' },
+  database: { type: 'string' },
+  tailnet: { type: 'string' },
   json: { type: 'boolean' },
   timeout: { type: 'string' },
 } as const satisfies OptionSpecs
 
 export const adminOptionHelp = {
+  tailnet: '--tailnet NAME     of several tailnets, which; the first when left out',
   state: '--state DIR        where the server keeps its state',
+  database: '--database URL     postgres://…, where that is not said in the state folder',
   json: '--json             one JSON document on stdout',
   timeout: '--timeout D        how long to wait for a running server (10s)',
 }
@@ -29,8 +33,11 @@ export function ask<N extends AdminCallName>(
   call: CommandCall,
   name: N,
   args: CallArguments,
+  longestMs = TIMEOUT_MS,
 ): Promise<AdminCallResult<N>> {
-  return administer(coordStateDir(call), name, args, durationOption(call, 'timeout', TIMEOUT_MS))
+  const timeoutMs = durationOption(call, 'timeout', longestMs)
+  const inTailnet = { ...args, tailnet: stringOption(call, 'tailnet') }
+  return administer(coordStateDir(call), name, inTailnet, timeoutMs, stringOption(call, 'database'))
 }
 
 /** The value as JSON when that was asked for, else as `text` tells it. */

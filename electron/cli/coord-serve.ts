@@ -15,12 +15,14 @@ export const serve: Command = {
   name: 'coord serve',
   summary: 'Runs a coordination server with DERP and STUN, and prints "ready URL".',
   usage: [
-    'coord serve [--listen ADDR] [--url URL] [--state DIR] [--tls auto|off|CERT,KEY] [--stun ADDR|off] [--no-derp]',
+    'coord serve [--listen ADDR] [--url URL] [--state DIR] [--database URL] [--tls auto|off|CERT,KEY] [--stun ADDR|off] [--no-derp]',
   ],
   help: {
     listen: '--listen ADDR      where machines and browsers connect (:8480)',
     url: '--url URL          how they reach it; an address of this computer when left out',
     state: '--state DIR        where users, nodes and keys are kept',
+    database:
+      '--database URL     postgres://…, which several servers may share; a file in the state folder when left out',
     tls: '--tls auto|off|CERT,KEY   files of a certificate; auto answers TLS with a self-signed one',
     derp: '--no-derp          no DERP server of its own',
     'derp-listen': '--derp-listen ADDR   TLS address of the DERP server (the port after that of --listen)',
@@ -32,6 +34,7 @@ export const serve: Command = {
     listen: { type: 'string' },
     url: { type: 'string' },
     state: { type: 'string' },
+    database: { type: 'string' },
     tls: { type: 'string' },
     derp: { type: 'boolean' },
     'no-derp': { type: 'boolean' },
@@ -45,6 +48,7 @@ export const serve: Command = {
     const url = stringOption(call, 'url')
     const host = await startCoordHost({
       stateDir: coordStateDir(call),
+      database: stringOption(call, 'database'),
       listen,
       url,
       tls: await tlsOption(call),

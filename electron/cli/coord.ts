@@ -1,6 +1,7 @@
 // The verbs `peerway coord …`: runs and manages a coordination server.
 
 import { authKeysCreate, authKeysList, authKeysRevoke } from './coord-auth-keys.ts'
+import { backupCommands } from './coord-backup.ts'
 import { dnsCommands } from './coord-dns.ts'
 import {
   nodesApprove,
@@ -17,6 +18,7 @@ import { policyCommands } from './coord-policy.ts'
 import { routeCommands } from './coord-routes.ts'
 import { relaysAdvice } from './coord-relays.ts'
 import { serve } from './coord-serve.ts'
+import { tailnetCommands } from './coord-tailnets.ts'
 import { tokenCommands } from './coord-tokens.ts'
 import {
   usersCreate,
@@ -55,6 +57,8 @@ const commands: readonly Command[] = [
   ...dnsCommands,
   ...policyCommands,
   ...tokenCommands,
+  ...tailnetCommands,
+  ...backupCommands,
 ]
 
 /** Returns the exit status; throws CodedError, of which the caller makes a line on stderr. */

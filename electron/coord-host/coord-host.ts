@@ -26,6 +26,8 @@ export interface Place {
 
 export interface CoordHostOptions {
   readonly stateDir: string
+  /** postgres://…; a file in the state folder when left out. */
+  readonly database?: string | undefined
   readonly listen: Place
   readonly url?: string | undefined
   /** A certificate for the control port; 'self-signed' is enough for Noise, which proves the server by itself. */
@@ -56,6 +58,7 @@ export async function startCoordHost(options: CoordHostOptions): Promise<CoordHo
     const running: Running = { coord: undefined, derp: undefined, derpPort: undefined, stunPort: undefined }
     const started = await startCoord({
       stateDir: options.stateDir,
+      database: options.database,
       listen: options.listen,
       url: options.url,
       prepare: () => startRelays(options, running, lifetime, log),

@@ -28,6 +28,8 @@ import { TailnetHubs } from './tailnet-hubs.ts'
 
 export interface CoordOptions {
   readonly stateDir: string
+  /** postgres://…, which several servers may share; a file in the state folder when left out. */
+  readonly database?: string | undefined
   /** Port 0 picks one. */
   readonly listen: { readonly host: string; readonly port: number }
   /** As machines and browsers reach this server; made from the listening address when left out. */
@@ -73,7 +75,13 @@ export async function startCoord(options: CoordOptions): Promise<CoordServer> {
   const lifetime = new Lifetime()
   try {
     const givenUrl = options.url === undefined ? undefined : checkedUrl(options.url)
-    const state = await openCoordState({ folder: options.stateDir, baseDomain: options.baseDomain, clock, log })
+    const state = await openCoordState({
+      folder: options.stateDir,
+      database: options.database,
+      baseDomain: options.baseDomain,
+      clock,
+      log,
+    })
     lifetime.defer(() => state.close())
     return await serve(options, state, givenUrl, { clock, log, lifetime })
   } catch (error) {
@@ -104,7 +112,17 @@ async function serve(
   const registrar = new Registrar({ registry, logins, clock, loginUrl: (id) => `${url}/login/${id}` })
   const secrets = new ServerSecrets(serverKey)
   const advice = new AdviceDesks(registry, hubs, clock)
-  const admin = new ServerAdmin({ registry, registrar, logins, secrets, hubs, advice, clock })
+  const admin = new ServerAdmin({
+    store: state.store,
+    serverKey,
+    registry,
+    registrar,
+    logins,
+    secrets,
+    hubs,
+    advice,
+    clock,
+  })
   const api = new MachineApi({ registry, registrar, hubs, advice, clock, log: log.scoped('api') })
   const upgrade = new ControlUpgrade({ serverKey, api, clock, log: log.scoped('noise') })
   lifetime.defer(() => upgrade.close())

@@ -1,27 +1,25 @@
 // The state folder opened: everything of a coordination server that needs no network. A server is built on it, and the
 // command line works on it directly while no server runs.
 //
-//   <folder>/coord.db     the database; held exclusively while open
+//   <folder>/coord.db     the database, unless it is PostgreSQL; held exclusively while open
 //   <folder>/noise.key    the server's private key
 //   <folder>/admin.sock   where a running server takes administrative calls
 
-import { chmod, mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir } from 'node:fs/promises'
 import type { Clock } from '../base/clock.ts'
 import { codeOf, messageOf } from '../base/errors.ts'
+import { FolderLock } from '../base/folder-lock.ts'
 import type { Logger } from '../base/log.ts'
 import type { MachinePrivate } from '../crypto/keys.ts'
 import { CoordError } from './errors.ts'
 import { baseDomainProblem } from './names.ts'
 import { loadServerKey } from './server-key.ts'
 import { ServerRegistry } from './server-registry.ts'
-import { SqliteStore } from './store/sqlite-store.ts'
-import { FIRST_TAILNET } from './store/store.ts'
-
-const DATABASE = 'coord.db'
+import { openStore, storePlace } from './store/open-store.ts'
+import { FIRST_TAILNET, type PortableStore } from './store/store.ts'
 
 export interface CoordState {
-  readonly store: SqliteStore
+  readonly store: PortableStore
   readonly registry: ServerRegistry
   readonly serverKey: MachinePrivate
   close(): Promise<void>
@@ -29,6 +27,8 @@ export interface CoordState {
 
 export interface CoordStateOptions {
   readonly folder: string
+  /** postgres://…; what the folder stands for when left out. */
+  readonly database?: string | undefined
   /** What node names of the first tailnet hang under; kept from then on. */
   readonly baseDomain?: string | undefined
   readonly clock: Clock
@@ -45,19 +45,38 @@ export async function openCoordState(options: CoordStateOptions): Promise<CoordS
       `The base domain "${options.baseDomain ?? ''}" cannot be used: ${problem}.`,
     )
   await makeFolder(folder)
-  const store = SqliteStore.open(join(folder, DATABASE))
+  const place = await storePlace(folder, options.database)
+  // A database file is a lock of its own.
+  const lock = place.kind === 'postgres' ? await hold(folder) : undefined
+  let store: PortableStore | undefined
   try {
-    await chmod(join(folder, DATABASE), 0o600)
+    store = await openStore(place)
+    const opened = store
     const serverKey = await loadServerKey(folder, store)
     const { baseDomain } = options
     if (baseDomain !== undefined)
-      await store.transaction((tx) => tx.updateTailnet(FIRST_TAILNET, { domain: baseDomain }))
+      await opened.transaction((tx) => tx.updateTailnet(FIRST_TAILNET, { domain: baseDomain }))
     const registry = await ServerRegistry.load(store, clock, log)
-    return { store, registry, serverKey, close: () => registry.close() }
+    return {
+      store,
+      registry,
+      serverKey,
+      async close() {
+        await registry.close()
+        await lock?.release()
+      },
+    }
   } catch (error) {
-    await store.close()
+    await store?.close()
+    await lock?.release()
     throw error
   }
+}
+
+async function hold(folder: string): Promise<FolderLock | undefined> {
+  const lock = await FolderLock.take(folder)
+  if (lock === undefined) throw new CoordError('coord/state-in-use', `Another process uses the state folder ${folder}.`)
+  return lock === 'unlocked' ? undefined : lock
 }
 
 async function makeFolder(folder: string): Promise<void> {

@@ -27,6 +27,8 @@ export type CoordErrorCode =
   | 'coord/storage-read-only'
   /** The database server does not answer, or hung up; retry. */
   | 'coord/storage-unreachable'
+  /** The file is no backup, or not a whole one: take another. */
+  | 'coord/backup-damaged'
   /** The server did not answer on its admin socket in time; retry. */
   | 'coord/unreachable'
 

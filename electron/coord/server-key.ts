@@ -10,14 +10,22 @@ import { CoordError } from './errors.ts'
 import type { Store } from './store/store.ts'
 
 const FILE = 'noise.key'
-const SETTING = 'noise-public-key'
+export const SERVER_KEY_SETTING = 'noise-public-key'
+
+export const serverKeyPath = (folder: string): string => join(folder, FILE)
+
+/** Undefined when there is none. */
+export const readServerKey = (folder: string): Promise<MachinePrivate | undefined> => readKey(serverKeyPath(folder))
 
 export async function loadServerKey(folder: string, store: Store): Promise<MachinePrivate> {
-  const path = join(folder, FILE)
-  const wanted = await store.transaction((tx) => tx.setting(SETTING))
+  const path = serverKeyPath(folder)
+  const wanted = await store.transaction((tx) => tx.setting(SERVER_KEY_SETTING))
   const found = await readKey(path)
   if (!found && wanted !== undefined)
-    throw new CoordError('coord/state-damaged', `The server key ${path} is gone. Restore a copy of it.`)
+    throw new CoordError(
+      'coord/state-damaged',
+      `The server key ${path} is gone. Put a copy of it there: from a backup, or from another server on this database.`,
+    )
   if (found && wanted !== undefined && found.public.text !== wanted)
     throw new CoordError(
       'coord/state-damaged',
@@ -25,7 +33,7 @@ export async function loadServerKey(folder: string, store: Store): Promise<Machi
     )
   const key = found ?? MachinePrivate.generate()
   if (!found) await writeFileAtomic(path, `${key.secretText()}\n`)
-  if (wanted === undefined) await store.transaction((tx) => tx.setSetting(SETTING, key.public.text))
+  if (wanted === undefined) await store.transaction((tx) => tx.setSetting(SERVER_KEY_SETTING, key.public.text))
   return key
 }
 

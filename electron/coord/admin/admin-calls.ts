@@ -13,6 +13,8 @@ export type CallArguments = Readonly<Record<string, unknown>>
 export type AdminCall = (admin: Admin, args: CallArguments, server: ServerAdmin) => Promise<unknown>
 
 export const adminCalls = {
+  backup: (_admin, args, server) =>
+    server.backUp({ file: text(args, 'file'), passphrase: maybeText(args, 'passphrase') }),
   'tailnets.list': (_admin, _args, server) => server.listTailnets(),
   'tailnets.create': (_admin, args, server) =>
     server.createTailnet({ name: text(args, 'name'), domain: maybeText(args, 'domain') }),

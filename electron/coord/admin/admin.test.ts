@@ -24,7 +24,15 @@ async function setUp(t: TestContext) {
   const { registry } = state
   const registrar = new Registrar({ registry, logins, clock, loginUrl: (id) => `http://x/login/${id}` })
   const secrets = new ServerSecrets(state.serverKey)
-  const admin = new ServerAdmin({ registry, registrar, logins, secrets, clock }).of()
+  const admin = new ServerAdmin({
+    store: state.store,
+    serverKey: state.serverKey,
+    registry,
+    registrar,
+    logins,
+    secrets,
+    clock,
+  }).of()
   t.after(async () => {
     logins.close()
     await state.close()

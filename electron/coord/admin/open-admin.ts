@@ -1,8 +1,6 @@
 // Administrative calls wherever the state folder is: through the running server when there is one, else on the database
 // itself, which then is held so that no server can start meanwhile.
 
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { systemClock } from '../../base/clock.ts'
 import { delay } from '../../base/deadline.ts'
 import { isCoded } from '../../base/errors.ts'
@@ -12,6 +10,7 @@ import { CoordError } from '../errors.ts'
 import { ServerSecrets } from '../identity/server-secrets.ts'
 import { PendingLogins } from '../login/pending-logins.ts'
 import { Registrar } from '../registrar.ts'
+import { mayExist, storePlace } from '../store/open-store.ts'
 import { callAdmin } from './admin-socket.ts'
 import { runAdminCall, type AdminCallName, type AdminCallResult, type CallArguments } from './admin-calls.ts'
 import { ServerAdmin } from './server-admin.ts'
@@ -27,13 +26,14 @@ export async function administer<N extends AdminCallName>(
   name: N,
   args: CallArguments,
   timeoutMs = 10_000,
+  database?: string,
 ): Promise<AdminCallResult<N>> {
   const endMs = systemClock.now() + timeoutMs
   for (;;) {
     const reply = await callAdmin(folder, name, args, Math.max(Math.ceil(endMs - systemClock.now()), 1))
     if (reply) return reply.value
     try {
-      return await directly(folder, name, args)
+      return await directly(folder, database, name, args)
     } catch (error) {
       // A server that is starting or ending holds the database without answering yet or any more.
       if (!isCoded(error, 'coord/state-in-use') || systemClock.now() + RETRY_MS >= endMs) throw error
@@ -44,22 +44,23 @@ export async function administer<N extends AdminCallName>(
 
 async function directly<N extends AdminCallName>(
   folder: string,
+  database: string | undefined,
   name: N,
   args: CallArguments,
 ): Promise<AdminCallResult<N>> {
-  if (!FOUNDING.has(name) && !existsSync(join(folder, 'coord.db')))
+  if (!FOUNDING.has(name) && !mayExist(await storePlace(folder, database)))
     throw new CoordError(
       'coord/not-found',
       `There is no coordination server in ${folder}. Start one with "peerway coord serve", or name its folder with --state.`,
     )
   const clock = systemClock
-  const state = await openCoordState({ folder, clock, log: silentLogger })
+  const state = await openCoordState({ folder, database, clock, log: silentLogger })
   const logins = new PendingLogins(clock)
   try {
-    const { registry } = state
+    const { store, serverKey, registry } = state
     const registrar = new Registrar({ registry, logins, clock, loginUrl: () => '' })
-    const secrets = new ServerSecrets(state.serverKey)
-    const admin = new ServerAdmin({ registry, registrar, logins, secrets, clock })
+    const secrets = new ServerSecrets(serverKey)
+    const admin = new ServerAdmin({ store, serverKey, registry, registrar, logins, secrets, clock })
     return await runAdminCall(admin, name, args)
   } finally {
     logins.close()

@@ -1,7 +1,10 @@
 // What concerns the whole server, and the way to the administration of each tailnet. Only for who has the server's own
 // machine, or its admin socket: nobody in a tailnet may know of the others.
 
+import { isAbsolute } from 'node:path'
 import type { Clock } from '../../base/clock.ts'
+import type { MachinePrivate } from '../../crypto/keys.ts'
+import { backUp, type BackupInfo } from '../backup/backup.ts'
 import { CoordError } from '../errors.ts'
 import type { AdviceDesks } from '../advice/advice-desks.ts'
 import type { ServerSecrets } from '../identity/server-secrets.ts'
@@ -12,7 +15,7 @@ import type { Registrar } from '../registrar.ts'
 import type { Registry } from '../registry.ts'
 import { SERVES_NOTHING } from '../routes/route-table.ts'
 import type { ServerRegistry } from '../server-registry.ts'
-import { FIRST_TAILNET } from '../store/store.ts'
+import { FIRST_TAILNET, type PortableStore } from '../store/store.ts'
 import type { TailnetHubs } from '../tailnet-hubs.ts'
 import { Admin } from './admin.ts'
 import type { TailnetInfo, UserInfo } from './admin-types.ts'
@@ -23,6 +26,8 @@ const MOST_TAILNETS = 1_000
 const COMMAND_LINE = 'cli'
 
 export interface ServerAdminOptions {
+  readonly store: PortableStore
+  readonly serverKey: MachinePrivate
   readonly registry: ServerRegistry
   readonly registrar: Registrar
   readonly logins: PendingLogins
@@ -68,6 +73,13 @@ export class ServerAdmin {
       advice: () => advice?.of(id),
       clock,
     })
+  }
+
+  /** Of the whole server, into a file on its machine. A passphrase seals the server's key into it. */
+  backUp(wish: { file: string; passphrase?: string | undefined }): Promise<BackupInfo> {
+    const { store, serverKey, clock } = this.#options
+    if (!isAbsolute(wish.file)) throw new CoordError('coord/bad-argument', 'The path of a backup begins at the root.')
+    return backUp(store, serverKey, { ...wish, nowMs: clock.wallNow() })
   }
 
   async listTailnets(): Promise<TailnetInfo[]> {

@@ -90,7 +90,8 @@ export async function isUnused(db: Kysely<Tables>): Promise<boolean> {
 
 /** In the place of all that is there. In one transaction, so that a dump that ends too early leaves what was. */
 export async function putRows(db: Kysely<Tables>, kind: DatabaseKind, dump: AsyncIterable<Dumped>): Promise<number> {
-  for (const table of TABLES.toReversed()) await db.deleteFrom(table).execute()
+  const present = await tablesOf(db, kind)
+  for (const table of TABLES.toReversed()) if (present.has(table)) await db.deleteFrom(table).execute()
   let count = 0
   let waiting: { readonly table: string; readonly rows: Readonly<Record<string, unknown>>[] } = { table: '', rows: [] }
   const flush = async (): Promise<void> => {
@@ -107,6 +108,15 @@ export async function putRows(db: Kysely<Tables>, kind: DatabaseKind, dump: Asyn
   }
   await flush()
   return count
+}
+
+/** An older database has fewer. */
+async function tablesOf(db: Kysely<Tables>, kind: DatabaseKind): Promise<ReadonlySet<string>> {
+  const query =
+    kind === 'sqlite'
+      ? sql<{ name: string }>`SELECT name FROM sqlite_master WHERE type = 'table'`
+      : sql<{ name: string }>`SELECT tablename AS name FROM pg_tables WHERE schemaname = ANY (current_schemas(false))`
+  return new Set((await query.execute(db)).rows.map(({ name }) => name))
 }
 
 function tableOf(name: string): keyof Tables {

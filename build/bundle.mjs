@@ -93,11 +93,12 @@ function bundles() {
 
 /** @returns {Bundle[]} */
 function coordBundles() {
-  return coordPages(ROOT).map((name) => ({
+  const pages = coordPages(ROOT).map((name) => ({
     ...forBrowsers,
     entryPoints: [`electron/coord/web/${name}`],
     outfile: `out/coord-web/${name.replace(/\.tsx?$/, '.js')}`,
   }))
+  return [...pages, { ...forBrowsers, entryPoints: ['renderer/console/main.tsx'], outfile: 'out/coord-web/console.js' }]
 }
 
 /**

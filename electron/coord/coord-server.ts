@@ -155,6 +155,7 @@ async function serve(
     admitsToDerp,
     login,
     api: programs,
+    publicUrl: url,
     clock,
     log: log.scoped('http'),
   })

@@ -11,6 +11,7 @@ import { encodeMessage, parseMessage } from '../../wire/tailcfg/schema.ts'
 import type { LoginProvider } from '../login/login-provider.ts'
 import { sendPage } from '../login/operator-login.ts'
 import { readBody } from './body.ts'
+import { sendConsole } from './console-page.ts'
 import { RateLimiter, sourceOf } from './rate-limiter.ts'
 
 const VERIFY_BODY_BYTES = 4 * 1024
@@ -21,6 +22,7 @@ export interface PublicRoutesOptions {
   readonly admitsToDerp: (key: NodePublic) => boolean
   readonly login: LoginProvider
   readonly api: { handle(request: IncomingMessage, response: ServerResponse): Promise<boolean> }
+  readonly publicUrl: string
   readonly clock: Clock
   readonly log: Logger
 }
@@ -55,6 +57,7 @@ export class PublicRoutes {
     if (path === '/verify' && request.method === 'POST') return this.#verify(request, response)
     if (path === '/ts2021') return sendText(response, 400, 'missing next protocol: a proxy may have removed Upgrade')
     if (await this.#options.api.handle(request, response)) return
+    if (isRead && sendConsole(request, response, path ?? '', this.#options.publicUrl)) return
     if (await this.#options.login.handleHttp(request, response)) return
     if (path === '/' && isRead) return home(request, response)
     sendText(response, 404, 'not found')
@@ -81,6 +84,7 @@ function home(request: IncomingMessage, response: ServerResponse): void {
   sendPage(request, response, 200, 'Peerway coordination server', [
     '<p>Devices join this private network at this address. On a device, type:</p>',
     '<code>peerway up --login-server (this address)</code>',
+    '<p>Who runs the network does it in <a href="/console">the console</a>; everybody has <a href="/account">an account</a>.</p>',
   ])
 }
 

@@ -1,0 +1,103 @@
+// The server's API as the console asks it: /api/v1 on the console's own origin, with the session's cookie.
+
+import type {
+  Machine,
+  Me,
+  Person,
+  PolicyEffects,
+  PolicyText,
+  Secret,
+  AuthKey,
+  Waiting,
+  Route,
+  Dns,
+  AuditLine,
+  RelayAdvice,
+} from './types.ts'
+
+/** What the server refused, in its own words. */
+export class Refusal extends Error {
+  readonly status: number
+  readonly code: string
+  /** Of a policy: where it is wrong. */
+  readonly problems: readonly Problem[]
+
+  constructor(status: number, code: string, message: string, problems: readonly Problem[] = []) {
+    super(message)
+    this.status = status
+    this.code = code
+    this.problems = problems
+  }
+}
+
+export interface Problem {
+  readonly line: number
+  readonly column: number
+  readonly message: string
+}
+
+const TIMEOUT_MS = 20_000
+
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+
+async function ask<T>(method: Method, path: string, body?: unknown): Promise<T> {
+  let response: Response
+  try {
+    response = await fetch(`/api/v1${path}`, {
+      method,
+      headers: method === 'GET' ? {} : { 'content-type': 'application/json' },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    })
+  } catch {
+    throw new Refusal(0, 'console/unreachable', 'The server does not answer. What you see may be old.')
+  }
+  if (response.status === 204) return undefined as T
+  const value: unknown = await response.json().catch(() => undefined)
+  if (response.ok && value !== undefined) return value as T
+  const { error } = (value ?? {}) as {
+    readonly error?: { code: string; message: string; problems?: readonly Problem[] }
+  }
+  throw new Refusal(
+    response.status,
+    error?.code ?? 'console/unreadable',
+    error?.message ?? 'The server’s answer cannot be read.',
+    error?.problems,
+  )
+}
+
+const part = encodeURIComponent
+
+export const api = {
+  me: () => ask<Me>('GET', '/me'),
+  machines: () => ask<readonly Machine[]>('GET', '/nodes'),
+  rename: (id: number, to: string) => ask<Machine>('PUT', `/nodes/${id}/name`, { to }),
+  tag: (id: number, tags: readonly string[]) => ask<Machine>('PUT', `/nodes/${id}/tags`, { tags }),
+  move: (id: number, user: string) => ask<Machine>('PUT', `/nodes/${id}/user`, { user }),
+  expire: (id: number) => ask<Machine>('POST', `/nodes/${id}/expire`, {}),
+  forget: (id: number) => ask<void>('DELETE', `/nodes/${id}`),
+  waiting: () => ask<readonly Waiting[]>('GET', '/logins'),
+  letIn: (login: string, user: string) => ask<Machine>('POST', `/logins/${part(login)}/approve`, { user }),
+  routes: () => ask<readonly Route[]>('GET', '/routes'),
+  approve: (id: number, routes: readonly string[]) =>
+    ask<readonly Route[]>('POST', `/nodes/${id}/routes/approve`, { routes }),
+  revoke: (id: number, routes: readonly string[]) =>
+    ask<readonly Route[]>('POST', `/nodes/${id}/routes/revoke`, { routes }),
+  people: () => ask<readonly Person[]>('GET', '/users'),
+  addPerson: (name: string, role: string) => ask<Person>('POST', '/users', { name, role }),
+  removePerson: (name: string) => ask<void>('DELETE', `/users/${part(name)}`),
+  invite: (name: string) =>
+    ask<{ readonly url: string; readonly expiresAt: string }>('POST', `/users/${part(name)}/invite`),
+  keys: () => ask<readonly AuthKey[]>('GET', '/auth-keys'),
+  makeKey: (wish: Readonly<Record<string, unknown>>) => ask<Secret>('POST', '/auth-keys', wish),
+  revokeKey: (id: string) => ask<void>('DELETE', `/auth-keys/${part(id)}`),
+  policy: () => ask<PolicyText>('GET', '/policy'),
+  tryPolicy: (text: string) => ask<PolicyEffects>('POST', '/policy/diff', { text }),
+  setPolicy: (text: string, expected: number) => ask<PolicyText>('PUT', '/policy', { text, expected }),
+  dns: () => ask<Dns>('GET', '/dns'),
+  setDns: (wish: Readonly<Record<string, unknown>>) => ask<Dns>('PATCH', '/dns', wish),
+  addRecord: (name: string, value: string) => ask<Dns>('POST', '/dns/records', { name, value }),
+  removeRecord: (name: string, value: string) => ask<Dns>('DELETE', `/dns/records/${part(name)}?value=${part(value)}`),
+  advice: () => ask<RelayAdvice>('GET', '/relays/advice'),
+  audit: (sinceMs: number) => ask<readonly AuditLine[]>('GET', `/audit?since=${sinceMs}`),
+}

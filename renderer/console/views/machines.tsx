@@ -1,0 +1,304 @@
+import { Plus, Server } from 'lucide-react'
+import { useRef, useState } from 'react'
+import { deviceKind } from '../../model/machines.ts'
+import { EmptyState } from '../../ui/empty-state.tsx'
+import { DeviceIcon, Icon } from '../../ui/icon.tsx'
+import { SearchField } from '../../ui/search-field.tsx'
+import { Select } from '../../ui/select.tsx'
+import { api } from '../api.ts'
+import { apart, Loading, Place, Sure } from '../parts.tsx'
+import { act, useConsole } from '../store.ts'
+import type { Machine, Route, Waiting } from '../types.ts'
+
+const FILTERS = ['All', 'Online', 'Expiring'] as const
+type Filter = (typeof FILTERS)[number]
+const SOON_MS = 14 * 86_400_000
+
+const expiresSoon = ({ expiresAt, expired }: Machine): boolean =>
+  expired || (expiresAt !== undefined && Date.parse(expiresAt) - Date.now() < SOON_MS)
+
+const IS: Readonly<Record<Filter, (machine: Machine) => boolean>> = {
+  All: () => true,
+  Online: ({ online }) => online,
+  Expiring: expiresSoon,
+}
+
+export function MachinesPlace() {
+  const { machines, waiting = [], routes = [] } = useConsole((state) => state.lists)
+  const [filter, setFilter] = useState<Filter>('All')
+  const [search, setSearch] = useState('')
+  const [chosen, setChosen] = useState<number>()
+  const field = useRef<HTMLInputElement>(null)
+  const found = (machines ?? []).filter((machine) => {
+    const { name, user, os, addresses, tags } = machine
+    const text = [name, user, os, ...addresses, ...tags].join(' ').toLowerCase()
+    return IS[filter](machine) && text.includes(search.trim().toLowerCase())
+  })
+  const aside = (
+    <>
+      <SearchField ref={field} text={search} onText={setSearch} onDown={() => {}} />
+      <a className="button primary" href="#keys">
+        <Icon of={Plus} />
+        Add a machine
+      </a>
+    </>
+  )
+  return (
+    <Place title="Machines" aside={aside}>
+      {waiting.map((login) => (
+        <WaitingNote key={login.id} login={login} />
+      ))}
+      {machines === undefined ? (
+        <Loading />
+      ) : (
+        <>
+          <div className="segments" role="group" aria-label="Which machines">
+            {FILTERS.map((name) => (
+              <button key={name} type="button" aria-pressed={name === filter} onClick={() => setFilter(name)}>
+                {name} <span className="num">{machines.filter(IS[name]).length}</span>
+              </button>
+            ))}
+          </div>
+          {found.length === 0 ? (
+            <EmptyState
+              icon={Server}
+              title={machines.length === 0 ? 'No machines yet' : 'No machine matches'}
+              text={
+                machines.length === 0
+                  ? 'Make a key, and join with it on the machine.'
+                  : 'Search for less, or look at all.'
+              }
+            />
+          ) : (
+            <MachineTable machines={found} routes={routes} chosen={chosen} onChoose={setChosen} />
+          )}
+        </>
+      )}
+    </Place>
+  )
+}
+
+function WaitingNote({ login }: { readonly login: Waiting }) {
+  const people = useConsole((state) => state.lists.people) ?? []
+  const me = useConsole((state) => state.me)
+  const own = typeof me === 'object' ? me.user : undefined
+  const [user, setUser] = useState(own ?? people[0]?.name ?? '')
+  return (
+    <div className="note info">
+      <div className="body">
+        <b>{login.hostname}</b> waits to be let in. {login.os}, asked {apart(login.createdAt)} from {login.source}.
+      </div>
+      <Select
+        label={`Whose ${login.hostname} is`}
+        value={user}
+        options={people.map(({ name }) => [name, name])}
+        onChoose={setUser}
+      />
+      <button
+        type="button"
+        className="button"
+        onClick={() => void act(() => api.letIn(login.id, user), `${login.hostname} is in.`)}
+      >
+        Let it in
+      </button>
+    </div>
+  )
+}
+
+interface TableProps {
+  readonly machines: readonly Machine[]
+  readonly routes: readonly Route[]
+  readonly chosen: number | undefined
+  readonly onChoose: (id: number | undefined) => void
+}
+
+function MachineTable({ machines, routes, chosen, onChoose }: TableProps) {
+  return (
+    <div className="card table">
+      <table>
+        <thead>
+          <tr>
+            <th>Machine</th>
+            <th>Owner</th>
+            <th>Address</th>
+            <th>System</th>
+            <th>Client</th>
+            <th>Seen</th>
+          </tr>
+        </thead>
+        <tbody>
+          {machines.map((machine) => (
+            <MachineRows
+              key={machine.id}
+              machine={machine}
+              routes={routes.filter(({ nodeId }) => nodeId === machine.id)}
+              isOpen={machine.id === chosen}
+              onToggle={() => onChoose(machine.id === chosen ? undefined : machine.id)}
+            />
+          ))}
+        </tbody>
+      </table>
+    </div>
+  )
+}
+
+interface RowProps {
+  readonly machine: Machine
+  readonly routes: readonly Route[]
+  readonly isOpen: boolean
+  readonly onToggle: () => void
+}
+
+function MachineRows({ machine, routes, isOpen, onToggle }: RowProps) {
+  const { name, user, tags, addresses, online, lastSeen, os, clientVersion, expired, expiresAt } = machine
+  const waits = routes.filter(({ state, announced }) => announced && state === 'waiting').length
+  const badges = [
+    ...(expired
+      ? ['key ended']
+      : expiresSoon(machine) && expiresAt !== undefined
+        ? [`key ends ${apart(expiresAt)}`]
+        : []),
+    ...(waits > 0 ? [`${waits} ${waits === 1 ? 'route waits' : 'routes wait'}`] : []),
+    ...(machine.ephemeral ? ['ephemeral'] : []),
+  ]
+  return (
+    <>
+      <tr className={isOpen ? 'open' : ''}>
+        <td>
+          <button type="button" className="name" aria-expanded={isOpen} onClick={onToggle}>
+            <DeviceIcon kind={deviceKind({ name, os, tags })} />
+            <b className="ell">{name}</b>
+            {badges.map((badge) => (
+              <span key={badge} className="tag">
+                {badge}
+              </span>
+            ))}
+          </button>
+        </td>
+        <td className={tags.length > 0 ? 'faint' : ''}>{tags.length > 0 ? tags.join(' ') : user}</td>
+        <td className="num selectable">{addresses[0]}</td>
+        <td className="dim">{os}</td>
+        <td className="dim num">{clientVersion.split('-')[0]}</td>
+        <td className="dim num">{online ? 'now' : lastSeen === undefined ? 'never' : apart(lastSeen)}</td>
+      </tr>
+      {isOpen && (
+        <tr className="detail">
+          <td colSpan={6}>
+            <MachineDetail machine={machine} routes={routes} />
+          </td>
+        </tr>
+      )}
+    </>
+  )
+}
+
+function MachineDetail({ machine, routes }: { readonly machine: Machine; readonly routes: readonly Route[] }) {
+  const people = useConsole((state) => state.lists.people) ?? []
+  const [name, setName] = useState(machine.name)
+  const [tags, setTags] = useState(machine.tags.join(' '))
+  const wanted = tags.split(/[\s,]+/).filter((tag) => tag !== '')
+  return (
+    <div className="detail-grid">
+      <dl>
+        <dt>Name in DNS</dt>
+        <dd className="selectable">{machine.dnsName}</dd>
+        <dt>Addresses</dt>
+        <dd className="selectable num">{machine.addresses.join(', ')}</dd>
+        <dt>Reached at</dt>
+        <dd className="selectable num">{machine.endpoints.join(', ') || '–'}</dd>
+        <dt>Joined</dt>
+        <dd>{apart(machine.createdAt)}</dd>
+        <dt>Key</dt>
+        <dd>{machine.expiresAt === undefined ? 'does not end by itself' : `ends ${apart(machine.expiresAt)}`}</dd>
+      </dl>
+      {routes.length > 0 && (
+        <ul className="routes" aria-label="Routes">
+          {routes.map(({ route, kind, state, serving, announced }) => (
+            <li key={route}>
+              <span className="num">{route}</span>
+              <span className="faint">
+                {kind === 'exit' ? 'to the internet' : 'a network behind it'}
+                {serving ? ', in use' : announced ? '' : ', not announced now'}
+              </span>
+              {state === 'approved' ? (
+                <button
+                  type="button"
+                  className="button"
+                  onClick={() => void act(() => api.revoke(machine.id, [route]), `${route} is revoked.`)}
+                >
+                  Revoke
+                </button>
+              ) : (
+                <button
+                  type="button"
+                  className="button"
+                  onClick={() => void act(() => api.approve(machine.id, [route]), `${route} is approved.`)}
+                >
+                  Approve
+                </button>
+              )}
+            </li>
+          ))}
+        </ul>
+      )}
+      <form
+        onSubmit={(event) => {
+          event.preventDefault()
+          void act(() => api.rename(machine.id, name), `It is called ${name} now.`)
+        }}
+      >
+        <label className="field">
+          <span className="label">Name</span>
+          <span className="input">
+            <input value={name} maxLength={63} spellCheck={false} onChange={(event) => setName(event.target.value)} />
+          </span>
+        </label>
+        <button type="submit" className="button" disabled={name === machine.name || name === ''}>
+          Rename
+        </button>
+      </form>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault()
+          void act(
+            () => api.tag(machine.id, wanted),
+            wanted.length > 0 ? 'It has the tags.' : 'It is a person’s again.',
+          )
+        }}
+      >
+        <label className="field">
+          <span className="label">Tags, instead of an owner</span>
+          <span className="input">
+            <input
+              value={tags}
+              placeholder="tag:server"
+              spellCheck={false}
+              onChange={(event) => setTags(event.target.value)}
+            />
+          </span>
+        </label>
+        <button type="submit" className="button" disabled={wanted.join(' ') === machine.tags.join(' ')}>
+          Set
+        </button>
+      </form>
+      <div className="buttons">
+        <Select
+          label={`Owner of ${machine.name}`}
+          value={machine.user}
+          options={people.map((person) => [person.name, `Owner: ${person.name}`])}
+          onChoose={(user) => void act(() => api.move(machine.id, user), `It belongs to ${user} now.`)}
+        />
+        <Sure
+          label="End its key"
+          sure="End it: the machine has to sign in again"
+          onSure={() => void act(() => api.expire(machine.id), 'Its key has ended.')}
+        />
+        <Sure
+          label="Forget"
+          sure={`Forget ${machine.name}`}
+          onSure={() => void act(() => api.forget(machine.id), `${machine.name} is forgotten.`)}
+        />
+      </div>
+    </div>
+  )
+}

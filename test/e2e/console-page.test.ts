@@ -1,0 +1,156 @@
+// The web console of a real server in a real browser: who sees it, and a day's work in it.
+
+import assert from 'node:assert/strict'
+import { createRequire } from 'node:module'
+import { test } from 'node:test'
+import { TestMachine } from '../../electron/coord/test-machine.ts'
+import { firstByPasskey, scene, shoot, skip, visit, withBrowser, type Visit } from './login-scene.ts'
+
+withBrowser()
+
+const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
+
+interface Finding {
+  readonly id: string
+  readonly impact: string | null
+  readonly nodes: readonly { readonly html: string }[]
+}
+
+/** What a screen reader or a keyboard would stumble over. */
+async function accessible({ page, cdp }: Visit, name: string): Promise<void> {
+  // The page's own policy lets no script in; the debugger does.
+  const { readFileSync } = await import('node:fs')
+  await cdp.send('Runtime.evaluate', { expression: readFileSync(AXE, 'utf8') })
+  const found = await page.evaluate(async () => {
+    const { axe } = globalThis as unknown as { axe: { run(): Promise<{ violations: Finding[] }> } }
+    return (await axe.run()).violations
+  })
+  const serious = found.filter(({ impact }) => impact === 'serious' || impact === 'critical')
+  assert.deepEqual(
+    serious.map(({ id, nodes }) => `${name}: ${id} ${nodes[0]?.html ?? ''}`),
+    [],
+  )
+}
+
+test('who runs the network signs in and does a day’s work in the console', { skip }, async (t) => {
+  const { coord, ask, setupCode } = await scene(t)
+  const first = await ask('ines-laptop')
+  const at = await visit(t, `${coord.url}/console`)
+  await at.heading('Sign in')
+  await shoot(at, 'console-sign-in')
+  await accessible(at, 'sign-in')
+  await at.page.goto(first.url)
+  await firstByPasskey(at, setupCode, 'ines')
+  await at.button('Let this machine in').click()
+  await first.answer
+  const { key } = await coord.admin.createAuthKey({ user: 'ines' })
+  const nas = new TestMachine(coord.url, 'nas')
+  t.after(() => nas.close())
+  await nas.register({
+    auth: { authKey: key },
+    hostinfo: { hostname: 'nas', os: 'linux', routableIps: ['192.168.7.0/24'] },
+  })
+
+  await at.page.goto(`${coord.url}/console`)
+  await at.heading('Machines')
+  await at.page.getByRole('button', { name: 'nas', exact: false }).waitFor()
+  await shoot(at, 'console-machines')
+  await accessible(at, 'machines')
+
+  await t.test('a machine is renamed, its route approved, and all of it stands in the audit log', async () => {
+    await at.page.getByRole('button', { name: /^nas/ }).click()
+    await at.page.getByText('192.168.7.0/24').waitFor()
+    await shoot(at, 'console-machine')
+    await accessible(at, 'machine')
+    await at.button('Approve').click()
+    await at.button('Revoke').waitFor()
+    await at.page.getByLabel('Name', { exact: true }).fill('attic')
+    await at.button('Rename').click()
+    await at.page.getByRole('button', { name: /^attic/ }).waitFor()
+    const node = await coord.admin.showNode('attic')
+    assert.equal(node.hostname, 'nas')
+    assert.deepEqual(
+      (await coord.admin.routes.list('attic')).map(({ route, state }) => [route, state]),
+      [['192.168.7.0/24', 'approved']],
+    )
+    await at.page.getByRole('link', { name: 'Audit' }).click()
+    await at.page.getByText('node.rename').waitFor()
+    await shoot(at, 'console-audit')
+    const log = await coord.admin.auditSince(0)
+    assert.ok(log.some(({ action, actor }) => action === 'node.rename' && /^user:1 from 127\.0\.0\.1$/.test(actor)))
+  })
+
+  await t.test('a machine that asks meanwhile appears by itself, and is let in', async () => {
+    await at.page.getByRole('link', { name: 'Machines' }).click()
+    const third = await ask('karin-pixel')
+    await at.page.reload()
+    await at.page.getByText('karin-pixel', { exact: false }).waitFor()
+    await at.button('Let it in').click()
+    assert.equal((await third.answer).login.loginName, 'ines')
+    await at.page.getByRole('button', { name: /^karin-pixel/ }).waitFor()
+  })
+
+  await t.test('a person is invited, a key is made, a name is added', async () => {
+    await at.page.getByRole('link', { name: 'People' }).click()
+    await at.page.getByLabel('Invite somebody').fill('karin')
+    await at.button('Invite').click()
+    const link = at.page.getByText(/\/enrol\//)
+    await link.waitFor()
+    await shoot(at, 'console-people')
+    await accessible(at, 'people')
+    assert.ok((await coord.admin.listUsers()).some(({ name, role }) => name === 'karin' && role === 'member'))
+    await at.page.getByRole('link', { name: 'Keys' }).click()
+    await at.button('Make a key').click()
+    await at.page.getByText(/peerway up --login-server/).waitFor()
+    await shoot(at, 'console-keys')
+    await accessible(at, 'keys')
+    await at.page.getByRole('link', { name: 'DNS' }).click()
+    await at.page.getByLabel('Name', { exact: true }).fill('printer.corp.example')
+    await at.page.getByLabel('Address', { exact: true }).fill('192.168.1.20')
+    await at.button('Add').click()
+    await at.page.getByText('printer.corp.example').first().waitFor()
+    await shoot(at, 'console-dns')
+    await accessible(at, 'dns')
+    await at.page.getByRole('link', { name: 'Relays' }).click()
+    await at.heading('Relays')
+    await shoot(at, 'console-relays')
+    await accessible(at, 'relays')
+  })
+
+  await t.test('a policy shows where it is wrong, then what it changes, and then is in force', async () => {
+    await at.page.getByRole('link', { name: 'Policy' }).click()
+    const editor = at.page.getByLabel('Policy, in HuJSON')
+    await editor.fill('{\n  "acls": [{"action": "perhaps"}],\n}')
+    await at.button('What would change?').click()
+    await at.page
+      .getByText(/Line 2, column/)
+      .first()
+      .waitFor()
+    await shoot(at, 'console-policy-wrong')
+    await editor.fill('{\n  // Nobody reaches anybody.\n  "acls": [],\n}')
+    await at.button('What would change?').click()
+    await at.page.getByRole('columnheader', { name: 'Loses' }).waitFor()
+    await shoot(at, 'console-policy')
+    await accessible(at, 'policy')
+    await at.button('Put in force').click()
+    await at.page.getByText(/Revision 1, put in force/).waitFor()
+    assert.match((await coord.admin.policy.get()).text, /Nobody reaches/)
+  })
+
+  await t.test('it fits a phone', async () => {
+    await at.page.setViewportSize({ width: 380, height: 760 })
+    await at.page.getByRole('link', { name: 'Machines' }).click()
+    await at.heading('Machines')
+    await at.page.getByRole('button', { name: /^attic/ }).waitFor()
+    const wide = await at.page.evaluate(() => document.documentElement.scrollWidth)
+    assert.ok(wide <= 380, `${wide} px wide`)
+    await shoot(at, 'console-phone')
+    await accessible(at, 'phone')
+  })
+
+  await t.test('a member sees who to ask, and nothing else', async () => {
+    await coord.admin.createUser({ name: 'second', role: 'owner' })
+    const response = await at.page.evaluate(async () => (await fetch('/api/v1/me')).status)
+    assert.equal(response, 200)
+  })
+})

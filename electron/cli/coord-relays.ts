@@ -71,6 +71,6 @@ function someOf(shown: readonly string[], all: number): string {
   return all > some.length ? `${some.join(', ')} and ${all - some.length} more` : some.join(', ')
 }
 
-const ms = (value: number): string => `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`
+const ms = (value: number): string => `${Math.abs(value) < 10 ? value.toFixed(1) : Math.round(value)} ms`
 
 const pairs = (count: number): string => (count === 1 ? 'One pair is' : `${count} pairs are`)

@@ -2,7 +2,6 @@
 // help as a relay and what relays have brought.
 
 import type { Clock } from '../../base/clock.ts'
-import { isLoopback, isPrivate, splitEndpoint } from '../../base/endpoint.ts'
 import { MAX_MEASURED_PEERS, MAX_REPORTED_PEERS, type PathReport } from '../../wire/path-report.ts'
 import type { NetInfo } from '../../wire/tailcfg/hostinfo.ts'
 import { isExpired, type Node, type NodeId } from '../model.ts'
@@ -102,14 +101,13 @@ export class AdviceDesk {
 const isPathKind = (text: string): text is PathKind => KINDS.has(text)
 
 function adviceNode(node: Node, isOnline: boolean, distances: DerpDistances | undefined): AdviceNode {
-  const { hostinfo, endpoints } = node.report
+  const { hostinfo } = node.report
   const { mappingVariesByDestIp, workingUdp, havePortMap } = hostinfo.network ?? {}
   const isHard = mappingVariesByDestIp === true && havePortMap !== true
   const hasUdp = workingUdp !== false
-  const isPublic = endpoints.some((endpoint) => isPublicAddress(splitEndpoint(endpoint)?.address))
-  const isAble = hasUdp && (havePortMap === true || mappingVariesByDestIp === false || (isPublic && !isHard))
-  return { id: node.id, isOnline, relay: hostinfo.peerRelay ? 'on' : isAble ? 'able' : 'no', hasUdp, isHard, distances }
+  // Where a server has one address only, nobody can tell how a router maps: such a node may try.
+  const isAble = workingUdp === true && !isHard
+  const isOpen = isAble && (havePortMap === true || mappingVariesByDestIp === false)
+  const relay = hostinfo.peerRelay ? 'on' : isAble ? 'able' : 'no'
+  return { id: node.id, isOnline, relay, isOpen, hasUdp, isHard, distances }
 }
-
-const isPublicAddress = (address: string | undefined): boolean =>
-  address !== undefined && !isPrivate(address) && !isLoopback(address)

@@ -11,6 +11,7 @@ const node = (id: NodeId, more: Partial<AdviceNode> = {}): AdviceNode => ({
   id,
   isOnline: true,
   relay: 'no',
+  isOpen: false,
   hasUdp: true,
   isHard: false,
   distances: undefined,
@@ -142,6 +143,8 @@ test('of machines that tell only latencies to DERP regions, the advice is a gues
   assert.equal(candidates[0]?.node, 3)
   assert.equal(candidates[0].pairs[0]?.basis, 'estimated')
   assert.equal(candidates[0].measuredCount, 0)
+  const closed = nodes.map((one) => (one.id === 3 ? { ...one, relay: 'able' as const } : one))
+  assert.deepEqual(advise(inputOf(closed, [])).candidates, [], 'nobody knows that anyone gets in there')
   // With one region in common nobody can tell where they are.
   const far = nodes.map((one) => ({ ...one, distances: one.distances && distances(1, { 1: 90 }) }))
   assert.deepEqual(advise(inputOf(far, [])).candidates, [])
@@ -245,6 +248,7 @@ const anyNodes = fc.array(
   fc.record({
     relay: fc.constantFrom<AdviceNode['relay']>('on', 'able', 'no'),
     isOnline: fc.boolean(),
+    isOpen: fc.boolean(),
     hasUdp: fc.boolean(),
     isHard: fc.boolean(),
     distances: fc.option(

@@ -27,6 +27,8 @@ export interface AdviceNode {
   readonly isOnline: boolean
   /** It relays; it could, as far as its network goes; or its network lets nobody in. */
   readonly relay: 'on' | 'able' | 'no'
+  /** Its router is known to map in a way that lets others in, or forwards a port. */
+  readonly isOpen: boolean
   /** A network without UDP has no peer relay either. */
   readonly hasUdp: boolean
   /** Its router gives it another port for each destination: two such never meet without help. */
@@ -178,7 +180,7 @@ function leg(input: AdviceInput, client: AdviceNode | undefined, relay: AdviceNo
   if (measured) return measured
   // They tried and did not get through: what was guessed does not count against that.
   const hasFailed = known !== undefined && input.nowMs - known.atMs <= PATH_LIFE_MS && known.kind !== 'direct'
-  if (hasFailed || !client.distances || !relay.distances) return undefined
+  if (hasFailed || !(relay.relay === 'on' || relay.isOpen) || !client.distances || !relay.distances) return undefined
   const ms = guessDirect(client.distances, relay.distances)
   return ms === undefined ? undefined : { ms, basis: 'estimated' }
 }

@@ -136,6 +136,12 @@ export function createActions(ui: UiStore, bridge: PeerwayBridge) {
     return bridge.call('agent.set', { ...SET, relayServer: { port: isOn ? 0 : undefined } })
   }
 
+  async function setRelayManners(change: Partial<SetArgument>): Promise<Reply<void>> {
+    // What was found with the router's help says nothing without it.
+    if (change.portMapping !== undefined) ui.setState({ relayTest: NOT_TESTED })
+    return bridge.call('agent.set', { ...SET, ...change })
+  }
+
   async function copy(text: string, name = text): Promise<boolean> {
     const reply = await bridge.call('shell.copy', { text })
     if (reply.ok) toast(words.copied(name))
@@ -187,7 +193,7 @@ export function createActions(ui: UiStore, bridge: PeerwayBridge) {
     relayStatus: () => bridge.call('agent.relayStatus'),
     setRelay,
     testRelay,
-    setRelayManners: (change: Partial<SetArgument>) => bridge.call('agent.set', { ...SET, ...change }),
+    setRelayManners,
     setRelayLimit: (relayLimitBytesPerSecond: number) => bridge.call('agent.set', { ...SET, relayLimitBytesPerSecond }),
     invite: () => bridge.call('own.invite'),
     ping: (target: string) => bridge.call('agent.ping', { target, timeoutMs: 5_000 }),

@@ -67,7 +67,7 @@ const forged = (pong: Uint8Array): Uint8Array =>
   pong.map((byte, index) => (index === pong.length - 1 ? byte ^ 1 : byte))
 
 test('finds what a way carries, whether it queues or drops', async () => {
-  for (const mbit of [1.5, 8, 38, 90])
+  for (const mbit of [1.5, 8, 38, 45])
     for (const queueMs of [30, 500]) {
       const { found } = await measured({ bytesPerSecond: mbit * MBIT, latencyMs: 20, queueMs })
       const got = (found?.bytesPerSecond ?? 0) / MBIT
@@ -79,13 +79,13 @@ test('a wide way is told as at least so much, also when a packet in fifty is los
   for (const losesEach of [undefined, 50]) {
     const way = { bytesPerSecond: 1_000 * MBIT, latencyMs: 60, queueMs: 50, ...(losesEach ? { losesEach } : {}) }
     const { found } = await measured(way)
-    assert.deepEqual(found, { bytesPerSecond: 100 * MBIT, isLeast: true })
+    assert.deepEqual(found, { bytesPerSecond: 50 * MBIT, isLeast: true })
   }
 })
 
 test('bounded in bytes and time, and a machine that does not answer is soon left alone', async () => {
   const { tookMs, bytes } = await measured({ bytesPerSecond: 1_000 * MBIT, latencyMs: 200, queueMs: 50, losesEach: 20 })
-  assert.ok(bytes < 3_000_000 && tookMs < 8_000, `${bytes} bytes in ${tookMs} ms`)
+  assert.ok(bytes < 1_500_000 && tookMs < 8_000, `${bytes} bytes in ${tookMs} ms`)
   const silent = await measured(undefined)
   assert.equal(silent.found, undefined)
   assert.ok(silent.bytes < 40_000 && silent.tookMs < 2_000)

@@ -42,3 +42,35 @@ step('the pair that comes over it is seen, with names and rate', async () => {
   await app.button('This PC gives Relay, carrying 1 pair').waitFor()
   await app.picture('15-serving')
 })
+
+const choose = (label: string, option: string): Promise<unknown> =>
+  app.page.getByLabel(label, { exact: true }).selectOption({ label: option })
+
+step('outside its hours it pauses, says why, and goes on when they are taken back', async () => {
+  await app.button(/^This PC gives/).click()
+  await choose('Hours', 'Other hours…')
+  const hour = (ahead: number): string => `${String((new Date().getHours() + ahead) % 24).padStart(2, '0')}:00`
+  const field = app.page.getByLabel('Hours of the relay')
+  await field.fill('at night')
+  await app.button('Set').click()
+  await app.page.getByText('"at night" are no hours', { exact: false }).waitFor()
+  await field.fill(`${hour(2)}-${hour(4)}`)
+  await app.button('Set').click()
+  await app.page.getByText('Relay is paused', { exact: true }).first().waitFor()
+  await app.page.getByText(/^Relays again (today|tomorrow) at /).waitFor()
+  await app.page.getByText(/Who is carried now goes on until /).waitFor()
+  await app.picture('16-relay-paused')
+  await choose('Hours', 'Always')
+  await app.page.getByText('Relay is on', { exact: true }).first().waitFor()
+})
+
+step('a month has a limit, and the router is not asked any more', async () => {
+  await choose('Each month', '20 GB')
+  await app.page.getByText(/ of 20 GB used, renews /).waitFor()
+  const asks = app.page.getByRole('switch', { name: 'Ask the router for ports' })
+  await asks.click()
+  await app.page.getByText(/is not asked for one of its own/).waitFor()
+  await app.picture('17-relay-unasked')
+  await asks.click()
+  await app.page.getByText('The router forwards this port to it (UPnP).').waitFor()
+})

@@ -244,6 +244,7 @@ export class RelayHost {
       ownEndpoints,
       service: self && this.#service,
       problem: this.#problem,
+      pause: this.#manners.pause?.reason,
       self: self ?? NodePublic.zero,
       peers: this.#peers(),
       mayAsk: (peer) => this.#mayAsk(peer),

@@ -32,6 +32,7 @@ const parts = (service: RelayService | undefined): RelayTestParts => ({
   clock: systemClock,
   service,
   problem: undefined,
+  pause: undefined,
   discoKey: DiscoPrivate.generate(),
   self: NodePrivate.generate().public,
   peers: [],
@@ -56,6 +57,14 @@ function addonMissing(): string | undefined {
 
 test('without a relay that is the failing step', async () => {
   assert.equal((await testRelay(parts(undefined))).failing, 'relaying')
+})
+
+test('a relay that pauses is not tested, and says why', async () => {
+  const service = serviceOf(new FakeRelayForwarder())
+  const found = await testRelay({ ...parts(service), pause: 'battery' })
+  service.close()
+  assert.equal(found.failing, 'relaying')
+  assert.match(found.steps[0]?.text ?? '', /^The relay pauses: this machine runs on battery/)
 })
 
 test('a port that nobody serves fails at the handshake', async () => {

@@ -6,6 +6,8 @@
 import type { Clock } from '../base/clock.ts'
 import { type Endpoint, isV6, splitEndpoint } from '../base/endpoint.ts'
 import { isCoded } from '../base/errors.ts'
+import type { RelayPauseReason } from '../contract/relay-view.ts'
+import { pauseTexts } from '../contract/relay-words.ts'
 import type { RelayTestStep, RelayTestView } from '../contract/relay-test-view.ts'
 import type { Problem } from '../contract/snapshot.ts'
 import { SharedBox } from '../crypto/box.ts'
@@ -24,6 +26,7 @@ export interface RelayTestParts {
   readonly clock: Clock
   readonly service: RelayService | undefined
   readonly problem: Problem | undefined
+  readonly pause: RelayPauseReason | undefined
   readonly discoKey: DiscoPrivate
   readonly self: NodePublic
   /** Live peers of the netmap. */
@@ -37,9 +40,11 @@ export interface RelayTestParts {
 }
 
 export async function testRelay(parts: RelayTestParts): Promise<RelayTestView> {
-  const { service, problem, peers, mayAsk } = parts
-  if (!service) {
-    const text = problem?.message ?? 'This machine does not relay. Turn it on with: peerway set --relay-server-port 0'
+  const { service, problem, pause, peers, mayAsk } = parts
+  if (!service || pause) {
+    const text = pause
+      ? pauseTexts[pause]
+      : (problem?.message ?? 'This machine does not relay. Turn it on with: peerway set --relay-server-port 0')
     return verdict([{ name: 'relaying', result: 'failed', text }])
   }
   const { ports } = service.status()

@@ -1,4 +1,5 @@
 import { CodedError } from '../base/errors.ts'
+import { givesText } from '../contract/relay-words.ts'
 import type { AgentSnapshot, PeerView, SelfView } from '../contract/snapshot.ts'
 import { agentOptionHelp, agentOptions, type Command, DONE, FAILED, print } from './command.ts'
 import { agentOf } from './talk.ts'
@@ -60,7 +61,9 @@ export const status: Command = {
 }
 
 function selfRow(self: SelfView, snapshot: AgentSnapshot): string[] {
-  return [self.addresses[0] ?? '', self.name, snapshot.tailnet?.account ?? '', self.os, 'this machine']
+  const { relay } = snapshot
+  const gives = relay?.isWanted ? ` (${givesText(relay, snapshot.state === 'running')})` : ''
+  return [self.addresses[0] ?? '', self.name, snapshot.tailnet?.account ?? '', self.os, `this machine${gives}`]
 }
 
 function peerRow(peer: PeerView, bytes: { rx: number; tx: number } | undefined): string[] {

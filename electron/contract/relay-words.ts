@@ -17,6 +17,14 @@ export const relayTexts = {
   } satisfies Record<RelayPauseReason, string>,
 }
 
+/** What a paused relay waits for, for whoever expects it to serve. */
+export const pauseTexts: Readonly<Record<RelayPauseReason, string>> = {
+  quota: "The relay pauses: this month's amount is carried. It relays again next month, or with another quota.",
+  hours: 'The relay pauses: it is outside its hours.',
+  battery: 'The relay pauses: this machine runs on battery. It relays again on mains power.',
+  metered: 'The relay pauses: this network costs by volume. It relays again in another one.',
+}
+
 export function givesText({ state, pause, isWanted, pairs }: RelayBriefView, isConnected: boolean): string {
   if (!isWanted) return relayTexts.nothing
   if (state === 'running') return pairs > 0 ? relayTexts.carrying(pairs) : relayTexts.relay

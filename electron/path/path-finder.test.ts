@@ -146,6 +146,24 @@ test('a stale endpoint list is looked at again before the peer is called, withou
   world.net.close()
 })
 
+test('who was called before we knew our place is called again as soon as we know it', async () => {
+  const net = new SimNetwork()
+  net.stunServers.push('203.0.113.1')
+  const a = new SimHost(net, 1, '192.168.1.2', new SimNat('198.51.100.1', 'easy'))
+  const b = new SimHost(net, 2, '192.168.2.2', new SimNat('198.51.100.2', 'easy'))
+  // Its first questions are lost, as over a bad link.
+  net.lose = ({ from, to }) => from?.startsWith('198.51.100.1:') === true && to?.startsWith('203.0.113.') === true
+  await net.run(9_000)
+  net.publish()
+  await net.run(1_000, 500)
+  assert.deepEqual([a.finder.view(2)?.kind, b.finder.view(1)?.kind], ['derp', 'derp'])
+  net.lose = () => false
+  a.finder.linkChanged({ rebound: false })
+  await net.run(200, 20)
+  assert.deepEqual([a.finder.view(2)?.kind, b.finder.view(1)?.kind], ['direct', 'direct'])
+  net.close()
+})
+
 test('idle peers send nothing and hold no timer', async () => {
   const world = await pair('easy', 'easy')
   await world.net.run(5_000, 1_000)

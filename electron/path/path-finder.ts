@@ -97,7 +97,11 @@ export class PathFinder {
       clock: options.clock,
       log: options.log,
       io: options.io,
-      events: options.events,
+      events: {
+        onEndpoints: (list) => this.#tellEndpoints(list),
+        onNetInfo: (report, info) => options.events.onNetInfo(report, info),
+        onHomeRegion: (region) => options.events.onHomeRegion(region),
+      },
       random: options.random ?? Math.random,
       ignoreInterfaces: options.ignoreInterfaces ?? [],
     })
@@ -259,6 +263,11 @@ export class PathFinder {
       for (const peer of this.#peers.all()) this.#give(peer, { type: 'network-changed' })
     }
     this.#own.check({ full: true })
+  }
+
+  #tellEndpoints(list: readonly OwnEndpoint[]): void {
+    this.#options.events.onEndpoints(list)
+    for (const peer of this.#peers.all()) this.#give(peer, { type: 'found-ourselves' })
   }
 
   /** A region's DERP server owes us answers. */

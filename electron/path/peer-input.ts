@@ -33,6 +33,8 @@ export type PeerInput =
   | { readonly type: 'send-error'; readonly endpoint: Endpoint }
   /** Our sockets or our network are new: what is known is worth a try, but nothing is certain. */
   | { readonly type: 'network-changed' }
+  /** We know better where we are: what the peer was told is not all. */
+  | { readonly type: 'found-ourselves' }
   /** The peer has a new disco key: it restarted, or lives elsewhere. */
   | { readonly type: 'disco-changed' }
   /** Someone asks for a ping over whatever path there is. */

@@ -107,6 +107,9 @@ class Draft {
         return this.#sendError(input.endpoint)
       case 'network-changed':
         return this.#startOver('network-changed')
+      case 'found-ourselves':
+        if (this.#wantsDirect()) this.#callAgain()
+        return
       case 'disco-changed':
         return this.#startOver(undefined)
       case 'policy':
@@ -127,7 +130,10 @@ class Draft {
       this.#cause = home === undefined ? 'no-home' : this.#path.reason === 'start' ? 'start' : 'home-changed'
       this.#set({ home, derpLatencyMs: undefined, derpPingedAtMs: undefined })
     }
-    this.#set({ candidates: withList(this.#path.candidates, 'inNetmap', usableEndpoints(endpoints, MAX_CANDIDATES)) })
+    const listed = usableEndpoints(endpoints, MAX_CANDIDATES)
+    // It may not have known its place when it was called.
+    if ([...listed].some((endpoint) => !this.#path.candidates.has(endpoint))) this.#set({ calledAtMs: undefined })
+    this.#set({ candidates: withList(this.#path.candidates, 'inNetmap', listed) })
     this.#prune()
     if (relayCapable !== this.#path.relayCapable) {
       this.#set({ relayCapable })
@@ -283,11 +289,11 @@ class Draft {
     const wasDirect = best?.leg.kind === 'direct' && !this.#path.doubtful
     if (best && trusted && !sameLeg(best.leg, leg) && !isBetter({ leg, latencyMs }, best, this.#path.policy)) return
     this.#adopt(best && trusted && !this.#path.doubtful ? 'better' : 'answered', { leg, latencyMs })
-    if (!wasDirect) this.#confirm()
+    // A stock peer tries again once in five seconds, but at once when it is called.
+    if (!wasDirect) this.#callAgain()
   }
 
-  /** A direct path is found: a stock peer tries again once in five seconds only, but at once when it is called. */
-  #confirm(): void {
+  #callAgain(): void {
     const region = derpRegion(this.#path)
     if (region === undefined || !inSession(this.#path)) return
     this.#set({ calledAtMs: this.#now })

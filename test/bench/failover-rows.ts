@@ -148,6 +148,8 @@ async function fresh(pair: Pair, rounds: number, sheet: Sheet): Promise<void> {
 async function toRelay(pair: Pair, rounds: number, sheet: Sheet): Promise<void> {
   const flow = await UdpFlow.start(pair.a, pair.b)
   for (let round = 0; round < rounds; round++) {
+    // A path that dies three times in half a minute is left alone for a while by ours.
+    await pause(10_000)
     await phase(round)
     const cutMs = wallMs()
     await pair.cutDirect()

@@ -1,6 +1,7 @@
 // What a peer may do with this node beyond sending it packets: the application capabilities that our own packet filter grants
 // to its addresses (control.md §9.1, paths.md §6.1). Pure.
 
+import { compareBytes, toHex } from '../base/bytes.ts'
 import { ipToBytes, parsePrefix, prefixContains } from '../base/endpoint.ts'
 import type { Netmap } from '../control/netmap.ts'
 import type { Node } from '../wire/tailcfg/node.ts'
@@ -18,9 +19,9 @@ export function capsFrom(netmap: Netmap, from: Node, on: Node = netmap.self): Re
   const targets = bytesOf(on)
   const caps = new Set<string>()
   for (const { srcIps, capGrant } of netmap.packetFilter) {
-    if (capGrant.length === 0 || !srcIps.some((source) => covers(source, sources, from))) continue
+    if (capGrant.length === 0 || !covers(rangesOf(srcIps), sources, from)) continue
     for (const grant of capGrant) {
-      if (!grant.dsts.some((prefix) => prefixCovers(prefix, targets))) continue
+      if (!covers(rangesOf(grant.dsts), targets, undefined)) continue
       for (const cap of [...grant.caps, ...grant.capMap.keys()]) caps.add(cap)
     }
   }
@@ -37,26 +38,56 @@ export function relayServers(netmap: Netmap, peers: readonly Node[]): Node[] {
   )
 }
 
-const bytesOf = (node: Node): Uint8Array[] => node.addresses.flatMap((prefix) => parsePrefix(prefix)?.bytes ?? [])
+/** What a list of FilterRule.srcIps (IP, CIDR, "a-b", "*" or "cap:") means. */
+interface Ranges {
+  readonly all: boolean
+  /** Single addresses, as hex: a grant to a network of a thousand machines names each of them. */
+  readonly single: ReadonlySet<string>
+  readonly prefixes: readonly { readonly bytes: Uint8Array; readonly bits: number }[]
+  readonly spans: readonly (readonly [first: Uint8Array, last: Uint8Array])[]
+  readonly caps: readonly string[]
+}
 
-/** `source` as in FilterRule.srcIps: IP, CIDR, "a-b", "*" or "cap:". */
-function covers(source: string, addresses: readonly Uint8Array[], node: Node): boolean {
-  if (source === '*') return true
-  if (source.startsWith('cap:')) return node.capMap.has(source.slice(4))
-  const dash = source.indexOf('-')
-  if (dash === -1) return prefixCovers(source, addresses)
-  const [first, last] = [source.slice(0, dash), source.slice(dash + 1)].map((text) => ipToBytes(text.trim()))
-  if (!first || !last) return false
+/** Lists of a filter never change, and are asked about once for each peer. */
+const known = new WeakMap<readonly string[], Ranges>()
+
+function rangesOf(list: readonly string[]): Ranges {
+  const before = known.get(list)
+  if (before) return before
+  const single = new Set<string>()
+  const prefixes: { bytes: Uint8Array; bits: number }[] = []
+  const spans: (readonly [Uint8Array, Uint8Array])[] = []
+  const caps: string[] = []
+  for (const text of list) {
+    if (text.startsWith('cap:')) {
+      caps.push(text.slice(4))
+      continue
+    }
+    const [first, last] = text.includes('-') ? text.split('-', 2).map((end) => ipToBytes(end.trim())) : []
+    if (first && last && first.length === last.length) spans.push([first, last])
+    const prefix = parsePrefix(text)
+    if (!prefix) continue
+    if (prefix.bits === prefix.bytes.length * 8) single.add(toHex(prefix.bytes))
+    else prefixes.push(prefix)
+  }
+  const ranges: Ranges = { all: list.includes('*'), single, prefixes, spans, caps }
+  known.set(list, ranges)
+  return ranges
+}
+
+/** `node` is the one that the addresses are of, where its own capabilities count. */
+function covers(ranges: Ranges, addresses: readonly Uint8Array[], node: Node | undefined): boolean {
+  if (ranges.all && node) return true
+  if (node && ranges.caps.some((cap) => node.capMap.has(cap))) return true
   return addresses.some(
     (address) =>
-      address.length === first.length &&
-      address.length === last.length &&
-      Buffer.compare(first, address) <= 0 &&
-      Buffer.compare(address, last) <= 0,
+      ranges.single.has(toHex(address)) ||
+      ranges.prefixes.some((prefix) => prefixContains(prefix, address)) ||
+      ranges.spans.some(
+        ([first, last]) =>
+          address.length === first.length && compareBytes(first, address) <= 0 && compareBytes(address, last) <= 0,
+      ),
   )
 }
 
-function prefixCovers(text: string, addresses: readonly Uint8Array[]): boolean {
-  const prefix = parsePrefix(text)
-  return prefix !== undefined && addresses.some((address) => prefixContains(prefix, address))
-}
+const bytesOf = (node: Node): Uint8Array[] => node.addresses.flatMap((prefix) => parsePrefix(prefix)?.bytes ?? [])

@@ -42,8 +42,8 @@ export interface RateLimit {
  */
 export const DEFAULT_RATE_LIMIT: RateLimit = { bytesPerSecond: 10_000_000, burstBytes: 2_000_000 }
 
-/** A client that is held back hears this often that we live: its ping waits behind its own data, and it would leave. */
-const HELD_BACK_BEAT_MS = 2_000
+/** A client that is held back hears this often that we live: its ping waits behind its own data, and ours leave after 2 s. */
+const HELD_BACK_BEAT_MS = 500
 
 const MIN_BURST_BYTES = MAX_PACKET_BYTES + NODE_KEY_BYTES
 
@@ -175,14 +175,22 @@ export class ServerSession {
     const waitMs = this.#bucket?.take(chunk.length, clock.now()) ?? 0
     if (waitMs > 0 && !this.#isClosed()) {
       this.#stream.pause()
-      if (this.#state === 'open' && clock.now() - this.#beatMs >= HELD_BACK_BEAT_MS) {
-        this.#beatMs = clock.now()
-        this.writer.control(encodeFrame('keepAlive', {}))
-      }
-      this.#cancelResume = clock.after(waitMs, () => {
-        if (this.#state !== 'admission') this.#stream.resume()
-      })
+      this.#cancelResume?.()
+      this.#hold(clock.now() + waitMs)
     }
+  }
+
+  /** Reads nothing until then, and says meanwhile that we live. */
+  #hold(untilMs: number): void {
+    const { clock } = this.#host
+    if (this.#state === 'open' && clock.now() - this.#beatMs >= HELD_BACK_BEAT_MS) {
+      this.#beatMs = clock.now()
+      this.writer.control(encodeFrame('keepAlive', {}))
+    }
+    this.#cancelResume = clock.after(Math.min(untilMs - clock.now(), HELD_BACK_BEAT_MS), () => {
+      if (clock.now() < untilMs) this.#hold(untilMs)
+      else if (this.#state !== 'admission') this.#stream.resume()
+    })
   }
 
   /** Through a call, so that the compiler does not believe that the state cannot have changed meanwhile. */

@@ -19,6 +19,7 @@ import { routeCommands } from './coord-routes.ts'
 import { relaysAdvice } from './coord-relays.ts'
 import { serve } from './coord-serve.ts'
 import { tailnetCommands } from './coord-tailnets.ts'
+import { importCommands } from './coord-import.ts'
 import { tokenCommands } from './coord-tokens.ts'
 import {
   usersCreate,
@@ -57,6 +58,7 @@ const commands: readonly Command[] = [
   ...dnsCommands,
   ...policyCommands,
   ...tokenCommands,
+  ...importCommands,
   ...tailnetCommands,
   ...backupCommands,
 ]

@@ -10,6 +10,7 @@ export const KEPT_SETTINGS = [
   'derp-map',
   'node-keys',
   'api-tokens',
+  'imported-nodes',
 ] as const
 export type KeptName = (typeof KEPT_SETTINGS)[number]
 

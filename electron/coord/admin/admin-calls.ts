@@ -74,6 +74,8 @@ export const adminCalls = {
   'dns.split': (admin, args) => admin.dns.split(text(args, 'domain'), texts(args, 'servers')),
   'dns.records.add': (admin, args) => admin.dns.addRecord({ name: text(args, 'name'), value: text(args, 'value') }),
   'dns.records.remove': (admin, args) => admin.dns.removeRecord(text(args, 'name'), maybeText(args, 'value')),
+  'import.headscale': (admin, args) => admin.imports.fromHeadscale(text(args, 'file'), args['apply'] === true),
+  'import.status': async (admin) => ({ moves: await admin.imports.moves(), url: (await admin.publicUrl()) ?? 'URL' }),
   'tokens.list': (admin) => admin.tokens.list(),
   'tokens.create': (admin, args) =>
     admin.tokens.create({

@@ -14,6 +14,7 @@ import type { ServerSecrets } from '../identity/server-secrets.ts'
 import { setupCode } from '../identity/setup-code.ts'
 import type { PendingLogins } from '../login/pending-logins.ts'
 import { isExpired, ROLES, type AuthKey, type Node, type NodeId, type Role, type User, type UserId } from '../model.ts'
+import { ImportAdmin } from '../import/import-admin.ts'
 import { isLabel, sanitiseLabel } from '../names.ts'
 import { PolicyAdmin } from '../policy/policy-admin.ts'
 import type { Registrar } from '../registrar.ts'
@@ -77,6 +78,7 @@ export class Admin {
   readonly dns: DnsAdmin
   readonly nodes: NodesAdmin
   readonly tokens: TokensAdmin
+  readonly imports: ImportAdmin
   readonly #options: AdminOptions
 
   constructor(options: AdminOptions) {
@@ -89,6 +91,7 @@ export class Admin {
       clock: options.clock,
       actor: options.actor,
     })
+    this.imports = new ImportAdmin({ ...options, policy: this.policy })
     this.tokens = new TokensAdmin({ ...options, findUser: (name) => this.#user(name) })
     this.dns = new DnsAdmin({
       registry: options.registry,
@@ -135,6 +138,11 @@ export class Admin {
     })
     await tx.audit(actor, 'user.create', `user:${user.id}`, `${user.name} (${user.role})`)
     return user
+  }
+
+  /** As machines and browsers reach the server; undefined while none ever ran on this state. */
+  async publicUrl(): Promise<string | undefined> {
+    return this.#options.registry.read((store) => store.setting(PUBLIC_URL))
   }
 
   /** With which the first account is made at a page; undefined once there is an account. */

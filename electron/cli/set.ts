@@ -25,8 +25,9 @@ export const set: Command = {
   name: 'set',
   summary: 'Changes settings of this machine without logging in again.',
   usage: [
-    `set [--${RELAY_PORT} N] [--${RELAY_ENDPOINTS} IP:PORT,…] [--${RELAY_LIMIT} RATE] [--${RELAY_QUOTA} SIZE]`,
-    `    [--${RELAY_HOURS} HOURS] [--${RELAY_BATTERY} on|off] [--${RELAY_METERED} on|off] [--${PORT_MAPPING} on|off]`,
+    `set [--${RELAY_PORT} N] [--${RELAY_ENDPOINTS} IP:PORT,…] [--${RELAY_LIMIT} RATE]`,
+    `set [--${RELAY_QUOTA} SIZE] [--${RELAY_HOURS} HOURS] [--${RELAY_BATTERY} on|off] [--${RELAY_METERED} on|off]`,
+    `set --${PORT_MAPPING} on|off`,
   ],
   help: {
     [RELAY_PORT]: `--${RELAY_PORT} N   relay for others on this UDP port; 0 picks one, '' turns it off`,

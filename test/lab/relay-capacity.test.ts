@@ -13,6 +13,7 @@ import { relayTest, turnRelayOn } from './relay.ts'
 
 const options = runOrSkip(labUnavailable() ?? peerwayUnavailable() ?? stockUnavailable('tailscale-new'), 180_000)
 const PORT = 40_000
+const MOST_TRIES = 5
 
 /** What leaves faster is dropped, as by a provider. Counted in full packets: the kernel's limit in bytes lets a second's worth through at once. */
 const uplink = (mbit: number): string => `table inet uplink {
@@ -40,21 +41,30 @@ test('the capacity of a relay is what its uplink carries', options, async (t) =>
     t.diagnostic(found.text.split('\n').find((line) => line.includes('go from this machine')) ?? '')
     return ((found.bytesPerSecond ?? 0) * 8) / 1e6
   }
-  const measuresWith = async (name: string): Promise<void> => {
+  /** A machine that is busy with other things measures too little now and then, and never what the way does not carry. */
+  const measuresWithin = async (least: number, most: number): Promise<void> => {
+    const seen: number[] = []
+    for (let tried = 0; tried < MOST_TRIES; tried++) {
+      const got = await measured()
+      if (got > least && got < most) return
+      seen.push(got)
+    }
+    assert.fail(`${seen.join(', ')} Mbit/s, wanted ${least} to ${most}`)
+  }
+  const measuresWith = async (): Promise<void> => {
     for (const mbit of [4, 24]) {
       await host.ns.nft(uplink(mbit))
-      const got = await measured()
+      await measuresWithin(0.75 * mbit, 1.4 * mbit)
       await host.ns.nft('delete table inet uplink')
-      assert.ok(got > 0.75 * mbit && got < 1.4 * mbit, `${got} of ${mbit} Mbit/s with ${name}`)
     }
-    assert.ok((await measured()) > 30, 'a wide way')
+    await measuresWithin(30, Infinity)
   }
 
   await t.test('with a stock client outside', async () => {
     const stock = await startTailscaled(lab, lab.client(0), { version: 'new', hostname: 'stock' })
     await stock.up(login)
     await systemPingUntil(stock, await addressOf(relay), 20_000)
-    await measuresWith('a stock client')
+    await measuresWith()
     await stock.stop()
   })
 
@@ -62,6 +72,6 @@ test('the capacity of a relay is what its uplink carries', options, async (t) =>
     const ours = await startAgent(lab, lab.client(0), { hostname: 'ours', port: 41_642 })
     await ours.up(login)
     await systemPingUntil(ours, await addressOf(relay), 20_000)
-    await measuresWith('ours')
+    await measuresWith()
   })
 })

@@ -137,6 +137,6 @@ test('the node that would help a pair most is named, and later what it brought',
     assert.deepEqual(gained.candidates, [], 'a pair that is helped is no case for advice')
     t.diagnostic(JSON.stringify(gained.relays))
   })
-  await stream.progress(10_000, 10_000)
+  await stream.progress(1, 30_000) // told of each 256 KiB, which is 13 s here
   await stream.finish()
 })

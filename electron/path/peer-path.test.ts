@@ -431,3 +431,28 @@ test('the best confirmed path wins in the end, whatever the latencies', () => {
     { numRuns: 40 },
   )
 })
+
+test('a peer whose DERP region becomes known late is called then, once', () => {
+  const run = new Run((endpoint) => (endpoint === A ? 10 : undefined))
+  run.give({ type: 'netmap', endpoints: [A], home: undefined })
+  run.give({ type: 'active' })
+  run.advance(500)
+  assert.equal(shownLeg(run.path)?.kind, 'direct')
+  assert.equal(run.count('call-me-maybe'), 0)
+  run.give({ type: 'heard-derp', region: 1 })
+  run.give({ type: 'netmap', endpoints: [A], home: 1 })
+  assert.equal(run.count('call-me-maybe'), 1)
+  run.advance(4_000, 500)
+  assert.equal(run.count('call-me-maybe'), 1)
+})
+
+test('a peer that called us is called back when its place answers, also by who has nothing to send, and only then', () => {
+  const run = new Run((endpoint) => (endpoint === A ? 10 : undefined))
+  run.give({ type: 'netmap', endpoints: [A, B], home: 1 })
+  for (let call = 0; call < 5; call++) {
+    run.give({ type: 'call-me-maybe', endpoints: [A, B] })
+    run.advance(1_000)
+  }
+  assert.equal(inSession(run.path), false)
+  assert.equal(run.count('call-me-maybe'), 1)
+})

@@ -76,6 +76,7 @@ class Draft {
   }
 
   finish(): Step {
+    if (this.#path.callOwed && derpRegion(this.#path) !== undefined) this.#call()
     const path = withReason(this.#before, this.#path, this.#cause)
     return { path, effects: [...pathEffects(this.#before, path), ...this.#asked] }
   }
@@ -108,7 +109,7 @@ class Draft {
       case 'network-changed':
         return this.#startOver('network-changed')
       case 'found-ourselves':
-        if (this.#wantsDirect()) this.#callAgain()
+        if (inSession(this.#path) && this.#wantsDirect()) this.#call()
         return
       case 'disco-changed':
         return this.#startOver(undefined)
@@ -290,12 +291,13 @@ class Draft {
     if (best && trusted && !sameLeg(best.leg, leg) && !isBetter({ leg, latencyMs }, best, this.#path.policy)) return
     this.#adopt(best && trusted && !this.#path.doubtful ? 'better' : 'answered', { leg, latencyMs })
     // A stock peer tries again once in five seconds, but at once when it is called.
-    if (!wasDirect) this.#callAgain()
+    if (!wasDirect) this.#call()
   }
 
-  #callAgain(): void {
+  #call(): void {
     const region = derpRegion(this.#path)
-    if (region === undefined || !inSession(this.#path)) return
+    this.#set({ callOwed: region === undefined })
+    if (region === undefined) return
     this.#set({ calledAtMs: this.#now })
     this.#asked.push({ type: 'call-me-maybe', region })
   }
@@ -444,13 +446,10 @@ class Draft {
     let sent = 0
     for (const [endpoint, candidate] of this.#path.candidates) if (this.#pingCandidate(endpoint, candidate)) sent++
     this.#set({ roundAtMs: this.#now })
-    const region = derpRegion(this.#path)
     const { calledAtMs, candidates } = this.#path
     const due = calledAtMs === undefined || this.#now - calledAtMs >= DISCOVERY_MS
     // Without any candidate the call is the only way to be found.
-    if (!call || region === undefined || !due || (sent === 0 && candidates.size > 0)) return
-    this.#set({ calledAtMs: this.#now })
-    this.#asked.push({ type: 'call-me-maybe', region })
+    if (call && due && (sent > 0 || candidates.size === 0)) this.#call()
   }
 
   #pingCandidate(endpoint: Endpoint, candidate: Candidate): boolean {

@@ -72,6 +72,8 @@ export interface PeerPath {
   readonly heartbeatAtMs: number | undefined
   readonly roundAtMs: number | undefined
   readonly calledAtMs: number | undefined
+  /** It was to be called, but nobody knew its DERP region yet. */
+  readonly callOwed: boolean
   /** The peer knows how to use a peer relay. */
   readonly relayCapable: boolean
   /** When a peer relay is looked for; only during a session. */
@@ -104,6 +106,7 @@ export function newPeerPath(nowMs: number): PeerPath {
     heartbeatAtMs: undefined,
     roundAtMs: undefined,
     calledAtMs: undefined,
+    callOwed: false,
     relayCapable: false,
     relayDueAtMs: undefined,
     relayTries: 0,

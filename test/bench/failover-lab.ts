@@ -33,7 +33,9 @@ const COORD = fileURLToPath(new URL('two-region-coord.ts', import.meta.url))
 const SETTLED_MS = 6_000
 
 const startNode = (lab: Lab, machine: Machine, kind: Kind, hostname: string): Promise<Subject> =>
-  kind === 'ours' ? startAgent(lab, machine, { hostname }) : startTailscaled(lab, machine, { version: 'new', hostname })
+  kind === 'ours'
+    ? startAgent(lab, machine, { hostname, env: { PEERWAY_LOG: 'info' } })
+    : startTailscaled(lab, machine, { version: 'new', hostname })
 
 /** Nodes `a` and `b`; the flow goes from `a`. */
 export class Pair {

@@ -5,6 +5,8 @@ import assert from 'node:assert/strict'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { stockUnavailable } from '../stock/binaries.ts'
+import { startTailscaled } from '../stock/tailscaled.ts'
 import { createLab, type Lab } from './lab.ts'
 import { addressOf, pingUntil, systemPingUntil } from './mesh-node.ts'
 import { labUnavailable, runOrSkip } from './netns.ts'
@@ -156,6 +158,38 @@ test(
       const refused = await relay.cli('set', '--relay-hours', 'at night')
       assert.match(refused.stderr, /relay\/bad-hours/)
     })
+  },
+)
+
+const withStock = runOrSkip(unavailable ?? stockUnavailable('tailscale-new', 'tailscale-old'), 240_000)
+
+test(
+  'stock clients that are carried when a relay pauses go on without it, after a short silence',
+  withStock,
+  async (t) => {
+    const lab = await createLab({ sites: [{ nat: 'hard' }, { nat: 'hard' }], hosts: ['relay'] })
+    t.after(() => lab.close())
+    const coord = await startCoord(lab, lab.coord)
+    await coord.createUser('anna')
+    const login = { loginServer: coord.url, authKey: await coord.createAuthKey('anna', { reusable: true }) }
+    const relay = await startAgent(lab, lab.host('relay'), { hostname: 'relay' })
+    const a = await startTailscaled(lab, lab.client(0), { version: 'new', hostname: 'stock-new' })
+    const b = await startTailscaled(lab, lab.client(1), { version: 'old', hostname: 'stock-old' })
+    for (const node of [relay, a, b]) await node.up(login)
+    await turnRelayOn(relay, PORT)
+    const addressB = await addressOf(b)
+    await systemPingUntil(a, addressB, 20_000)
+    await pingUntil(a, b, 'peer-relay', 75_000)
+    const flow = a.machine.ns.start(['ping', '-n', '-i', '0.2', addressB], { name: 'flow' })
+    await flow.waitForOutput(/icmp_seq=20 /, 10_000)
+    const { UsedBytes } = await relayStatus(relay)
+    assert.equal((await relay.cli('set', '--relay-quota', String(Math.max(UsedBytes, 1)))).status, 0)
+    await until(async () => (await relayStatus(relay)).Sessions.length === 0, { timeoutMs: 45_000, what: 'no session' })
+    await pingUntil(a, b, 'derp', 30_000)
+    await flow.stop()
+    const gap = lostIn(flow.output) * 0.2
+    t.diagnostic(`longest silence ${gap.toFixed(1)} s`)
+    assert.ok(gap < 12, `nothing was answered for ${gap} s`)
   },
 )
 

@@ -47,6 +47,9 @@ export class Netcheck {
   readonly #io: NetcheckIo
   readonly #probes = new Map<string, Probe>()
   readonly #hosts = new Map<string, { readonly ips: readonly IpAddress[]; readonly atMs: number }>()
+  /** What ends each round of questions that is under way. */
+  readonly #rounds = new Set<() => void>()
+  #isClosed = false
 
   constructor(options: { readonly clock: Clock; readonly io: NetcheckIo }) {
     this.#clock = options.clock
@@ -89,6 +92,12 @@ export class Netcheck {
     return true
   }
 
+  /** Nothing is sent from now on: the socket goes. What is under way ends with what it has. */
+  close(): void {
+    this.#isClosed = true
+    for (const end of this.#rounds) end()
+  }
+
   get outstanding(): number {
     return this.#probes.size
   }
@@ -101,10 +110,12 @@ export class Netcheck {
       let ended = false
       const end = (): void => {
         ended = true
+        this.#rounds.delete(end)
         for (const one of undo) one()
         resolve()
       }
-      if (open === 0) return end()
+      if (open === 0 || this.#isClosed) return end()
+      this.#rounds.add(end)
       undo.push(this.#clock.after(waitMs, end))
       const enough = Math.min(ENOUGH_REGIONS, new Set(sets.map((set) => set.region)).size)
       let ending = false

@@ -224,6 +224,16 @@ test('a socket that cannot send ends the check at once', async () => {
   world.own.close()
 })
 
+test('after the end nothing is sent any more, in the middle of a check neither', async () => {
+  const world = new World({}).start(mapOf(ONE, TWO))
+  await world.clock.advanceAsync(50, 5)
+  const asked = world.asked.length
+  assert.ok(asked > 0)
+  world.own.close()
+  await world.clock.advanceAsync(60_000)
+  assert.equal(world.asked.length, asked)
+})
+
 test('checks repeat every 20 to 26 s while there is traffic, and stop without', async () => {
   const world = new World({ [ONE]: { oneWayMs: 5, seenPort: 7 } }).start(mapOf(ONE))
   await world.clock.advanceAsync(50, 5)

@@ -130,6 +130,7 @@ export class OwnNetwork {
     this.#state = 'closed'
     this.#cancelTimer?.()
     this.#cancelTimer = undefined
+    this.#netcheck.close()
   }
 
   handleStun(packet: { readonly bytes: Uint8Array; readonly receivedAtMs: number }): boolean {

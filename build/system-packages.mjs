@@ -24,6 +24,7 @@ const RUN = [
 const BUILD = ['gcc', 'libc6-dev', 'make']
 const TEST = [
   'chromium',
+  'conntrack',
   'iperf3',
   'iputils-ping',
   'miniupnpd-nftables',

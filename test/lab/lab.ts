@@ -8,7 +8,7 @@
 // every implementation takes 100.64.0.0/10 for tailnet addresses. Lans do not know each other: a lan's addresses are
 // not routed on the wan, except behind an `open` router.
 
-import { Router, LAN_IF, WAN_IF, type NatKind } from './nat.ts'
+import { Router, LAN_IF, WAN_IF, type Mapped, type NatKind } from './nat.ts'
 import { Namespaces, type Namespace } from './netns.ts'
 import type { LabProcess, StartOptions } from './process.ts'
 
@@ -195,7 +195,12 @@ async function addSite(
   )
   await nets.bridge(ns, LAN_IF, [`${prefix}.1/24`, ...(ipv6 ? [`${prefix6}:1/64`] : [])])
   await ns.sysctl({ 'net/ipv4/ip_forward': 1, ...(ipv6 ? { 'net/ipv6/conf/all/forwarding': 1 } : {}) })
-  const router = new Router(ns, routerAddress(index), options.nat)
+  const mapped: Mapped[] = Array.from({ length: options.clients ?? 1 }, (_, i) => {
+    return { lan: `${prefix}.${i + 2}`, wan: i === 0 ? routerAddress(index) : `10.77.${i + 1}.${index + 1}` }
+  })
+  // A network of their own, or they would go with the router's first address when that is taken off and put back.
+  await ns.ip(...mapped.slice(1).map(({ wan: own }) => `addr add ${own}/32 dev ${WAN_IF}`), 'link set lo up')
+  const router = new Router(ns, routerAddress(index), options.nat, mapped)
   await router.setUp()
 
   const clients: Machine[] = []

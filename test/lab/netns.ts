@@ -29,7 +29,7 @@ const NAME = /^pw-(\d+)-/
 export function labUnavailable(): string | undefined {
   if (process.platform !== 'linux') return 'network namespaces exist on Linux only'
   if (process.getuid?.() !== 0) return 'making network namespaces needs root'
-  for (const tool of ['ip', 'nft']) {
+  for (const tool of ['ip', 'nft', 'conntrack']) {
     if (spawnSync(tool, ['-V'], { stdio: 'ignore' }).error) return `the program ${tool} is not installed`
   }
   if (!existsSync('/dev/net/tun')) return '/dev/net/tun is not there'

@@ -48,16 +48,19 @@ const LEFT_BEHIND_MS = 78_000
 const phase = (round: number): Promise<void> => pause(3_000 + round * 370)
 
 export async function measure(kinds: Kinds, rounds: number, sheet: Sheet): Promise<void> {
-  if (sheet.wants('direct-dies', 'direct-again', 'direct-again-lost', 'new-address', 'fresh', 'fresh-direct', ...RELAY))
-    await inPair(kinds, rounds, sheet)
   const frozen = (['derp-frozen', 'derp-frozen-no-udp'] as const).filter((name) => sheet.wants(name))
-  // They wait most of the time, and do not mind each other.
-  await Promise.all(frozen.map((name) => derpFrozen(kinds, Math.ceil(rounds / 2), sheet, name)))
+  // Those wait most of the time, and a lab is idle but for one datagram each 20 ms.
+  await Promise.all([
+    ...frozen.map((name) => derpFrozen(kinds, Math.ceil(rounds / 2), sheet, name)),
+    inPair(kinds, rounds, sheet),
+  ])
 }
 
+const DIRECT = ['direct-dies', 'direct-again', 'direct-again-lost', 'new-address', 'fresh', 'fresh-direct'] as const
 const RELAY = ['to-relay', 'hard-relay-late', 'relay-killed', 'relay-back', 'hard-relay'] as const
 
 async function inPair(kinds: Kinds, rounds: number, sheet: Sheet): Promise<void> {
+  if (!sheet.wants(...DIRECT, ...RELAY)) return
   const pair = await startPair(kinds)
   try {
     await pair.untilDirect()

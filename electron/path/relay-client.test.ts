@@ -219,3 +219,34 @@ test('a handshake ends by itself when nothing answers, and sends each packet a f
   assert.ok(nowMs - began <= 30_000)
   assert.ok(pings <= 23, `${pings} pings, whatever the peer sends`)
 })
+
+test('while we wait for the peer at a place, each new search tells it of the place again', async () => {
+  const { net, sent, from, place, control, relay, server, finder } = await lone()
+  const answerAll = (answered: number): number => {
+    const requests = sent('allocateRequest')
+    for (const { generation } of requests.slice(answered))
+      finder.handleDerpDisco(1, relay.node, from(relay.disco, { kind: 'allocateResponse', generation, relay: place() }))
+    return requests.length
+  }
+  let answered = 0
+  for (let step = 0; step < 10; step++) {
+    finder.noteActive(2)
+    await net.run(100)
+    answered = answerAll(answered)
+  }
+  const [bind] = sent('bind')
+  assert.ok(bind)
+  control(server, { ...bind, kind: 'bindChallenge', challenge: new Uint8Array(32).fill(9) })
+  // The first place was told of three times by now: the peer had no use for it, or they were lost.
+  await net.run(2_500)
+  const told = sent('callMeMaybeVia').length
+  for (let step = 0; step < 50; step++) {
+    finder.noteActive(2)
+    await net.run(100)
+    answered = answerAll(answered)
+  }
+  assert.ok(answered >= 2, String(answered))
+  assert.equal(new Set(sent('bind').map(({ generation }) => generation)).size, 1, 'the handshake under way goes on')
+  assert.ok(sent('callMeMaybeVia').length > told)
+  net.close()
+})

@@ -258,13 +258,14 @@ export class RelayClient<P extends RelayPeer> {
     if (node !== undefined) this.#learnName(server, node)
     const name = `${peer.id} ${server}`
     const old = this.#works.get(name)
+    const via: DiscoMessage = { kind: 'callMeMaybeVia', relay }
+    const tell = (): boolean => node !== undefined && this.#options.sendOverDerp(peer.nodeKey, via)
     if (old && relay.lamportId <= old.relay.lamportId) {
-      // The place that the peer told us of first: it is bound already, or about to.
+      // We are at it already: the peer told us of it first, or had no need of it when we told. It may have by now.
+      if (relay.lamportId === old.relay.lamportId) tell()
       return
     }
     if (old) this.#stop(name, old)
-    const via: DiscoMessage = { kind: 'callMeMaybeVia', relay }
-    const tell = (): boolean => node !== undefined && this.#options.sendOverDerp(peer.nodeKey, via)
     tell()
     if (this.#options.isInUse(peer, server, relay.vni)) return
     const endpoints = addressesToTry(relay.endpoints)

@@ -5,7 +5,7 @@ import { test, type TestContext } from 'node:test'
 import type { DoctorCause } from '../../electron/contract/doctor.ts'
 import { NodePrivate } from '../../electron/crypto/keys.ts'
 import { stockUnavailable } from '../stock/binaries.ts'
-import { startTailscaled } from '../stock/tailscaled.ts'
+import { startTailscaled, type Tailscaled } from '../stock/tailscaled.ts'
 import { startWireguardGo } from '../stock/wireguard-go.ts'
 import { createLab, type Lab, type Machine } from './lab.ts'
 import { LAN_IF } from './nat.ts'
@@ -285,13 +285,22 @@ test('what a stock client tells of its network counts like ours', stock, async (
   const { coord, join } = await startNetwork(lab)
   const home = await join(lab.client(0), 'home')
   const authKey = await coord.createAuthKey('anna', { reusable: true })
+  const clients: Tailscaled[] = []
   for (const [site, hostname] of [
     [1, 'stock-hard'],
     [2, 'stock-blocked'],
   ] as const) {
     const client = await startTailscaled(lab, lab.client(site), { version: 'new', hostname })
     await client.up({ loginServer: coord.url, authKey })
+    clients.push(client)
   }
+  // One answer that a busy machine lost, and a stock client does not know its router for minutes.
+  const again = setInterval(() => {
+    for (const client of clients) void client.cli('debug', 'restun')
+    void home.cli('netcheck')
+  }, 12_000)
+  t.after(() => clearInterval(again))
   await names(home, 'stock-hard', 'hard-there')
   await names(home, 'stock-blocked', 'udp-blocked-there')
+  clearInterval(again)
 })

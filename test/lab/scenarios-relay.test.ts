@@ -83,7 +83,7 @@ test('scenario 4: a direct path that loses half of all packets is left for a cle
     return (seen.at(-1) ?? 0) >= 36
   }
   await until(isClean, {
-    timeoutMs: 60_000,
+    timeoutMs: 100_000,
     what: 'packets to pass unharmed',
     explain: () => `of 40: ${seen.join(', ')}`,
   })

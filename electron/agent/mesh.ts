@@ -42,6 +42,7 @@ import {
   poolDerpMap,
   restartedPeers,
 } from './netmap-config.ts'
+import type { PeerContact } from './doctor/facts.ts'
 import { relayServers } from './peer-caps.ts'
 import { PeerIds } from './peer-ids.ts'
 import { RelayHost } from './relay-host.ts'
@@ -117,6 +118,8 @@ export class Mesh {
   #started = false
   #mapsPorts: boolean
   readonly #lastSends = new Map<number, number>()
+  /** By node key: since when the DERP servers say that the peer is not there. */
+  readonly #goneAtMs = new Map<string, { readonly region: number; readonly atMs: number }>()
   #cancelTraffic = (): void => {}
 
   /** Opens the device and sockets; throws the data plane's CodedError when it cannot. */
@@ -140,6 +143,7 @@ export class Mesh {
       onDisco: (region, from, bytes) => this.#paths.handleDerpDisco(region, from, bytes),
       onWireGuard: (region, chunk, spans) => this.#dataplane.injectDerp(region, chunk, spans),
       onSilent: (region) => this.#paths.noteDerpSilent(region),
+      onPeerGone: (region, { text }) => this.#noteGone(region, text),
       onStatus: (status) => options.listener.onDerpStatus(status),
     })
     this.#lifetime.defer(() => this.#derp.close())
@@ -281,7 +285,9 @@ export class Mesh {
   #learnKeys(peers: readonly Node[]): void {
     this.#keys.clear()
     for (const peer of peers) this.#keys.set(this.#ids.of(peer.key.text), peer.key)
-    this.#ids.keepOnly(new Set(peers.map((peer) => peer.key.text)))
+    const texts = new Set(peers.map((peer) => peer.key.text))
+    this.#ids.keepOnly(texts)
+    for (const text of this.#goneAtMs.keys()) if (!texts.has(text)) this.#goneAtMs.delete(text)
   }
 
   async #httpsLatency(id: number, signal: AbortSignal): Promise<number> {
@@ -351,6 +357,22 @@ export class Mesh {
     this.#cancelTraffic = this.#options.clock.after(TRAFFIC_MS, () => this.#noteTraffic())
   }
 
+  #noteGone(region: number, nodeKey: string): void {
+    if (![...this.#keys.values()].some(({ text }) => text === nodeKey)) return
+    const before = this.#goneAtMs.get(nodeKey)
+    const heardAtMs = this.#paths.contact(this.#ids.of(nodeKey))?.heardAtMs ?? -Infinity
+    if (before?.region === region && before.atMs >= heardAtMs) return
+    this.#goneAtMs.set(nodeKey, { region, atMs: this.#options.clock.now() })
+  }
+
+  /** What is known of the peer's being there at all; monotonic ms. */
+  contactOf(nodeKey: string): PeerContact {
+    const { heardAtMs, askedAtMs } = this.#paths.contact(this.#ids.of(nodeKey)) ?? {}
+    const gone = this.#goneAtMs.get(nodeKey)
+    const isGone = gone !== undefined && (heardAtMs === undefined || heardAtMs <= gone.atMs)
+    return { heardAtMs, askedAtMs, gone: isGone ? gone : undefined }
+  }
+
   /** Answers a ping of the data plane; other messages are read and left (paths.md §7.6). */
   #takeTsmp(peer: number, ipPacket: Uint8Array): void {
     try {
@@ -397,6 +419,11 @@ export class Mesh {
     while (!isFresh(this.#paths.report) && clock.now() - askedAtMs < CHECK_WITHIN_MS && !this.#lifetime.ended)
       await new Promise<void>((resolve) => void clock.after(LOOK_MS, resolve))
     return this.#paths.report
+  }
+
+  /** Looks at the network anew; the report changes when it is done. */
+  checkNetwork(): void {
+    this.#paths.linkChanged({ rebound: false })
   }
 
   /** The last network check. */

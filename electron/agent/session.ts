@@ -361,6 +361,8 @@ export class Session {
       interfaces,
       counters: () => mesh.counters(),
       relayFailure: (nodeKey) => mesh.relayFailures(nodeKey).at(-1),
+      contact: (nodeKey) => mesh.contactOf(nodeKey),
+      check: () => mesh.checkNetwork(),
       pathPolicy: (nodeKey) => mesh.pathPolicyOf(nodeKey),
     })
   }

@@ -26,6 +26,8 @@ export interface DerpPoolOptions {
   onWireGuard(region: number, chunk: Uint8Array, spans: Uint32Array): void
   /** A region's server owes us answers: what goes there may be lost. */
   onSilent?(region: number): void
+  /** The region's server says that the peer is not connected there, or is not any more. */
+  onPeerGone?(region: number, peer: NodePublic): void
   /** Some region's state changed. Not called for traffic. */
   onStatus?(status: readonly DerpRegionStatus[]): void
 }
@@ -53,7 +55,10 @@ export class DerpPool {
       log: options.log ?? silentLogger,
       random: options.random ?? Math.random,
       onPackets: (region, chunk, spans) => this.#received(region, chunk, spans),
-      onPeerGone: (region, peer) => this.#routes.forget(peer.bytes, region),
+      onPeerGone: (region, peer) => {
+        this.#routes.forget(peer.bytes, region)
+        options.onPeerGone?.(region, peer)
+      },
       onDisconnected: (region) => this.#routes.forgetRegion(region),
       onChanged: () => this.#changed(),
       onSilent: (region) => this.#options.onSilent?.(region),

@@ -198,6 +198,12 @@ export class PathFinder {
     return this.#peers.get(id)?.history.list(this.#options.clock.wallNow()) ?? []
   }
 
+  /** The last sign of life by any way, and the last question over DERP; monotonic ms. */
+  contact(id: number): { readonly heardAtMs: number | undefined; readonly askedAtMs: number | undefined } | undefined {
+    const path = this.#peers.get(id)?.path
+    return path && { heardAtMs: path.heardAtMs, askedAtMs: path.derpPingedAtMs }
+  }
+
   /** Relays that we tried to reach this peer through, and where that ended; a later success clears it. */
   relayFailures(id: number): readonly RelayFailure[] {
     return this.#relays.failures(id)

@@ -2,16 +2,16 @@
 
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import type { DoctorCause } from '../../electron/contract/doctor.ts'
 import { NodePrivate } from '../../electron/crypto/keys.ts'
 import { stockUnavailable } from '../stock/binaries.ts'
 import { startTailscaled, type Tailscaled } from '../stock/tailscaled.ts'
 import { startWireguardGo } from '../stock/wireguard-go.ts'
+import { DERP_PORT, DIAGNOSIS_MS, names, startNetwork, type Told } from './doctor.ts'
 import { createLab, type Lab, type Machine } from './lab.ts'
 import { LAN_IF } from './nat.ts'
 import { addressOf } from './mesh-node.ts'
 import { labUnavailable, runOrSkip } from './netns.ts'
-import { peerwayUnavailable, startAgent, startCoord, type PeerwayAgent, type PeerwayCoord } from './peerway.ts'
+import { peerwayUnavailable, startAgent } from './peerway.ts'
 import { until } from './process.ts'
 import { turnRelayOn } from './relay.ts'
 
@@ -21,69 +21,7 @@ const more = process.env['PEERWAY_LONG']
   ? runOrSkip(labUnavailable() ?? peerwayUnavailable() ?? stockUnavailable('wireguard-go'), 480_000)
   : { skip: 'takes three minutes: PEERWAY_LONG=1' }
 
-/** What one end learns of the other travels over the server; what only trying shows takes fifteen seconds. */
-const DIAGNOSIS_MS = 100_000
-
-/** The one after the server's own. */
-const DERP_PORT = 8_481
 const HOLD_PORT = "require('node:dgram').createSocket('udp4').bind(41641, () => console.log('bound'))"
-
-interface Told {
-  readonly cause: DoctorCause | null
-  readonly text?: string
-  readonly nextStep?: string
-}
-
-async function ask(agent: PeerwayAgent, about: string): Promise<Told> {
-  const result = await agent.cli('doctor', about, '--json')
-  if (result.status !== 0) throw new Error(`${agent.hostname}: doctor ${about}: ${result.stderr}`)
-  return JSON.parse(result.stdout) as Told
-}
-
-/**
- * Until the doctor says so; `null` for a direct path. Open answers may come before, and what was so a moment ago; a wrong cause
- * may not.
- */
-async function names(
-  agent: PeerwayAgent,
-  about: string,
-  cause: DoctorCause | null,
-  before?: DoctorCause | null,
-): Promise<Told> {
-  const open: readonly (string | null | undefined)[] = ['unknown', 'idle', 'looking', cause, before]
-  let last: Told | undefined
-  return until(
-    async () => {
-      last = await ask(agent, about)
-      assert.ok(open.includes(last.cause), `${agent.hostname} says of ${about}: ${JSON.stringify(last)}`)
-      return last.cause === cause ? last : undefined
-    },
-    {
-      timeoutMs: DIAGNOSIS_MS,
-      what: `${agent.hostname} to name ${cause ?? 'nothing'} for ${about}`,
-      explain: () => `last: ${JSON.stringify(last)}\n${agent.log().slice(-3_000)}`,
-    },
-  )
-}
-
-/** A network whose server answers STUN at two addresses, and a way to bring machines into it. */
-async function startNetwork(lab: Lab): Promise<Network> {
-  const { address, secondAddress } = lab.coord
-  const coord = await startCoord(lab, lab.coord, ['--stun', `${address}:3478,${secondAddress}:3478`])
-  await coord.createUser('anna')
-  const authKey = await coord.createAuthKey('anna', { reusable: true })
-  const join = async (machine: Machine, hostname: string): Promise<PeerwayAgent> => {
-    const agent = await startAgent(lab, machine, { hostname })
-    await agent.up({ loginServer: coord.url, authKey })
-    return agent
-  }
-  return { coord, join }
-}
-
-interface Network {
-  readonly coord: PeerwayCoord
-  readonly join: (machine: Machine, hostname: string) => Promise<PeerwayAgent>
-}
 
 test('the doctor names the router, the blocked UDP and the machine that is off', options, async (t) => {
   const lab = await createLab({

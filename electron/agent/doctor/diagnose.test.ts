@@ -22,7 +22,7 @@ const ownNetwork: OwnNetworkFacts = {
 const home: OwnFacts = {
   problemCode: undefined,
   controlConnected: true,
-  derp: { connected: true, awayMs: 0, badCertificateDate: false },
+  derp: { connected: true, awayMs: 0, badCertificateDate: false, udpSince: undefined },
   network: ownNetwork,
   hasStunServer: true,
   addresses: ['192.168.1.5'],
@@ -49,6 +49,7 @@ const nas: PeerFacts = {
   endpoints: ['203.0.113.9:41641', '192.168.7.4:41641'],
   network: peerNetwork,
   searchingMs: 60_000,
+  goneFromHomeMs: undefined,
   unansweredMs: undefined,
   talkingMs: 60_000,
   heardAgoMs: 500,
@@ -73,8 +74,9 @@ const peerFacts = (change: PeerChange): PeerFacts => ({
 
 const hard = { network: { mappingVariesByDestIp: true } }
 const noUdp = { network: { udp: false, ipv4: false, observed: [] } }
-const away = { connected: false, awayMs: 60_000, badCertificateDate: false }
+const away = { connected: false, awayMs: 60_000, badCertificateDate: false, udpSince: undefined }
 const derpAway = { derp: away }
+const cutOff = { controlConnected: false, ...derpAway, ...noUdp }
 const sameHome = { endpoints: ['198.51.100.1:50000', '192.168.1.9:41641'] }
 const v6Only = { endpoints: ['[2001:db8:2::4]:41641'], network: { workingIpv6: true } }
 const mapped = { network: { mappingVariesByDestIp: true, portMapping: '198.51.100.1:40000' } }
@@ -109,7 +111,15 @@ const table: readonly (readonly [cause: DoctorCause | undefined, says: string, o
   ['path-rule', 'the own rule rules direct out', {}, { directForbidden: true }],
   ['path-rule', 'and goes before the routers', hard, { directForbidden: true, ...hard }],
 
-  ['offline-here', 'no server, no DERP, no UDP', { controlConnected: false, ...derpAway, ...noUdp }, {}],
+  ['offline-here', 'no server, no DERP, no UDP', { ...cutOff, derp: { ...away, udpSince: false } }, {}],
+  ['unknown', 'nothing was asked since the DERP server fell silent', cutOff, {}],
+  ['derp-unreachable', 'STUN servers answer', { ...cutOff, derp: { ...away, udpSince: true } }, {}],
+  [
+    'unknown',
+    'the control connection may be dead as well, unnoticed',
+    { derp: { ...away, awayMs: 30_000, udpSince: false }, ...noUdp },
+    {},
+  ],
   [
     'peer-offline',
     'only the coordination server is away',
@@ -128,13 +138,14 @@ const table: readonly (readonly [cause: DoctorCause | undefined, says: string, o
   ],
   ['firewall-suspected', 'a clock that is off alone stops nothing', { clockOffsetMs: 40 * 86_400_000 }, {}],
   [
-    'firewall-suspected',
+    'derp-unreachable',
     'a certificate that ran out is not our clock',
     { derp: { ...away, badCertificateDate: true } },
     {},
   ],
 
   ['udp-blocked-here', 'others have UDP and we have not', noUdp, {}],
+  ['unknown', 'the cable may just have been pulled', { ...noUdp, derp: { ...away, awayMs: 2_000 } }, {}],
   ['udp-blocked-here', 'the peer has none, but others have', noUdp, { network: { workingUdp: false } }],
   [
     'stun-unanswered',

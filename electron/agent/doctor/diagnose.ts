@@ -13,6 +13,12 @@ const DERP_AWAY_MS = 10_000
 const TRIED_MS = 15_000
 /** WireGuard answers data within ten seconds, if only with an empty packet. */
 const SILENT_MS = 15_000
+/** A clock as wrong as this explains a certificate that is not valid yet, or not any more; a fresh one is minutes old. */
+const CLOCK_OFF_MS = 10 * 60_000
+/** A question over DERP is answered in much less. */
+const ASKED_MS = 5_000
+/** A control connection that is dead is known to be within 50 s; a machine that is counted as online after that is awake. */
+const ONLINE_MS = 60_000
 /** With traffic a machine looks at its network every 26 s, and the server passes on what it found. */
 const PEER_LOOKS_MS = 40_000
 /** Heard as lately as this, a peer is not off, whatever the server still says. */
@@ -38,20 +44,14 @@ function causeOf(own: OwnFacts, peer: PeerFacts): DoctorCause | undefined {
 }
 
 /** This machine cannot talk to anybody. */
-function ownTrouble({
-  controlConnected,
-  derp,
-  network,
-  captivePortal,
-  clockOffsetMs,
-}: OwnFacts): DoctorCause | undefined {
+function ownTrouble({ controlConnected, derp, captivePortal, clockOffsetMs }: OwnFacts): DoctorCause | undefined {
   if (captivePortal === true) return 'captive-portal'
   if (!derp || derp.connected || derp.awayMs < DERP_AWAY_MS) return undefined
-  if (!controlConnected) return network?.udp === false ? 'offline-here' : undefined
-  if (derp.badCertificateDate) return Math.abs(clockOffsetMs) >= DAY_MS ? 'clock-off' : undefined
-  return 'derp-unreachable'
+  if (derp.badCertificateDate) return Math.abs(clockOffsetMs) >= CLOCK_OFF_MS ? 'clock-off' : 'derp-unreachable'
+  // Only what was heard after the DERP server fell silent tells its trouble from this machine's.
+  if (derp.udpSince === true || (controlConnected && derp.awayMs >= ONLINE_MS)) return 'derp-unreachable'
+  return !controlConnected && derp.udpSince === false ? 'offline-here' : 'unknown'
 }
-const DAY_MS = 24 * 3_600_000
 
 /** The peer cannot be talked to, by whatever way. */
 function peerTrouble(peer: PeerFacts): DoctorCause | undefined {
@@ -60,8 +60,14 @@ function peerTrouble(peer: PeerFacts): DoctorCause | undefined {
   if (peer.accessDenied) return 'access-denied'
   if (peer.directForbidden) return 'path-rule'
   if (peer.homeRegion === undefined) return 'peer-no-home'
-  const isSilent = peer.unansweredMs !== undefined && peer.unansweredMs >= SILENT_MS
-  return isSilent && peer.homeRegionConnected === true ? 'peer-asleep' : undefined
+  // Nobody tells when one that left its DERP server is back; with a search under way it answers, or is said to be gone again.
+  const goneFromHomeMs = (peer.searchingMs ?? 0) >= ASKED_MS ? (peer.goneFromHomeMs ?? -Infinity) : -Infinity
+  const { unansweredMs = -Infinity } = peer
+  if (goneFromHomeMs >= ONLINE_MS) return 'peer-no-home'
+  // One that never was at its DERP server cannot be told from one that is off; silent before it left, it sleeps.
+  const isSilent = unansweredMs >= SILENT_MS && unansweredMs > goneFromHomeMs
+  if (isSilent && peer.homeRegionConnected === true) return 'peer-asleep'
+  return goneFromHomeMs >= 0 ? 'unknown' : undefined
 }
 
 /** One end has no UDP at all, or no address that the other could use. */
@@ -70,6 +76,8 @@ function udpTrouble(own: OwnFacts, peer: PeerFacts): DoctorCause | undefined {
   if (!network || !own.hasStunServer) return undefined
   const there = peer.network?.workingUdp
   if (!network.udp) {
+    // Blocked UDP looks like no network at all, unless something else gets through.
+    if (own.derp?.connected === false) return 'unknown'
     // Two machines in one network do not need what the world answers.
     if (mayShareLan(own, peer) && there !== true) return 'unknown'
     // A server that stopped is news to the peer as well, once it has looked again; it looks while it sends.

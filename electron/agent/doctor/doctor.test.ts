@@ -12,6 +12,7 @@ import { mapResponse } from '../../wire/tailcfg/map-response.ts'
 import type { NodeInput } from '../../wire/tailcfg/node.ts'
 import { readMessage } from '../../wire/tailcfg/schema.ts'
 import { Doctor, type DoctorSources } from './doctor.ts'
+import type { PeerContact } from './facts.ts'
 
 const nodeOf = (id: number, more: NodeInput = {}): NodeInput => ({
   id: String(id),
@@ -41,6 +42,8 @@ const derpPath: PathView = {
   reason: 'start',
   reasonText: '',
 }
+
+const NO_CONTACT: PeerContact = { heardAtMs: undefined, askedAtMs: undefined, gone: undefined }
 
 const reportAt = (startedAtMs: number, more: Partial<NetcheckReport> = {}): NetcheckReport => ({
   startedAtMs,
@@ -103,6 +106,8 @@ async function start(peer: NodeInput = {}): Promise<Lab> {
     interfaces: {},
     counters: () => new Map(),
     relayFailure: () => undefined,
+    contact: () => NO_CONTACT,
+    check: () => {},
     pathPolicy: () => AUTOMATIC,
   }
   doctor.look(sources)
@@ -159,6 +164,65 @@ test('a peer that answers nothing is asleep; one that answers is not', async () 
   const unanswered = (): ReadonlyMap<string, PeerCounters> => counted(lab, 0, lab.clock.now() - heardOnce + 40_000)
   assert.equal(lab.after(17, { counters: unanswered }), 'peer-asleep')
   assert.equal(lab.after(3, { counters: () => counted(lab, 100, 50) }), 'firewall-suspected')
+})
+
+test('a peer that answers no question over DERP is asleep, though nothing is sent to it', async () => {
+  const lab = await start()
+  const askedAtMs = lab.clock.now()
+  const contact = (): PeerContact => ({ ...NO_CONTACT, askedAtMs })
+  assert.equal(lab.after(14, { contact }), 'looking')
+  assert.equal(lab.after(3, { contact }), 'peer-asleep')
+  const heardAtMs = lab.clock.now()
+  assert.equal(lab.after(3, { contact: () => ({ ...NO_CONTACT, askedAtMs, heardAtMs }) }), 'firewall-suspected')
+})
+
+test('a peer that is online and not at its DERP server has no home, once it must be awake', async () => {
+  const lab = await start()
+  const atMs = lab.clock.now()
+  const contact = (): PeerContact => ({ heardAtMs: undefined, askedAtMs: atMs, gone: { region: 1, atMs } })
+  assert.equal(lab.after(59, { contact }), 'unknown')
+  assert.equal(lab.after(2, { contact }), 'peer-no-home')
+  const heard = { heardAtMs: lab.clock.now(), askedAtMs: atMs, gone: undefined }
+  assert.equal(lab.after(1, { contact: () => heard }), 'firewall-suspected')
+})
+
+test('a DERP server is away since it was last heard, however often it is dialled', async () => {
+  const lab = await start()
+  const none = {
+    region: 1,
+    droppedPackets: 0,
+    problem: undefined,
+    isHome: true,
+    connected: false,
+    silent: false,
+  } as const
+  const why = { errorCode: 'derp/unreachable', errorText: 'refused' } as const
+  const dialled = (): DoctorSources['derpStatus'] => [
+    { ...none, ...why, state: 'waiting', sinceMs: lab.clock.now(), lastFrameMs: undefined },
+  ]
+  let told = ''
+  let checks = 0
+  const look = (): string => lab.after(1, { derpStatus: dialled(), check: () => checks++ })
+  for (let i = 0; i < 12; i++) told = look()
+  assert.equal(told, 'unknown', 'it may be this machine that has no network')
+  for (let i = 0; i < 50; i++) told = look()
+  assert.equal(told, 'derp-unreachable', 'the coordination server is still there')
+  assert.ok(checks > 1 && checks <= 4, `${checks} looks at the network`)
+  const dark = reportAt(lab.clock.now(), { udp: false, ipv4: false, observed: new Map() })
+  assert.equal(lab.after(1, { report: dark, controlConnected: false }), 'offline-here')
+})
+
+test('a portal that was found is forgotten once the DERP server has answered', async () => {
+  const lab = await start()
+  const link = { region: 1, droppedPackets: 0, problem: undefined, isHome: true, silent: false } as const
+  const none = { ...link, connected: false, state: 'waiting', errorCode: undefined, errorText: undefined } as const
+  const gone = (): DoctorSources['derpStatus'] => [{ ...none, sinceMs: lab.clock.now(), lastFrameMs: undefined }]
+  const held = { udp: false, ipv4: false, observed: new Map() }
+  lab.after(1, { derpStatus: gone() })
+  assert.equal(lab.after(1, { report: reportAt(lab.clock.now(), { ...held, captivePortal: true }) }), 'captive-portal')
+  const back = [{ ...none, connected: true, state: 'connected', sinceMs: 0, lastFrameMs: 0 }] as const
+  assert.notEqual(lab.after(1, { derpStatus: back }), 'captive-portal')
+  assert.notEqual(lab.after(1, { derpStatus: gone() }), 'captive-portal', 'this time it may be anything')
 })
 
 test('a look that changes nothing says so, and keeps the same value', async () => {

@@ -14,12 +14,16 @@ import type { NetcheckReport } from '../../path/report.ts'
 import type { PortmapView } from '../../portmap/portmap-io.ts'
 import type { Node } from '../../wire/tailcfg/node.ts'
 import { diagnose } from './diagnose.ts'
-import type { OwnFacts, OwnNetworkFacts, PeerFacts } from './facts.ts'
+import type { OwnFacts, OwnNetworkFacts, PeerContact, PeerFacts } from './facts.ts'
 
 /** Counters of a thousand peers cost a millisecond or so. */
 const COUNT_MS = 1_000
 /** Sampled every five seconds at the least. */
 const PAUSE_MS = 12_000
+/** Between two looks at the network while the home DERP server is away. */
+const CHECK_MS = 20_000
+/** A question over DERP is answered in much less. */
+const ANSWER_MS = 5_000
 /** A program is asked for it. */
 const VPN_MS = 30_000
 
@@ -36,16 +40,19 @@ export interface DoctorSources {
   counters(): ReadonlyMap<string, PeerCounters>
   /** Where the last way through a relay to that peer ended, when none works. */
   relayFailure(nodeKey: string): RelayFailure | undefined
+  contact(nodeKey: string): PeerContact
+  /** Has the network looked at anew; the report comes when it is done. */
+  check(): void
   pathPolicy(nodeKey: string): PathPolicy
 }
 
 interface PeerTimes {
   /** Since when data goes out without a direct path. */
   readonly searchingSinceMs: number | undefined
-  /** Since when nothing came back, and what had come last then. */
   /** Since when data comes in without a longer pause. */
   readonly talking: { readonly sinceMs: number; readonly rxBytes: number; readonly atMs: number } | undefined
-  readonly unanswered: { readonly sinceMs: number; readonly lastReceiveMs: number } | undefined
+  /** Since when nothing came back, and what had come last then. */
+  readonly unanswered: { readonly sinceMs: number; readonly heardAtMs: number } | undefined
 }
 
 const NO_UDP_YET = { hasWorked: false, lostAtMs: undefined }
@@ -61,6 +68,8 @@ export class Doctor {
   #udp: { readonly hasWorked: boolean; readonly lostAtMs: number | undefined } = NO_UDP_YET
   /** When this machine came into the network it is in; checks from before tell of another. */
   #changedAtMs = -Infinity
+  #derpAwaySinceMs: number | undefined
+  #checkedAtMs = -Infinity
   #vpnInterface: string | undefined
   #isVpnKnown = false
   #vpnAskedAtMs = -Infinity
@@ -88,16 +97,22 @@ export class Doctor {
     if (report) this.#noteUdp(report.udp, nowMs)
     const { lostAtMs } = this.#udp
     const udpLostMs = lostAtMs === undefined ? undefined : nowMs - lostAtMs
-    const own = ownFacts({ ...sources, report }, udpLostMs, this.#vpnInterface, nowMs)
+    const derpAwaySinceMs = this.#noteDerp(sources.derpStatus, nowMs)
+    const own = ownFacts({ ...sources, report }, udpLostMs, this.#vpnInterface, derpAwaySinceMs, nowMs)
+    if (this.#derpAwaySinceMs !== undefined) this.#checkNetwork(sources, nowMs)
     const views = new Map<string, DoctorView>()
     for (const peer of sources.netmap.peers.values()) {
       const key = peer.key.text
       const path = sources.paths.get(key)
       const counted = this.#counters.get(key)
-      const times = nextTimes(this.#times.get(key) ?? NO_TIMES, path, counted, nowMs)
+      const contact = sources.contact(key)
+      const times = nextTimes(this.#times.get(key) ?? NO_TIMES, path, counted, contact, nowMs)
       this.#times.set(key, times)
       const isOver = isExpired(sources.netmap, peer, this.#clock.wallNow())
-      const found = diagnose(own, peerFacts(peer, isOver, sources, path, counted, times, nowMs))
+      const found = diagnose(
+        own,
+        peerFacts(peer, isOver, sources, path, lastHeardMs(counted, contact), contact, times, nowMs),
+      )
       const before = this.#views.get(key)
       if (found) views.set(key, before && isSame(before, found) ? before : found)
     }
@@ -113,7 +128,24 @@ export class Doctor {
     this.#isVpnKnown = false
     this.#vpnAskedAtMs = -Infinity
     this.#times.clear()
+    this.#derpAwaySinceMs = undefined
     this.#udp = NO_UDP_YET
+  }
+
+  /** Since when the home DERP region is not connected; now, when it is. Each try to connect anew is a new state of the link. */
+  #noteDerp(status: readonly DerpRegionStatus[], nowMs: number): number {
+    const home = status.find(({ isHome }) => isHome)
+    const lostAtMs = this.#derpAwaySinceMs ?? home?.lastFrameMs ?? nowMs
+    this.#derpAwaySinceMs = home && !answers(home) ? lostAtMs : undefined
+    return this.#derpAwaySinceMs ?? nowMs
+  }
+
+  /** Without its DERP server a machine may be quiet, and would not look at its network of itself. */
+  #checkNetwork(sources: DoctorSources, nowMs: number): void {
+    const lookedAtMs = Math.max(sources.report?.startedAtMs ?? -Infinity, this.#checkedAtMs)
+    if (nowMs - lookedAtMs < CHECK_MS) return
+    this.#checkedAtMs = nowMs
+    sources.check()
   }
 
   #noteUdp(works: boolean, nowMs: number): void {
@@ -141,16 +173,31 @@ function nextTimes(
   before: PeerTimes,
   path: PathView | undefined,
   counted: PeerCounters | undefined,
+  contact: PeerContact,
   nowMs: number,
 ): PeerTimes {
   if (!path || path.idle || path.kind === 'direct') return NO_TIMES
   const searchingSinceMs = before.searchingSinceMs ?? nowMs
-  if (!counted) return { searchingSinceMs, talking: undefined, unanswered: undefined }
-  const { lastReceiveMs, lastSendMs } = counted
-  const talking = nextTalking(before.talking, counted.rxBytes, nowMs)
-  if (lastSendMs <= lastReceiveMs) return { searchingSinceMs, talking, unanswered: undefined }
-  const same = before.unanswered?.lastReceiveMs === lastReceiveMs ? before.unanswered : undefined
-  return { searchingSinceMs, talking, unanswered: same ?? { sinceMs: nowMs, lastReceiveMs } }
+  const talking = counted && nextTalking(before.talking, counted.rxBytes, nowMs)
+  const unanswered = nextUnanswered(before.unanswered, counted, contact, nowMs)
+  return { searchingSinceMs, talking, unanswered }
+}
+
+/** The last thing authentic from the peer, data or not; 0 for none. */
+const lastHeardMs = (counted: PeerCounters | undefined, { heardAtMs }: PeerContact): number =>
+  Math.max(counted?.lastReceiveMs ?? 0, heardAtMs ?? 0)
+
+function nextUnanswered(
+  before: PeerTimes['unanswered'],
+  counted: PeerCounters | undefined,
+  contact: PeerContact,
+  nowMs: number,
+): PeerTimes['unanswered'] {
+  const heardAtMs = lastHeardMs(counted, contact)
+  if (before?.heardAtMs === heardAtMs) return before
+  if (counted && counted.lastSendMs > heardAtMs) return { sinceMs: nowMs, heardAtMs }
+  const { askedAtMs = 0 } = contact
+  return askedAtMs > heardAtMs && nowMs - askedAtMs >= ANSWER_MS ? { sinceMs: askedAtMs, heardAtMs } : undefined
 }
 
 function nextTalking(before: PeerTimes['talking'], rxBytes: number, nowMs: number): PeerTimes['talking'] {
@@ -158,21 +205,26 @@ function nextTalking(before: PeerTimes['talking'], rxBytes: number, nowMs: numbe
   return rxBytes > before.rxBytes ? { ...before, rxBytes, atMs: nowMs } : before
 }
 
+const answers = ({ connected, silent }: DerpRegionStatus): boolean => connected && !silent
+
 function ownFacts(
   sources: DoctorSources,
   udpLostMs: number | undefined,
   vpnInterface: string | undefined,
+  derpAwaySinceMs: number,
   nowMs: number,
 ): OwnFacts {
   const { netmap, report, portMapping, derpStatus, interfaces } = sources
   const addresses = Object.values(interfaces).flatMap((list) => (list ?? []).filter(({ internal }) => !internal))
   const home = derpStatus.find(({ isHome }) => isHome)
+  const isNewer = home !== undefined && !answers(home) && report !== undefined && report.startedAtMs > derpAwaySinceMs
   return {
     problemCode: undefined,
     controlConnected: sources.controlConnected,
     derp: home && {
-      connected: home.connected,
-      awayMs: home.connected ? 0 : nowMs - (home.lastFrameMs ?? home.sinceMs),
+      connected: answers(home),
+      awayMs: nowMs - derpAwaySinceMs,
+      udpSince: isNewer ? report?.udp : undefined,
       badCertificateDate: home.errorCode === 'derp/wrong-certificate' && /valid|expired/i.test(home.errorText ?? ''),
     },
     network: report && networkFacts(report, udpLostMs, portMapping),
@@ -182,8 +234,8 @@ function ownFacts(
     addresses: addresses.map(({ address }) => address),
     networks: addresses.flatMap(({ cidr }) => (cidr === null ? [] : [cidr])),
     vpnInterface,
-    // A home that answers again has outlived what the last check found.
-    captivePortal: home?.connected === true ? undefined : report?.captivePortal,
+    // A home that answered after the last check has outlived what that found.
+    captivePortal: home === undefined || isNewer ? report?.captivePortal : undefined,
     clockOffsetMs: netmap.clockOffsetMs,
     somePeerHasUdp: [...netmap.peers.values()].some(
       (peer) => peer.online === true && peer.hostinfo?.netInfo?.workingUdp === true,
@@ -216,7 +268,8 @@ function peerFacts(
   expired: boolean,
   sources: DoctorSources,
   path: PathView | undefined,
-  counted: PeerCounters | undefined,
+  heardAtMs: number,
+  { gone }: PeerContact,
   { searchingSinceMs, talking, unanswered }: PeerTimes,
   nowMs: number,
 ): PeerFacts {
@@ -235,9 +288,10 @@ function peerFacts(
     endpoints: peer.endpoints,
     network: peer.hostinfo?.netInfo,
     searchingMs: searchingSinceMs === undefined ? undefined : nowMs - searchingSinceMs,
+    goneFromHomeMs: gone && gone.region === homeRegion && gone.atMs >= heardAtMs ? nowMs - gone.atMs : undefined,
     unansweredMs: unanswered === undefined ? undefined : nowMs - unanswered.sinceMs,
     talkingMs: talking && talking.atMs - talking.sinceMs,
-    heardAgoMs: counted && counted.lastReceiveMs > 0 ? nowMs - counted.lastReceiveMs : undefined,
+    heardAgoMs: heardAtMs > 0 ? nowMs - heardAtMs : undefined,
     directForbidden: !allowsDirect(policy) || (policy.mode === 'prefer-relay' && kind === 'peer-relay'),
     largePacketsLost: undefined,
     failingRelay: kind === 'peer-relay' ? undefined : failingRelay(sources, peer.key.text),

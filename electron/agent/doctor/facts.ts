@@ -9,7 +9,13 @@ export interface OwnFacts {
   readonly controlConnected: boolean
   /** Whether the home DERP region is connected, and for how long it has not been. Undefined while there is no home. */
   readonly derp:
-    | { readonly connected: boolean; readonly awayMs: number; readonly badCertificateDate: boolean }
+    | {
+        readonly connected: boolean
+        readonly awayMs: number
+        readonly badCertificateDate: boolean
+        /** Since then: whether a STUN server answered; undefined before a check was made. */
+        readonly udpSince: boolean | undefined
+      }
     | undefined
   /** Undefined before the first network check. */
   readonly network: OwnNetworkFacts | undefined
@@ -60,7 +66,9 @@ export interface PeerFacts {
   readonly network: PeerNetworkFacts | undefined
   /** Data has been going out, with no direct path, for so long; undefined while idle. */
   readonly searchingMs: number | undefined
-  /** Data has been going out, and nothing came back, for so long. */
+  /** Its home DERP region has said so long that it is not connected there. */
+  readonly goneFromHomeMs: number | undefined
+  /** Data or questions have been going out, and nothing came back, for so long. */
   readonly unansweredMs: number | undefined
   /** Data has been coming from it, without a longer pause, for so long: it is as awake to its network as we are. */
   readonly talkingMs: number | undefined
@@ -72,6 +80,16 @@ export interface PeerFacts {
   readonly largePacketsLost: boolean | undefined
   /** A relay that both may use and where it fails. */
   readonly failingRelay: { readonly name: string; readonly step: string } | undefined
+}
+
+/** Signs of the peer's being there at all; monotonic ms. */
+export interface PeerContact {
+  /** The last sign of life by any way. */
+  readonly heardAtMs: number | undefined
+  /** The last question over DERP. */
+  readonly askedAtMs: number | undefined
+  /** Since when, not heard since, the server of that DERP region says that the peer is not connected there. */
+  readonly gone: { readonly region: number; readonly atMs: number } | undefined
 }
 
 export interface PeerNetworkFacts {

@@ -32,13 +32,18 @@ export function doctorWords(cause: DoctorCause, own: OwnFacts, peer: PeerFacts):
         'Open a web page in the browser and sign in there.',
       )
     case 'derp-unreachable':
+      if (own.derp?.badCertificateDate === true)
+        return words(
+          'The certificate of the DERP server is not valid at this time, so this computer does not trust it.',
+          'Ask the owner of the network to renew the certificate of the DERP server.',
+        )
       return words(
         'This computer cannot reach its DERP server, which it needs to look for a direct path.',
         'Check that the server runs and that its DERP port is open to this network.',
       )
     case 'clock-off':
       return words(
-        `The clock of this computer is ${daysText(own.clockOffsetMs)} off, so it trusts no DERP server.`,
+        `The clock of this computer is ${offsetText(own.clockOffsetMs)}, so it takes the DERP server’s certificate for invalid.`,
         'Set the date and time, or let the system set them.',
       )
     case 'vpn-default-route':
@@ -57,8 +62,8 @@ export function doctorWords(cause: DoctorCause, own: OwnFacts, peer: PeerFacts):
       )
     case 'peer-no-home':
       return words(
-        `${name} is not connected to any DERP server, so no search for a path can begin.`,
-        `Check on ${name} that it reaches the DERP server.`,
+        `${name} is online but not connected to its DERP server, so nobody can tell it where to look for a path.`,
+        `Run peerway doctor on ${name}: something there keeps it from the DERP server, a firewall or a wrong clock for example.`,
       )
     case 'access-denied':
       return words(
@@ -154,7 +159,14 @@ export function doctorWords(cause: DoctorCause, own: OwnFacts, peer: PeerFacts):
 
 const lower = (text: string): string => `${text[0]?.toLowerCase() ?? ''}${text.slice(1)}`
 
-function daysText(ms: number): string {
-  const days = Math.round(Math.abs(ms) / (24 * 3_600_000))
-  return days === 1 ? 'a day' : `${days} days`
+/** `ms` is the server's time minus ours. */
+function offsetText(ms: number): string {
+  const minutes = Math.round(Math.abs(ms) / 60_000)
+  const [count, unit] =
+    minutes < 120
+      ? [minutes, 'minute']
+      : minutes < 48 * 60
+        ? [Math.round(minutes / 60), 'hour']
+        : [Math.round(minutes / (24 * 60)), 'day']
+  return `${count} ${unit}${count === 1 ? '' : 's'} ${ms > 0 ? 'slow' : 'fast'}`
 }

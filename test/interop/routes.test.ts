@@ -100,6 +100,28 @@ test('subnet routers and an exit node of others', options, async (t) => {
     for (let i = 0; i < 5; i++) assert.equal(await seenByPrinter(annas), '10.50.0.2')
   })
 
+  await t.test('a rule with "via" takes one through the router that stands by, and others as before', async () => {
+    const file = join(lab.dir, 'via.hujson')
+    writeFileSync(
+      file,
+      `{
+        "tagOwners": {"tag:front": ["anna@"]},
+        "grants": [
+          {"src": ["anna@"], "dst": ["${OFFICE}"], "ip": ["*"], "via": ["tag:front"]},
+          {"src": ["ben@"], "dst": ["${OFFICE}"], "ip": ["*"]},
+        ],
+      }`,
+    )
+    await coord.cli('policy', 'set', file)
+    await coord.cli('nodes', 'tag', 'first', 'tag:front')
+    await untilSeen(annas, '10.50.0.1', ARRIVE_MS)
+    assert.equal(await seenByPrinter(bens), '10.50.0.2')
+    await coord.cli('nodes', 'tag', 'first', '--none')
+    writeFileSync(file, '{}')
+    await coord.cli('policy', 'set', file)
+    await untilSeen(annas, '10.50.0.2', ARRIVE_MS)
+  })
+
   await t.test('until it ends itself', async () => {
     await second.stop()
     const took = await Promise.all(users.map((user) => untilSeen(user, '10.50.0.1', FAILOVER_MS)))

@@ -78,6 +78,7 @@ export class MapHub {
     this.#awaited = new Set(formerPrimaries.values())
     this.#routes = new RouteTable({
       routesOf: (id) => this.#routesOf(id),
+      tagsOf: (id) => this.#registry.node(id)?.tags ?? [],
       isOnline: (id) => this.#presence.isOnline(id) || this.#awaited.has(id),
       formerPrimaries,
     })
@@ -95,6 +96,7 @@ export class MapHub {
       registry: options.registry,
       isOnline: (id) => this.#presence.isOnline(id),
       servedBy: (id) => this.#routes.served(id),
+      steeredTo: (route, via) => this.#routes.steered(route, via),
       domain: options.domain,
       derpMap: options.derpMap,
       wallNow: () => options.clock.wallNow(),
@@ -217,6 +219,7 @@ export class MapHub {
   #onChange(change: Change): void {
     if (change.type === 'policy') {
       this.#view.policy.touchPolicy()
+      this.#routes.forgetSteering()
       for (const node of this.#registry.nodes()) this.#noteUndecided(node)
       this.#scheduleRound()
       return

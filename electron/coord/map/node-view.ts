@@ -72,11 +72,11 @@ const withTexts = (view: Omit<NodeView, 'text' | 'fixedText' | 'variants'>): Nod
   variants: new Map(),
 })
 
-/** The node as it is to somebody who has business with some of its routes only. */
-export function withRoutes(view: NodeView, has: (route: string) => boolean): NodeView {
+/** The node as it is to somebody who has business with some of its routes only, or with some that others serve else. */
+export function withRoutes(view: NodeView, subnets: readonly string[], exits: readonly string[]): NodeView {
   const { served } = view
-  const left: ServedRoutes = { subnets: served.subnets.filter(has), exits: served.exits.filter(has) }
-  if (left.subnets.length === served.subnets.length && left.exits.length === served.exits.length) return view
+  if (subnets.join() === served.subnets.join() && exits.join() === served.exits.join()) return view
+  const left: ServedRoutes = { subnets, exits, standby: [] }
   const key = [...left.subnets, ...left.exits].join()
   const known = view.variants.get(key)
   if (known) return known

@@ -66,6 +66,8 @@ async function setUp(t: TestContext) {
 /** What one node knows from its stream. */
 class Client {
   readonly peers = new Map<string, string>()
+  /** By name of the peer. */
+  readonly routes = new Map<string, readonly string[]>()
   last: MapResponse | undefined
   filter: MapResponse['packetFilter']
   ssh: MapResponse['sshPolicy']
@@ -96,8 +98,11 @@ class Client {
   #take(message: MapResponse): void {
     this.messages++
     this.last = message
-    for (const peer of [...(message.peers ?? []), ...(message.peersChanged ?? [])])
-      this.peers.set(peer.id, peer.name.split('.')[0] ?? '')
+    for (const peer of [...(message.peers ?? []), ...(message.peersChanged ?? [])]) {
+      const name = peer.name.split('.')[0] ?? ''
+      this.peers.set(peer.id, name)
+      this.routes.set(name, peer.primaryRoutes)
+    }
     for (const id of message.peersRemoved ?? []) this.peers.delete(id)
     this.filter = message.packetFilter ?? this.filter
     this.ssh = message.sshPolicy ?? this.ssh
@@ -194,6 +199,37 @@ test('capabilities, SSH rules and routes that the policy approves arrive, and go
   await client.settled()
   assert.deepEqual([client.ssh?.rules, client.filter, client.sees, pc.sees], [[], [], [], []])
   assert.ok(!client.capabilities.includes(CAP_SSH))
+})
+
+test('a rule with "via" shows a network at the router it names, and to others at the one that serves it', async (t) => {
+  const { clock, hub, anna, ben, addNode, setPolicy, registry } = await setUp(t)
+  const first = await addNode('first', ben, { tags: ['tag:a'] }, ['10.1.0.0/16'])
+  const second = await addNode('second', ben, { tags: ['tag:b'] }, ['10.1.0.0/16'])
+  for (const node of [first, second]) {
+    await registry.transaction((tx) => tx.decideRoutes(node.id, ['10.1.0.0/16'], 'approved'))
+    await new Client(hub, node, clock).settled()
+  }
+  const pc = new Client(hub, await addNode('pc', ben), clock)
+  const laptop = new Client(hub, await addNode('laptop', anna), clock)
+  const rules = (via: string): string => `{
+    "tagOwners": {"tag:a": [], "tag:b": [], "tag:c": []},
+    "grants": [
+      {"src": ["*"], "dst": ["10.0.0.0/8", "tag:a", "tag:b"], "ip": ["*"]},
+      {"src": ["anna@"], "dst": ["10.1.0.0/16"], "ip": ["*"], "via": ["${via}"]},
+    ],
+  }`
+  const networks = (client: Client): Record<string, readonly string[]> =>
+    Object.fromEntries([...client.routes].filter(([, routes]) => routes.length > 0))
+  await setPolicy(rules('tag:b'))
+  for (const client of [pc, laptop]) await client.settled()
+  assert.deepEqual([networks(pc), networks(laptop)], [{ first: ['10.1.0.0/16'] }, { second: ['10.1.0.0/16'] }])
+  await registry.transaction((tx) => tx.updateNode(second.id, { tags: ['tag:a'] }))
+  for (const client of [pc, laptop]) await client.settled()
+  assert.deepEqual([networks(pc), networks(laptop)], [{ first: ['10.1.0.0/16'] }, { first: ['10.1.0.0/16'] }])
+  await setPolicy(rules('tag:c'))
+  await registry.transaction((tx) => tx.updateNode(second.id, { tags: ['tag:c'] }))
+  await laptop.settled()
+  assert.deepEqual(networks(laptop), { second: ['10.1.0.0/16'] })
 })
 
 test('after a restart the policy holds, and one that cannot be read denies everything', async (t) => {

@@ -155,6 +155,11 @@ export class PolicyView {
     return !this.#compiled || this.#compiled.reaches(String(viewer), String(router), route)
   }
 
+  /** Tags of routers through which alone the viewer gets at this network; undefined where any may serve it. */
+  steering(viewer: NodeId, route: string): readonly string[] | undefined {
+    return this.#compiled?.steering(String(viewer), route)
+  }
+
   /** Whether the policy approves this route of the node by itself. */
   approves(id: NodeId, route: string): boolean {
     return this.#compiled?.approves(String(id), route) === true

@@ -29,6 +29,8 @@ export interface TailnetViewOptions {
   readonly registry: Registry
   readonly isOnline: (id: NodeId) => boolean
   readonly servedBy: (id: NodeId) => ServedRoutes
+  /** Who serves the route for those that must go through routers with one of these tags. */
+  readonly steeredTo: (route: string, via: readonly string[]) => NodeId | undefined
   readonly domain: string
   readonly derpMap: DerpMapInput
   readonly wallNow: () => number
@@ -41,6 +43,7 @@ export class TailnetView {
   readonly #registry: Registry
   readonly #isOnline: (id: NodeId) => boolean
   readonly #servedBy: (id: NodeId) => ServedRoutes
+  readonly #steeredTo: TailnetViewOptions['steeredTo']
   readonly #domain: string
   readonly #wallNow: () => number
   readonly #views = new Map<NodeId, NodeView>()
@@ -56,6 +59,7 @@ export class TailnetView {
     this.policy = new PolicyView(options.registry, options.log)
     this.#isOnline = options.isOnline
     this.#servedBy = options.servedBy
+    this.#steeredTo = options.steeredTo
     this.#domain = options.domain
     this.#wallNow = options.wallNow
     this.refreshDns()
@@ -71,7 +75,9 @@ export class TailnetView {
     else this.#relays.delete(id)
     if (!node) return this.#views.delete(id)
     const view = viewNode(node, this.#isOnline(id), this.#domain, this.#wallNow(), this.#servedBy(id))
-    if (this.#views.get(id)?.text === view.text) return false
+    const before = this.#views.get(id)
+    // A rule may steer some to its routes, which the text does not tell.
+    if (before?.text === view.text && before.served === view.served) return false
     this.#views.set(id, view)
     return true
   }
@@ -139,9 +145,19 @@ export class TailnetView {
 
   /** With the routes that the rules let the viewer use. */
   #forViewer(viewerId: NodeId, view: NodeView): NodeView {
-    const { subnets, exits } = view.served
-    if (subnets.length + exits.length === 0) return view
-    return withRoutes(view, (route) => this.policy.reaches(viewerId, view.id, route))
+    const { subnets, exits, standby } = view.served
+    if (subnets.length + exits.length + standby.length === 0) return view
+    const goesThere = (route: string, isPrimary: boolean): boolean => {
+      const via = this.policy.steering(viewerId, route)
+      const router = via && this.#steeredTo(route, via)
+      if (router !== undefined) return router === view.id
+      return isPrimary && this.policy.reaches(viewerId, view.id, route)
+    }
+    return withRoutes(
+      view,
+      [...subnets.filter((route) => goesThere(route, true)), ...standby.filter((route) => goesThere(route, false))],
+      exits.filter((route) => this.policy.reaches(viewerId, view.id, route)),
+    )
   }
 
   #filter(viewer: Node): string {

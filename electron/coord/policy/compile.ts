@@ -117,6 +117,12 @@ export class CompiledPolicy {
     return from !== undefined && to !== undefined && this.#reach.reaches(from, viewerClass ?? viewer, to, route)
   }
 
+  /** Tags of routers, in order, through which alone rules with `via` lead the viewer to this network. */
+  steering(viewer: string, route: string): readonly string[] | undefined {
+    const from = this.#places.get(viewer)
+    return from && this.#reach.steering(from, this.signature(viewer) ?? viewer, route)
+  }
+
   /** Whether the policy lets this node announce the route without anybody's consent (control.md §9.4). */
   approves(key: string, route: string): boolean {
     const place = this.#places.get(key)

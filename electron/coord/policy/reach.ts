@@ -8,9 +8,27 @@ import { isExitRoute, isInternet, type Place } from './topology.ts'
 export class Reach {
   readonly #flows: readonly Flow[]
   readonly #known = new Map<string, boolean>()
+  readonly #steering: readonly Flow[]
+  readonly #vias = new Map<string, readonly string[] | undefined>()
 
   constructor(flows: readonly Flow[]) {
     this.#flows = flows
+    this.#steering = flows.filter(({ kind, via, isSelf }) => kind === 'packets' && via !== undefined && !isSelf)
+  }
+
+  /** A rule with `via` wins over another that lets the viewer take any router. */
+  steering(viewer: Place, viewerClass: string, route: string): readonly string[] | undefined {
+    if (this.#steering.length === 0) return undefined
+    const key = `${viewerClass} ${route}`
+    if (this.#vias.has(key)) return this.#vias.get(key)
+    const range = prefixRange(route)
+    const set = range && IpSet.of([range])
+    const tags = this.#steering
+      .filter((flow) => set && flow.dst.overlaps(set) && beginsAt(flow, viewer))
+      .flatMap(({ via }) => via ?? [])
+    const via = tags.length > 0 ? [...new Set(tags)].sort() : undefined
+    this.#vias.set(key, via)
+    return via
   }
 
   /** `viewerClass`: equal for viewers at which the same flows begin and end. */

@@ -8,13 +8,16 @@ const LAN = '10.1.0.0/16'
 function table(former: readonly [string, number][] = []) {
   const routes = new Map<number, string[]>()
   const online = new Set<number>()
+  const tags = new Map<number, string[]>()
   const made = new RouteTable({
     routesOf: (id) => routes.get(id) ?? [],
+    tagsOf: (id) => tags.get(id) ?? [],
     isOnline: (id) => online.has(id),
     formerPrimaries: new Map(former),
   })
   return {
     made,
+    tags,
     set: (id: number, announced: string[], isOnline: boolean): readonly number[] => {
       routes.set(id, announced)
       if (isOnline) online.add(id)
@@ -53,6 +56,34 @@ test('a restart of the server moves nobody', () => {
   set(2, [LAN], true)
   set(1, [LAN], true)
   assert.deepEqual(primary(), [2])
+})
+
+test('those who are steered go through a router with the tag, whoever else is primary', () => {
+  const { set, made, tags } = table()
+  for (const id of [2, 3]) tags.set(id, ['tag:a'])
+  for (const id of [1, 2, 3]) set(id, [LAN], true)
+  assert.deepEqual([made.steered(LAN, ['tag:a', 'tag:b']), made.steered(LAN, ['tag:b'])], [2, undefined])
+  assert.deepEqual([made.served(1).subnets, made.served(2).standby], [[LAN], [LAN]])
+  assert.deepEqual(
+    set(2, [LAN], false).toSorted((a, b) => a - b),
+    [2, 3],
+  )
+  assert.deepEqual([made.steered(LAN, ['tag:a', 'tag:b']), made.served(1).subnets], [3, [LAN]])
+  assert.deepEqual(set(2, [LAN], true), [])
+  assert.equal(made.steered(LAN, ['tag:a', 'tag:b']), 3)
+})
+
+test('the first router with the tag takes those who are steered over from the primary one', () => {
+  const { set, made, tags } = table()
+  set(1, [LAN], true)
+  set(2, [LAN], true)
+  assert.equal(made.steered(LAN, ['tag:a']), undefined)
+  tags.set(2, ['tag:a'])
+  assert.deepEqual(
+    set(2, [LAN], true).toSorted((a, b) => a - b),
+    [1, 2],
+  )
+  assert.equal(made.steered(LAN, ['tag:a']), 2)
 })
 
 test('a router that takes its announcement back serves nothing', () => {

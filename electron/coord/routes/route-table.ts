@@ -5,13 +5,15 @@ import { type KeptSetting, recordOf } from '../kept-settings.ts'
 import type { NodeId } from '../model.ts'
 import { isExitRoute } from '../policy/topology.ts'
 
-/** Networks behind a node that go through it, and whether it leads to the internet. */
+/** Networks behind a node that go through it, and whether it leads to the internet. A new value for every difference. */
 export interface ServedRoutes {
   readonly subnets: readonly string[]
   readonly exits: readonly string[]
+  /** Networks that another serves, except for those whom a rule steers to this one. */
+  readonly standby: readonly string[]
 }
 
-export const SERVES_NOTHING: ServedRoutes = { subnets: [], exits: [] }
+export const SERVES_NOTHING: ServedRoutes = { subnets: [], exits: [], standby: [] }
 
 /** Who was primary, so that a restart of the server moves nobody. */
 export const primaryRoutes: KeptSetting<ReadonlyMap<string, NodeId>> = {
@@ -40,6 +42,7 @@ export function electPrimary(
 export interface RouteTableOptions {
   /** Announced and approved routes of a node that may serve; none for one that is gone or has expired. */
   readonly routesOf: (id: NodeId) => readonly string[]
+  readonly tagsOf: (id: NodeId) => readonly string[]
   readonly isOnline: (id: NodeId) => boolean
   readonly formerPrimaries: ReadonlyMap<string, NodeId>
 }
@@ -49,6 +52,8 @@ export class RouteTable {
   readonly #ofNode = new Map<NodeId, readonly string[]>()
   readonly #candidates = new Map<string, Set<NodeId>>()
   readonly #primaries: Map<string, NodeId>
+  /** By route and the tags that a rule asks of routers: who serves those whom it steers. Learnt when asked for. */
+  readonly #steered = new Map<string, Map<string, NodeId | undefined>>()
   readonly #served = new Map<NodeId, ServedRoutes>()
 
   constructor(options: RouteTableOptions) {
@@ -69,7 +74,25 @@ export class RouteTable {
     if (now.length > 0) this.#ofNode.set(id, now)
     else this.#ofNode.delete(id)
     for (const route of subnets) this.#elect(route)
-    return [...concerned].filter((one) => this.#refresh(one))
+    const moved = new Set([...subnets].flatMap((route) => this.#electSteered(route)))
+    return [...concerned].filter((one) => this.#refresh(one, moved.has(one)))
+  }
+
+  /** Who serves the route for those whom a rule lets go through routers with one of these tags alone. */
+  steered(route: string, via: readonly string[]): NodeId | undefined {
+    let ofRoute = this.#steered.get(route)
+    if (!ofRoute) {
+      ofRoute = new Map()
+      this.#steered.set(route, ofRoute)
+    }
+    const key = via.join(' ')
+    if (!ofRoute.has(key)) ofRoute.set(key, this.#electAmong(route, via, this.#primaries.get(route)))
+    return ofRoute.get(key)
+  }
+
+  /** Rules have changed: what they asked for before need not be kept up. */
+  forgetSteering(): void {
+    this.#steered.clear()
   }
 
   served(id: NodeId): ServedRoutes {
@@ -112,14 +135,39 @@ export class RouteTable {
     else this.#primaries.set(route, elected)
   }
 
-  #refresh(id: NodeId): boolean {
+  /** Returns those that serve somebody otherwise than before. */
+  #electSteered(route: string): NodeId[] {
+    const moved: NodeId[] = []
+    const ofRoute = this.#steered.get(route) ?? new Map<string, NodeId | undefined>()
+    for (const [key, former] of ofRoute) {
+      const elected = this.#electAmong(route, key.split(' '), former)
+      if (elected === former) continue
+      ofRoute.set(key, elected)
+      // With no such router the primary one serves those whom another rule lets go there.
+      const primary = this.#primaries.get(route)
+      moved.push(...[former ?? primary, elected ?? primary].filter((one) => one !== undefined))
+    }
+    return moved
+  }
+
+  #electAmong(route: string, via: readonly string[], former: NodeId | undefined): NodeId | undefined {
+    const isOne = (id: NodeId): boolean => this.#options.tagsOf(id).some((tag) => via.includes(tag))
+    return electPrimary(new Set([...this.candidates(route)].filter(isOne)), former, this.#options.isOnline)
+  }
+
+  #refresh(id: NodeId, hasMoved: boolean): boolean {
     const routes = this.#ofNode.get(id) ?? []
     const now: ServedRoutes = {
       subnets: routes.filter((route) => !isExitRoute(route) && this.#primaries.get(route) === id),
       exits: routes.filter(isExitRoute),
+      standby: routes.filter((route) => !isExitRoute(route) && this.#primaries.get(route) !== id),
     }
     const before = this.served(id)
-    if (before.subnets.join() === now.subnets.join() && before.exits.join() === now.exits.join()) return false
+    if (
+      !hasMoved &&
+      (['subnets', 'exits', 'standby'] as const).every((kind) => before[kind].join() === now[kind].join())
+    )
+      return false
     if (routes.length > 0) this.#served.set(id, now)
     else this.#served.delete(id)
     return true

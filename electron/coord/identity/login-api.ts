@@ -98,7 +98,7 @@ export interface PasskeyView {
 export interface SessionView {
   readonly id: number
   readonly isThis: boolean
-  readonly method: 'passkey' | 'password' | 'recovery-code'
+  readonly method: 'passkey' | 'password' | 'recovery-code' | 'oidc'
   readonly browser: string
   readonly source: string
   readonly createdAtMs: number

@@ -26,11 +26,13 @@ const KEYS: { readonly [T in keyof Tables]: readonly (keyof Tables[T] & string)[
   recovery_codes: ['code_hash'],
   recoveries: ['id'],
   guesses: ['subject'],
+  oidc_providers: ['id'],
+  oidc_identities: ['provider_id', 'subject'],
 }
 const TABLES = Object.keys(KEYS) as (keyof Tables)[]
 
 /** Whose ids the database gives out. */
-const COUNTED = ['tailnets', 'users', 'nodes', 'audit', 'sessions', 'recoveries'] as const
+const COUNTED = ['tailnets', 'users', 'nodes', 'audit', 'sessions', 'recoveries', 'oidc_providers'] as const
 
 /** Rows fetched and put in at once. */
 const CHUNK = 200

@@ -136,4 +136,40 @@ testOnEach('old sessions and too many of one person go, and nobody else’s', as
   })
 })
 
+testOnEach('an account elsewhere is one person’s, and goes with the provider or a reset', async (t, open) => {
+  const on = await store(t, open)
+  await on(async ({ oidc }) => {
+    const provider = await oidc.insertProvider({
+      tailnetId: 1,
+      name: 'corp',
+      issuer: 'https://id.example.org',
+      clientId: 'peerway',
+      sealedSecret: bytes(1),
+      rules: '{}',
+      createdAtMs: 5,
+      leaveAtMs: undefined,
+    })
+    await oidc.updateProvider(provider.id, { leaveAtMs: 99, sealedSecret: undefined })
+    assert.deepEqual(await oidc.providers(), [{ ...provider, leaveAtMs: 99, sealedSecret: undefined }])
+    const one = { providerId: provider.id, subject: 's1', userId: 1, shown: 'ines', groups: ['a'] }
+    await oidc.insertIdentity({ ...one, createdAtMs: 6, lastUsedAtMs: 6 })
+    await oidc.insertIdentity({ ...one, subject: 's2', userId: 2, createdAtMs: 6, lastUsedAtMs: 6 })
+    await oidc.noteIdentityUse({ ...one, shown: 'Ines', groups: ['b', 'c'], lastUsedAtMs: 9 })
+    const used = { ...one, shown: 'Ines', groups: ['b', 'c'], createdAtMs: 6, lastUsedAtMs: 9 }
+    assert.deepEqual(await oidc.identity(provider.id, 's1'), used)
+    assert.deepEqual(await oidc.identitiesOf(1), [used])
+    assert.equal((await oidc.identitiesAt(provider.id)).length, 2)
+    assert.equal(await oidc.deleteIdentity(2, provider.id, 's1'), false)
+    assert.equal(await oidc.deleteIdentity(1, provider.id, 's1'), true)
+  })
+  await on(async (identity) => {
+    assert.equal(await identity.hasCredentials(), true)
+    await identity.deleteCredentials(2)
+    assert.equal(await identity.hasCredentials(), false)
+    const [provider] = await identity.oidc.providers()
+    await identity.oidc.deleteProvider(provider?.id ?? 0)
+    assert.deepEqual(await identity.oidc.providers(), [])
+  })
+})
+
 endPostgres()

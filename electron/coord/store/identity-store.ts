@@ -4,6 +4,7 @@
 import type { Kysely } from 'kysely'
 import type { UserId } from '../model.ts'
 import { blob, int, maybe, reading, strings, json, text, type SqlRow } from './rows.ts'
+import { SqlOidc, type OidcTables } from './oidc-store.ts'
 import type { Tables } from './tables.ts'
 
 export interface Passkey {
@@ -22,7 +23,7 @@ export interface Passkey {
   readonly lastUsedAtMs: number | undefined
 }
 
-export const SIGN_IN_METHODS = ['passkey', 'password', 'recovery-code'] as const
+export const SIGN_IN_METHODS = ['passkey', 'password', 'recovery-code', 'oidc'] as const
 export type SignInMethod = (typeof SIGN_IN_METHODS)[number]
 
 export interface Session {
@@ -75,6 +76,9 @@ export interface EnrolToken {
 
 /** Part of a transaction. */
 export interface IdentityTables {
+  /** Accounts elsewhere that people sign in with. */
+  readonly oidc: OidcTables
+
   /** Whether anybody at all can sign in. */
   hasCredentials(): Promise<boolean>
 
@@ -148,14 +152,16 @@ export interface IdentityTables {
 }
 
 export class SqlIdentity implements IdentityTables {
+  readonly oidc: OidcTables
   readonly #db: Kysely<Tables>
 
   constructor(db: Kysely<Tables>) {
     this.#db = db
+    this.oidc = new SqlOidc(db)
   }
 
   async hasCredentials(): Promise<boolean> {
-    for (const table of ['passkeys', 'passwords'] as const)
+    for (const table of ['passkeys', 'passwords', 'oidc_identities'] as const)
       if (await this.#db.selectFrom(table).select('user_id').limit(1).executeTakeFirst()) return true
     return false
   }
@@ -318,6 +324,7 @@ export class SqlIdentity implements IdentityTables {
   async deleteCredentials(userId: UserId): Promise<void> {
     await this.#db.deleteFrom('passkeys').where('user_id', '=', userId).execute()
     await this.#db.deleteFrom('recovery_codes').where('user_id', '=', userId).execute()
+    await this.#db.deleteFrom('oidc_identities').where('user_id', '=', userId).execute()
     await this.deletePassword(userId)
   }
 

@@ -308,4 +308,32 @@ export const migrations: readonly Migration[] = [
   ALTER TABLE audit ADD COLUMN tailnet_id ${int};
   UPDATE audit SET tailnet_id = 1;
   `,
+  // Accounts of other programs' as ways to sign in.
+  ({ id, int, bytes, name, uniqueName, strict }) => `
+  CREATE TABLE oidc_providers (
+    id            ${id},
+    tailnet_id    ${int} NOT NULL REFERENCES tailnets (id) ON DELETE CASCADE,
+    name          ${name},
+    issuer        TEXT NOT NULL,
+    client_id     TEXT NOT NULL,
+    sealed_secret ${bytes},
+    rules         TEXT NOT NULL,
+    created_at    ${int} NOT NULL,
+    leave_at      ${int},
+    UNIQUE (tailnet_id, issuer)
+  )${strict};
+  ${uniqueName('oidc_providers')}
+
+  CREATE TABLE oidc_identities (
+    provider_id  ${int} NOT NULL REFERENCES oidc_providers (id) ON DELETE CASCADE,
+    subject      TEXT NOT NULL,
+    user_id      ${int} NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    shown        TEXT NOT NULL,
+    group_names  TEXT NOT NULL,
+    created_at   ${int} NOT NULL,
+    last_used_at ${int} NOT NULL,
+    PRIMARY KEY (provider_id, subject)
+  )${strict};
+  CREATE INDEX oidc_identities_user ON oidc_identities (user_id);
+  `,
 ]

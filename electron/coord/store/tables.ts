@@ -22,6 +22,8 @@ export interface Tables {
   recovery_codes: RecoveryCodesTable
   recoveries: RecoveriesTable
   guesses: GuessesTable
+  oidc_providers: OidcProvidersTable
+  oidc_identities: OidcIdentitiesTable
 }
 
 interface TailnetsTable {
@@ -180,4 +182,26 @@ interface GuessesTable {
   failures: number
   ready_at: number
   last_at: number
+}
+
+interface OidcProvidersTable {
+  id: Generated<number>
+  tailnet_id: number
+  name: string
+  issuer: string
+  client_id: string
+  sealed_secret: Uint8Array | null
+  rules: string
+  created_at: number
+  leave_at: number | null
+}
+
+interface OidcIdentitiesTable {
+  provider_id: number
+  subject: string
+  user_id: number
+  shown: string
+  group_names: string
+  created_at: number
+  last_used_at: number
 }

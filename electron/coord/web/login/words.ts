@@ -137,7 +137,12 @@ export const words = {
     sessions: 'Where you are signed in',
     thisBrowser: 'this browser',
     unknownBrowser: 'A browser',
-    by: { passkey: 'with a passkey', password: 'with the password', 'recovery-code': 'with a recovery code' },
+    by: {
+      passkey: 'with a passkey',
+      password: 'with the password',
+      'recovery-code': 'with a recovery code',
+      oidc: 'with an account elsewhere',
+    },
     from: (source: string) => `from ${source}`,
     end: 'End',
     endOthers: 'End all others',

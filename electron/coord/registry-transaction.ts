@@ -46,6 +46,8 @@ export interface RegistryTransaction {
   insertMember(id: UserId, role: Role): Promise<User>
   updateUser(id: UserId, change: UserChange): Promise<void>
   deleteUser(id: UserId): Promise<void>
+  /** After something changed of the accounts elsewhere that a person signs in with. */
+  refreshGroups(id: UserId): Promise<void>
   insertNode(node: NewNode, report: NodeReport): Promise<Node>
   updateNode(id: NodeId, change: NodeChange): Promise<Node>
   deleteNode(id: NodeId): Promise<void>
@@ -135,6 +137,11 @@ export class MemoryTransaction implements RegistryTransaction {
       memory.removeUser(id, tailnetId)
       return heard
     })
+  }
+
+  async refreshGroups(id: UserId): Promise<void> {
+    const groups = await this.store.identity.oidc.groupsOf(id)
+    this.#effects.push((memory) => (memory.setGroups(id, groups) ? heardOfUser(memory, id) : []))
   }
 
   async insertNode(node: NewNode, report: NodeReport): Promise<Node> {

@@ -51,6 +51,11 @@ export class Registry {
     return this.#here.members.get(id)
   }
 
+  /** At the providers of this tailnet, as policies write them; a guest is in none. */
+  groupsOf({ id, homeId }: User): readonly string[] {
+    return homeId === this.tailnet.id ? this.#memory.groupsOf(id) : []
+  }
+
   /** What the machines of this user tell the person before them; made anew at each start, kept nowhere. */
   notices(id: UserId): readonly string[] {
     return this.#memory.notices.get(id) ?? []

@@ -21,11 +21,15 @@ export class TailnetMemory {
   }
 }
 
+const NO_GROUPS: readonly string[] = []
+
 export class ServerMemory {
   readonly tailnets = new Map<TailnetId, TailnetMemory>()
   /** With their role at home. */
   readonly people = new Map<UserId, User>()
   notices: ReadonlyMap<UserId, readonly string[]> = new Map()
+  /** Of providers, at the last sign-in: group@provider. */
+  readonly #groups = new Map<UserId, readonly string[]>()
   /** Numbers of nodes are the server's, as node keys are. */
   readonly #tailnetOfNode = new Map<NodeId, TailnetMemory>()
   readonly #byNodeKey = new Map<string, NodeId>()
@@ -86,7 +90,21 @@ export class ServerMemory {
     const isEverywhere = tailnetId === undefined || person?.homeId === tailnetId
     for (const { tailnet, members } of this.tailnetsOfUser(id))
       if (isEverywhere || tailnet.id === tailnetId) members.delete(id)
-    if (isEverywhere) this.people.delete(id)
+    if (!isEverywhere) return
+    this.people.delete(id)
+    this.#groups.delete(id)
+  }
+
+  groupsOf(id: UserId): readonly string[] {
+    return this.#groups.get(id) ?? NO_GROUPS
+  }
+
+  /** False when they are the same as before. */
+  setGroups(id: UserId, groups: readonly string[]): boolean {
+    if (this.groupsOf(id).join('\n') === groups.join('\n')) return false
+    if (groups.length > 0) this.#groups.set(id, groups)
+    else this.#groups.delete(id)
+    return true
   }
 
   putNode(node: Node): void {

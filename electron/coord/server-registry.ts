@@ -54,6 +54,7 @@ export class ServerRegistry implements RegistryServer {
       }
       this.#follow(tailnet.id)
     }
+    for (const [id, groups] of await tx.identity.oidc.groups()) this.#memory.setGroups(id, groups)
   }
 
   /** A registry for each tailnet there is, and none for others. */

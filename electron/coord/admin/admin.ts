@@ -9,9 +9,11 @@ import { authKeyState, newAuthKeySecret, type AuthKeyState } from '../auth-key.t
 import { CoordError } from '../errors.ts'
 import { DnsAdmin } from '../dns/dns-admin.ts'
 import { shownCode } from '../identity/codes.ts'
+import { OidcAdmin } from '../identity/oidc/oidc-admin.ts'
 import { createEnrolLink, PUBLIC_URL } from '../identity/enrol-links.ts'
 import type { ServerSecrets } from '../identity/server-secrets.ts'
 import { setupCode } from '../identity/setup-code.ts'
+import { openProvidersOf } from '../identity/ways.ts'
 import type { PendingLogins } from '../login/pending-logins.ts'
 import { isExpired, ROLES, type AuthKey, type Node, type NodeId, type Role, type User, type UserId } from '../model.ts'
 import { ImportAdmin } from '../import/import-admin.ts'
@@ -79,6 +81,7 @@ export class Admin {
   readonly nodes: NodesAdmin
   readonly tokens: TokensAdmin
   readonly imports: ImportAdmin
+  readonly oidc: OidcAdmin
   readonly #options: AdminOptions
 
   constructor(options: AdminOptions) {
@@ -91,6 +94,7 @@ export class Admin {
       clock: options.clock,
       actor: options.actor,
     })
+    this.oidc = new OidcAdmin(options)
     this.imports = new ImportAdmin({ ...options, policy: this.policy })
     this.tokens = new TokensAdmin({ ...options, findUser: (name) => this.#user(name) })
     this.dns = new DnsAdmin({
@@ -179,10 +183,13 @@ export class Admin {
   }
 
   /** What the user can sign in with by now. */
-  async signInMethods(userId: UserId): Promise<{ readonly passkeys: number; readonly password: boolean }> {
+  async signInMethods(
+    userId: UserId,
+  ): Promise<{ readonly passkeys: number; readonly password: boolean; readonly providers: number }> {
     return this.#options.registry.transaction(async (tx) => ({
       passkeys: (await tx.store.identity.passkeysOf(userId)).length,
       password: (await tx.store.identity.passwordOf(userId)) !== undefined,
+      providers: await openProvidersOf(tx.store.identity, userId, this.#options.clock.wallNow()),
     }))
   }
 

@@ -18,9 +18,9 @@ export async function checkOwners(
     throw new ApiError(403, 'api/not-allowed', 'Only an owner may do this to an owner.')
   if (call !== 'users.invite') return
   if (!user) throw new ApiError(404, 'api/no-such-thing', 'There is no such user; add them first.')
-  const { passkeys, password } = await admin.signInMethods(user.id)
+  const { passkeys, password, providers } = await admin.signInMethods(user.id)
   // A link would sign in as them. They add ways themselves; for lost ones there is recovery, which they see and can stop.
-  if (passkeys > 0 || password)
+  if (passkeys > 0 || password || providers > 0)
     throw new ApiError(
       409,
       'api/not-allowed',

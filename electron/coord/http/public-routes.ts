@@ -39,7 +39,7 @@ export class PublicRoutes {
   /** Never throws. */
   handle(request: IncomingMessage, response: ServerResponse): void {
     this.#answer(request, response).catch((error: unknown) => {
-      if (!(error instanceof WireError)) this.#options.log.error('request failed', { path: request.url, error })
+      if (!(error instanceof WireError)) this.#options.log.error('request failed', { path: (request.url ?? '').split('?')[0], error })
       sendText(response, error instanceof WireError ? 400 : 500, 'the request could not be answered')
     })
   }

@@ -15,7 +15,7 @@ import {
   passkeyName,
   passkeySite,
   password,
-  plainText,
+  provider,
   registration,
   signedIn,
   type Caller,
@@ -25,9 +25,9 @@ import {
 import { IdentityError } from './identity-error.ts'
 import { invite } from './invites.ts'
 import type { AccountPage, CallName, RecoveryView } from './login-api.ts'
-import { FRESH_MS } from './own-account.ts'
+import { plainText } from './plain-text.ts'
 import { HELPS, mayHelp } from './recoveries.ts'
-import type { CurrentSession } from './sessions.ts'
+import { type CurrentSession, FRESH_MS } from './sessions.ts'
 import { base32, otpauthUri } from './totp.ts'
 
 type AccountCallName = Extract<CallName, `account/${string}`>
@@ -98,6 +98,10 @@ export function accountCalls(parts: Parts): { readonly [N in AccountCallName]: H
     'account/totp/remove': call<'account/totp/remove'>(nothing, (_ask, caller) =>
       changing(caller, (me) => own.removeTotp(me)),
     ),
+    'account/oidc/remove': call<'account/oidc/remove'>(
+      shape({ provider, subject: text(255) }),
+      ({ provider, subject }, caller) => changing(caller, (me) => own.removeElsewhere(me, provider, subject)),
+    ),
     'account/recovery-codes/make': call<'account/recovery-codes/make'>(nothing, async (_ask, caller) => ({
       codes: await own.makeRecoveryCodes(await signedIn(caller)),
     })),
@@ -157,6 +161,16 @@ export async function accountPage(parts: Parts, { user, session }: CurrentSessio
     password: methods.password,
     totpSinceMs: methods.totpSinceMs,
     recoveryCodes: methods.recoveryCodes,
+    elsewhere: methods.elsewhere.map(({ provider, subject, shown, createdAtMs, lastUsedAtMs, mayRemove }) => ({
+      provider: provider.name,
+      label: provider.label,
+      subject,
+      shown,
+      createdAtMs,
+      lastUsedAtMs,
+      endsAtMs: provider.leaveAtMs,
+      mayRemove,
+    })),
     sessions: sessions.map(({ id, method, browser, source, createdAtMs, usedAtMs }) => ({
       id,
       isThis: id === session.id,

@@ -9,7 +9,7 @@ import type {
   PublicKeyCredentialRequestOptionsJSON,
 } from '@simplewebauthn/server'
 import type { AccountPage } from './login-api.ts'
-import { FRESH_MS } from './own-account.ts'
+import { FRESH_MS } from './sessions.ts'
 import { RECOVERY_DELAY_MS } from './recoveries.ts'
 import { TestMachine } from '../test-machine.ts'
 import { SoftAuthenticator } from './soft-authenticator.ts'

@@ -7,11 +7,12 @@ import type { User } from '../model.ts'
 import type { Accounts, Visitor } from './accounts.ts'
 import { IdentityError } from './identity-error.ts'
 import type { AccountView, CallName, Calls } from './login-api.ts'
-import { notSignedIn, type OwnAccount } from './own-account.ts'
+import type { OidcSignIn } from './oidc/oidc-sign-in.ts'
+import type { OwnAccount } from './own-account.ts'
 import type { Site } from './passkeys.ts'
 import { MAX_PASSWORD_BYTES } from './password-rule.ts'
 import type { Recoveries } from './recoveries.ts'
-import type { CurrentSession } from './sessions.ts'
+import { type CurrentSession, notSignedIn } from './sessions.ts'
 import type { ReachedSite } from './site.ts'
 
 /** One request of a browser whose source was checked. */
@@ -30,6 +31,7 @@ export interface Parts {
   readonly context: LoginContext
   readonly accounts: Accounts
   readonly own: OwnAccount
+  readonly oidc: OidcSignIn
   readonly recoveries: Recoveries
 }
 
@@ -51,6 +53,7 @@ export const enrolToken = text(64, 8)
 export const name = text(64)
 // Counted in characters here, and in bytes by the rule, before any work is done on it.
 export const password = text(MAX_PASSWORD_BYTES)
+export const provider = text(32)
 /** Six digits, or a recovery code; people add spaces. */
 export const code = text(40)
 export const setupCode = text(40)
@@ -129,8 +132,3 @@ export function passkeySite({ origin, hostname, noPasskeys }: ReachedSite): Site
 }
 
 export const accountView = ({ name, displayName }: User): AccountView => ({ name, displayName })
-
-/** Without what would turn the rest of the line around or hide parts of it, and not longer than a person reads. */
-export function plainText(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/gu, '').slice(0, 63)
-}

@@ -1,4 +1,4 @@
-// Passkey ceremonies that have begun: what was asked, and of whom. Each ends the first time somebody comes back with it,
+// Passkey ceremonies, and ways to a provider, that have begun: what was asked, and of whom. Each ends the first time somebody comes back with it,
 // whether it went well or not, so a challenge is good for one answer.
 
 import { randomBytes } from 'node:crypto'
@@ -25,11 +25,13 @@ interface Entry<T> extends Ceremony<T> {
 
 export class Ceremonies<T> {
   readonly #clock: Clock
+  readonly #lifeMs: number
   /** In the order they began, which is also the order they end in. */
   readonly #byId = new Map<string, Entry<T>>()
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, lifeMs = CEREMONY_MS) {
     this.#clock = clock
+    this.#lifeMs = lifeMs
   }
 
   get size(): number {
@@ -44,7 +46,7 @@ export class Ceremonies<T> {
       about,
       visitor,
       source,
-      endsAtMs: this.#clock.now() + CEREMONY_MS,
+      endsAtMs: this.#clock.now() + this.#lifeMs,
     }
     this.#byId.set(entry.id, entry)
     return entry

@@ -28,7 +28,11 @@ export async function createEnrolLink(
   tx: RegistryTransaction,
   user: User,
   purpose: EnrolPurpose,
-  { nowMs, actor }: { readonly nowMs: number; readonly actor: string },
+  {
+    nowMs,
+    actor,
+    lifeMs = LIFE_MS[purpose],
+  }: { readonly nowMs: number; readonly actor: string; readonly lifeMs?: number },
 ): Promise<EnrolLink> {
   const publicUrl = await tx.store.setting(PUBLIC_URL)
   if (publicUrl === undefined)
@@ -37,7 +41,7 @@ export async function createEnrolLink(
       'This server has not run yet, so it has no address for a link. Start it with "peerway coord serve" first.',
     )
   const { text, hash } = newToken()
-  const expiresAtMs = nowMs + LIFE_MS[purpose]
+  const expiresAtMs = nowMs + lifeMs
   await tx.store.identity.spendEnrolTokensOf(user.id, nowMs)
   await tx.store.identity.insertEnrolToken(
     hash,

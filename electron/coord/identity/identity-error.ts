@@ -23,6 +23,8 @@ export type IdentityErrorCode =
   | 'login/not-signed-in'
   /** The change asks for a sign-in of the last minutes: the page asks once more who it is. */
   | 'login/prove-again'
+  /** The way that would stay was never used: sign in by it once. */
+  | 'login/prove-other'
   /** Removing it would leave no way in. */
   | 'login/last-way'
   /** What was to be changed is not there any more, or not the person's: load the page again. */
@@ -50,6 +52,14 @@ export type IdentityErrorCode =
   | 'login/passkey-copied'
   /** What the browser sent does not prove anything. */
   | 'login/passkey-refused'
+  /** The provider does not answer, or not as it should: retry, or another way in; its log says why. */
+  | 'login/provider-failed'
+  /** The provider sent the person back without a yes: cancelled, or its settings. */
+  | 'login/provider-refused'
+  /** The provider knows the person, and this network does not want them, or not yet. */
+  | 'login/provider-stranger'
+  /** The network left the provider: another way in. */
+  | 'login/provider-ended'
 
 /** Message and code reach the person before the page. */
 export class IdentityError extends CodedError<IdentityErrorCode> {
@@ -75,6 +85,7 @@ export const STATUS: Readonly<Record<IdentityErrorCode, number>> = {
   'login/password-closed': 429,
   'login/not-signed-in': 401,
   'login/prove-again': 403,
+  'login/prove-other': 409,
   'login/last-way': 409,
   'login/gone': 404,
   'login/not-allowed': 403,
@@ -90,6 +101,10 @@ export const STATUS: Readonly<Record<IdentityErrorCode, number>> = {
   'login/passkey-unknown': 401,
   'login/passkey-copied': 401,
   'login/passkey-refused': 401,
+  'login/provider-failed': 502,
+  'login/provider-refused': 403,
+  'login/provider-stranger': 403,
+  'login/provider-ended': 403,
 }
 
 export function tooManyTries(waitMs: number): IdentityError {

@@ -3,6 +3,7 @@
 //   GET  /login/<id>          the page of a machine that waits
 //   GET  /enrol/<token>       where a person sets how they sign in
 //   GET  /account             one's own ways to sign in, and where one is signed in
+//   GET  /login/oidc/<name>/callback  where a provider sends browsers back to
 //   GET  /login/assets/…      scripts, styles, fonts
 //   POST /login/api/<name>    what the pages ask: login-api.ts
 
@@ -23,6 +24,7 @@ import type { CallName, PageState, Reply } from './login-api.ts'
 import { checkPlace, loginCalls, stageOf, type LoginCalls } from './login-calls.ts'
 import { OwnAccount } from './own-account.ts'
 import { sendDocument } from './page.ts'
+import { OidcSignIn } from './oidc/oidc-sign-in.ts'
 import { Recoveries } from './recoveries.ts'
 import { Sessions } from './sessions.ts'
 import { siteOf, type ReachedSite } from './site.ts'
@@ -35,6 +37,7 @@ const CALL_LIMIT = { perSecond: 2, burst: 60 }
 /** Tries to sign in or to set something up: each costs a hash or a signature. */
 const TRY_LIMIT = { perSecond: 0.25, burst: 20 }
 const LOGIN_PATH = /^\/login\/([A-Za-z0-9_-]{8,64})$/
+const CALLBACK_PATH = /^\/login\/oidc\/[a-z0-9-]{1,32}\/callback$/
 const ENROL_PATH = /^\/enrol\/([A-Za-z0-9_-]{8,64})$/
 
 export async function identityLogin(context: LoginContext): Promise<LoginProvider> {
@@ -59,7 +62,8 @@ class LoginPages {
     this.#sessions = new Sessions(context.registry, context.clock)
     const accounts = new Accounts(context, this.#sessions)
     const own = new OwnAccount(context, accounts)
-    this.#parts = { context, accounts, own, recoveries }
+    const oidc = new OidcSignIn(context, accounts)
+    this.#parts = { context, accounts, own, oidc, recoveries }
     this.#calls = loginCalls(this.#parts)
     this.#callLimit = new RateLimiter(context.clock, CALL_LIMIT)
     this.#tryLimit = new RateLimiter(context.clock, TRY_LIMIT)
@@ -77,7 +81,8 @@ class LoginPages {
     }
     if (!isRead) return false
     const login = LOGIN_PATH.exec(path)?.[1]
-    if (login === undefined && path !== '/account' && !ENROL_PATH.test(path)) return false
+    const isOther = path === '/account' || ENROL_PATH.test(path) || CALLBACK_PATH.test(path)
+    if (login === undefined && !isOther) return false
     this.#sendPage(request, response, path, login)
     return true
   }
@@ -159,6 +164,7 @@ class LoginPages {
       host: site.hostname,
       noPasskeys: site.noPasskeys,
       isReadable: !site.isPrivate,
+      providers: (await this.#parts.oidc.list()).map(({ name, label }) => ({ name, label })),
       stage: await stageOf(place, this.#parts, caller),
     }
   }
@@ -225,6 +231,8 @@ const TRIES: ReadonlySet<CallName> = new Set<CallName>([
   'sign-in/recovery-code',
   'sign-in/begin',
   'sign-in/passkey',
+  'oidc/begin',
+  'oidc/finish',
   'first/password',
   'first/begin',
   'first/passkey',
@@ -239,6 +247,7 @@ const TRIES: ReadonlySet<CallName> = new Set<CallName>([
   'account/password/set',
   'account/totp/begin',
   'account/totp/confirm',
+  'account/oidc/remove',
   'account/recovery-codes/make',
   'account/invite',
   'account/recovery/start',

@@ -8,6 +8,7 @@ import { isCoded } from '../../base/errors.ts'
 import { createEnrolLink, type EnrolLink } from './enrol-links.ts'
 import { IdentityError } from './identity-error.ts'
 import { HELPS } from './recoveries.ts'
+import { openProvidersOf } from './ways.ts'
 
 export function invite(context: LoginContext, host: User, name: string, role: Role): Promise<EnrolLink> {
   const nowMs = context.clock.wallNow()
@@ -20,7 +21,9 @@ export function invite(context: LoginContext, host: User, name: string, role: Ro
     if (known) {
       const { identity } = tx.store
       const isIn =
-        (await identity.passkeysOf(known.id)).length > 0 || (await identity.passwordOf(known.id)) !== undefined
+        (await identity.passkeysOf(known.id)).length > 0 ||
+        (await identity.passwordOf(known.id)) !== undefined ||
+        (await openProvidersOf(identity, known.id, nowMs)) > 0
       if (isIn || known.id === now.id || known.homeId !== now.homeId)
         throw new IdentityError('login/conflict', `${known.name} has an account already. Take another name.`)
     }

@@ -36,7 +36,15 @@ export interface PageState {
   readonly noPasskeys: 'address' | 'not-encrypted' | undefined
   /** True where others on the way can read what is typed. */
   readonly isReadable: boolean
+  /** Whose accounts people sign in with, beside those of this server. */
+  readonly providers: readonly ProviderView[]
   readonly stage: Stage
+}
+
+export interface ProviderView {
+  readonly name: string
+  /** On the button. */
+  readonly label: string
 }
 
 /** Said by the machine itself, so never more than text. */
@@ -75,6 +83,8 @@ export interface AccountPage {
   /** Since when codes of an app are asked for beside the password. */
   readonly totpSinceMs: number | undefined
   readonly recoveryCodes: { readonly left: number; readonly createdAtMs: number } | undefined
+  /** At providers, by which this person signs in. */
+  readonly elsewhere: readonly ElsewhereView[]
   readonly sessions: readonly SessionView[]
   /** Of this account, by others. */
   readonly recoveries: readonly RecoveryView[]
@@ -93,6 +103,20 @@ export interface PasskeyView {
   readonly mayRemove: boolean
   readonly createdAtMs: number
   readonly lastUsedAtMs: number | undefined
+}
+
+export interface ElsewhereView {
+  readonly provider: string
+  readonly label: string
+  /** Tells several at one provider apart. */
+  readonly subject: string
+  /** As the person knows it: an address or a name. */
+  readonly shown: string
+  readonly createdAtMs: number
+  readonly lastUsedAtMs: number
+  /** From then on it signs nobody in; undefined while nobody plans that. */
+  readonly endsAtMs: number | undefined
+  readonly mayRemove: boolean
 }
 
 export interface SessionView {
@@ -141,6 +165,16 @@ export interface Calls {
     ask: { login: Login; ceremony: string; response: RegistrationResponseJSON; passkeyName: string }
     value: { account: AccountView }
   }
+  /** `url` is the provider's page, for which the browser leaves; it comes back at /login/oidc/<provider>/callback. */
+  'oidc/begin': {
+    ask: { provider: string; purpose: 'sign-in' | 'prove' | 'link'; login: Login }
+    value: { url: string }
+  }
+  /** `query` is what the provider sent the browser back with. */
+  'oidc/finish': {
+    ask: { provider: string; query: string }
+    value: { login: Login; refused: { code: string; message: string } | undefined }
+  }
   approve: { ask: { login: string }; value: null }
   refuse: { ask: { login: string }; value: null }
   'sign-out': { ask: Nothing; value: null }
@@ -167,6 +201,7 @@ export interface Calls {
   'account/totp/begin': { ask: Nothing; value: { secret: string; uri: string; pending: string } }
   'account/totp/confirm': { ask: { pending: string; code: string }; value: null }
   'account/totp/remove': { ask: Nothing; value: null }
+  'account/oidc/remove': { ask: { provider: string; subject: string }; value: null }
   'account/recovery-codes/make': { ask: Nothing; value: { codes: readonly string[] } }
   'account/session/end': { ask: { id: number }; value: null }
   'account/session/end-others': { ask: Nothing; value: null }

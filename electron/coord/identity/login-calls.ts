@@ -1,6 +1,6 @@
 // Checks what the pages send and answers it. What a call may do is decided here, by who is signed in and what waits.
 
-import { BadArgument, optional, shape, yesNo, type Check } from '../../contract/check.ts'
+import { BadArgument, oneOf, optional, shape, text, yesNo, type Check } from '../../contract/check.ts'
 import { isCoded } from '../../base/errors.ts'
 import type { WaitingMachine } from '../login/login-provider.ts'
 import type { User } from '../model.ts'
@@ -19,7 +19,7 @@ import {
   passkeyName,
   passkeySite,
   password,
-  plainText,
+  provider,
   registration,
   setupCode,
   signedIn,
@@ -28,6 +28,11 @@ import {
   type Parts,
 } from './call-parts.ts'
 import type { AccountView, CallName, MachineView, Place, Stage } from './login-api.ts'
+import type { ReturnPlace } from './oidc/oidc-sign-in.ts'
+import { plainText } from './plain-text.ts'
+
+/** Codes of some providers are a kilobyte or two. */
+const MOST_QUERY_CHARS = 8 * 1024
 
 /** All but `state`, which the page asks before it has a token. */
 export type LoginCalls = { readonly [N in Exclude<CallName, 'state'>]: Handler<N> }
@@ -52,6 +57,7 @@ export function loginCalls(parts: Parts): LoginCalls {
     await parts.recoveries.announce()
     return { account: accountView(user) }
   }
+  const isMachine = (place: ReturnPlace): place is { readonly login: string } => 'login' in place
   const mustWait = (login: string | undefined): void => {
     if (login !== undefined && !context.pendingLogin(login)) throw loginOver()
   }
@@ -92,6 +98,29 @@ export function loginCalls(parts: Parts): LoginCalls {
       async ({ login, ceremony, response, passkeyName }, caller) => {
         const made = { ceremony, response, name: plainText(passkeyName) }
         return begun(await accounts.createFirstWithPasskey(caller.visitor, login, made), caller)
+      },
+    ),
+    'oidc/begin': call<'oidc/begin'>(
+      shape({ provider, purpose: oneOf('sign-in', 'prove', 'link'), login }),
+      async ({ provider, purpose, login }, caller) => {
+        mustWait(login)
+        const place = login === undefined ? ({ account: true } as const) : { login }
+        const me = purpose === 'sign-in' ? undefined : await signedIn(caller)
+        if (me && purpose === 'link') parts.own.mustBeFresh(me)
+        return { url: await parts.oidc.begin(caller.visitor, caller.site, provider, { purpose, place, me }) }
+      },
+    ),
+    'oidc/finish': call<'oidc/finish'>(
+      shape({ provider, query: text(MOST_QUERY_CHARS, 0) }),
+      async ({ provider, query }, caller) => {
+        const finished = await parts.oidc.finish(caller.visitor, provider, query, () => caller.session())
+        const login = isMachine(finished.place) ? finished.place.login : undefined
+        if (finished.kind === 'refused') {
+          const { code, message } = finished.error
+          return { login, refused: { code, message } }
+        }
+        if (finished.kind === 'signed-in') await caller.signIn(finished.signedIn.token)
+        return { login, refused: undefined }
       },
     ),
     approve: call<'approve'>(shape({ login: loginId }), async ({ login }, caller) => {
@@ -138,7 +167,10 @@ export async function stageOf(place: Place, parts: Parts, caller: Pick<Caller, '
   const machine = waiting && machineView(waiting, context.clock.wallNow())
   if (accounts.isEmpty) return { kind: 'first', machine }
   const me = await caller.session()
-  if (!me) return (await accounts.hasCredentials()) ? { kind: 'sign-in', machine } : { kind: 'no-way-in' }
+  if (!me)
+    return (await accounts.hasCredentials()) || (await parts.oidc.list()).length > 0
+      ? { kind: 'sign-in', machine }
+      : { kind: 'no-way-in' }
   const page = await accountPage(parts, me)
   if (!machine) return { kind: 'account', page }
   return { kind: 'approve', machine, account: page.account, recoveries: page.recoveries }

@@ -10,6 +10,7 @@ import type { LoginContext } from '../login/login-provider.ts'
 import type { User } from '../model.ts'
 import type { RegistryTransaction } from '../registry.ts'
 import type { IdentityTables, Passkey } from '../store/identity-store.ts'
+import type { OidcIdentity } from '../store/oidc-store.ts'
 import {
   endCeremony,
   handleFor,
@@ -22,14 +23,13 @@ import {
 import { Ceremonies } from './ceremonies.ts'
 import { codeHash, newCode, shownCode } from './codes.ts'
 import { IdentityError } from './identity-error.ts'
+import { type Provider, providerOf } from './oidc/providers.ts'
 import { checkAssertion, checkCreation, creationOptions, requestOptions, type Site } from './passkeys.ts'
 import { totpPurpose, wrongCode, type Typed } from './password-check.ts'
-import type { CurrentSession } from './sessions.ts'
+import { type CurrentSession, mustBeFresh, notSignedIn } from './sessions.ts'
 import { newTotpSecret, totpStep } from './totp.ts'
-import { mayRemove, waysOf, type Way } from './ways.ts'
+import { isUsable, mayRemove, waysOfUser, type Way } from './ways.ts'
 
-/** How long a sign-in counts for changes that could take the account over. */
-export const FRESH_MS = 5 * 60_000
 const RECOVERY_CODES = 10
 const MOST_PASSKEYS = 32
 /** Between the picture and the first code of the app. */
@@ -44,6 +44,7 @@ export interface OwnMethods {
   readonly password: { readonly changedAtMs: number; readonly mayRemove: boolean } | undefined
   readonly totpSinceMs: number | undefined
   readonly recoveryCodes: { readonly left: number; readonly createdAtMs: number } | undefined
+  readonly elsewhere: readonly (OidcIdentity & { readonly provider: Provider; readonly mayRemove: boolean })[]
 }
 
 export class OwnAccount {
@@ -64,7 +65,8 @@ export class OwnAccount {
     return this.#context.registry.read(async ({ identity }) => {
       const passkeys = await identity.passkeysOf(user.id)
       const changedAtMs = await identity.passwordChangedAt(user.id)
-      const ways = waysOf(passkeys, changedAtMs !== undefined)
+      const ways = await waysOfUser(identity, user.id)
+      const providers = new Map((await identity.oidc.providers()).map((row) => [row.id, providerOf(row)]))
       const removable = (which: Way): boolean => mayRemove(ways, which, this.#hosts)
       return {
         passkeys: passkeys.map((passkey) => ({
@@ -75,6 +77,13 @@ export class OwnAccount {
         password: changedAtMs === undefined ? undefined : { changedAtMs, mayRemove: removable({ kind: 'password' }) },
         totpSinceMs: (await identity.totp(user.id))?.createdAtMs,
         recoveryCodes: await identity.recoveryCodes(user.id),
+        elsewhere: (await identity.oidc.identitiesOf(user.id)).flatMap((one) => {
+          const provider = providers.get(one.providerId)
+          const { providerId, subject } = one
+          const isLeft = provider?.leaveAtMs !== undefined
+          const mayRemove = removable({ kind: 'oidc', providerId, subject, isLeft })
+          return provider ? [{ ...one, provider, mayRemove }] : []
+        }),
       }
     })
   }
@@ -82,10 +91,8 @@ export class OwnAccount {
   // Showing once more who one is
 
   /** Throws IdentityError 'login/prove-again' when the session is not of the last minutes. */
-  mustBeFresh({ session }: CurrentSession): void {
-    const ageMs = this.#context.clock.wallNow() - session.createdAtMs
-    if (ageMs < 0 || ageMs >= FRESH_MS)
-      throw new IdentityError('login/prove-again', 'Show once more that it is you: this could take the account over.')
+  mustBeFresh(me: CurrentSession): void {
+    mustBeFresh(me, this.#context.clock.wallNow())
   }
 
   async proveByPassword(me: CurrentSession, visitor: Visitor, typed: Typed): Promise<SignedIn> {
@@ -263,6 +270,33 @@ export class OwnAccount {
     })
   }
 
+  /** An account elsewhere is let go only by who came in without it: so the way that stays was proved. */
+  removeElsewhere(me: CurrentSession, providerName: string, subject: string): Promise<void> {
+    this.mustBeFresh(me)
+    return this.#change(me, async (tx) => {
+      const { identity } = tx.store
+      const provider = (await identity.oidc.providers()).find(({ name }) => name === providerName)
+      const known = provider && (await identity.oidc.identity(provider.id, subject))
+      if (!provider || known?.userId !== me.user.id) throw gone()
+      const isLeft = provider.leaveAtMs !== undefined
+      const which = { kind: 'oidc', providerId: provider.id, subject, isLeft } as const
+      await this.#mustStayUsable(identity, me, which)
+      const isSame = (way: Way): boolean =>
+        way.kind === 'oidc' && way.providerId === provider.id && way.subject === subject
+      const others = (await waysOfUser(identity, me.user.id)).filter((way) => way.kind === 'oidc' && !isSame(way))
+      const isProved = me.session.method === 'passkey' || me.session.method === 'password'
+      if (!isProved && !others.some((way) => isUsable(way, this.#hosts)))
+        throw new IdentityError(
+          'login/prove-other',
+          'Sign in once with the way that you keep, so that it is sure to work. Then take this one away.',
+        )
+      await identity.oidc.deleteIdentity(me.user.id, provider.id, subject)
+      await tx.refreshGroups(me.user.id)
+      await identity.deleteSessionsOf(me.user.id, me.session.id)
+      await this.#audit(tx, me, 'oidc.unlink', `${provider.name}: ${known.shown}`)
+    })
+  }
+
   /** Shown this once; those before count no more. */
   async makeRecoveryCodes(me: CurrentSession): Promise<string[]> {
     this.mustBeFresh(me)
@@ -299,8 +333,7 @@ export class OwnAccount {
   }
 
   async #mustStayUsable(identity: IdentityTables, { user }: CurrentSession, which: Way): Promise<void> {
-    const hasPassword = (await identity.passwordOf(user.id)) !== undefined
-    if (!mayRemove(waysOf(await identity.passkeysOf(user.id), hasPassword), which, this.#hosts))
+    if (!mayRemove(await waysOfUser(identity, user.id), which, this.#hosts))
       throw new IdentityError('login/last-way', 'This is the last way into your account. Add another one first.')
   }
 
@@ -310,9 +343,6 @@ export class OwnAccount {
 }
 
 const pendingPurpose = (user: Pick<User, 'id'>): string => `pending totp ${user.id}`
-
-export const notSignedIn = (): IdentityError =>
-  new IdentityError('login/not-signed-in', 'You are not signed in any more. Sign in again.')
 
 const gone = (): IdentityError =>
   new IdentityError('login/gone', 'It is not there any more. Load this page again to see how things stand.')

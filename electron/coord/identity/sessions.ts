@@ -5,6 +5,7 @@ import type { User } from '../model.ts'
 import type { ServerRegistry } from '../server-registry.ts'
 import type { Session, SignInMethod } from '../store/identity-store.ts'
 import type { StoreTransaction } from '../store/store.ts'
+import { IdentityError } from './identity-error.ts'
 import { newToken, tokenHash } from './token.ts'
 
 export const SESSION_IDLE_MS = 30 * 60_000
@@ -12,6 +13,9 @@ export const SESSION_MS = 12 * 3_600_000
 const MOST_OF_ONE_USER = 32
 /** How exactly the last use is known; each write waits for the disk. */
 const NOTE_USE_MS = 60_000
+
+/** How long a sign-in counts for changes that could take the account over. */
+export const FRESH_MS = 5 * 60_000
 
 /** How and where a session begins. */
 export type Beginning = Pick<Session, 'source' | 'browser'> & { readonly method: SignInMethod }
@@ -66,3 +70,16 @@ export class Sessions {
     if (hash) await this.#registry.read(({ identity }) => identity.deleteSession(hash))
   }
 }
+
+/**
+ * Throws IdentityError 'login/prove-again' when the session is not of the last minutes. `graceMs` is for what was begun while
+ * it was, and led elsewhere.
+ */
+export function mustBeFresh({ session }: CurrentSession, nowMs: number, graceMs = 0): void {
+  const ageMs = nowMs - session.createdAtMs
+  if (ageMs < 0 || ageMs >= FRESH_MS + graceMs)
+    throw new IdentityError('login/prove-again', 'Show once more that it is you: this could take the account over.')
+}
+
+export const notSignedIn = (): IdentityError =>
+  new IdentityError('login/not-signed-in', 'You are not signed in any more. Sign in again.')

@@ -7,6 +7,8 @@ import { hasHostBits, IpSet, prefixRange } from './ip-set.ts'
 /** tailcfg CheckTag (control.md §4.7). */
 const TAG = /^tag:[a-zA-Z][a-zA-Z0-9-]*$/
 const GROUP = /^group:[^\s:]+$/
+/** A provider’s group may have spaces in it; the provider’s name stands behind the last @. */
+const PROVIDER_GROUP = /^group:[^\s:][^:]*@[a-z0-9][a-z0-9-]*$/
 const HOST = /^[a-zA-Z0-9_][a-zA-Z0-9_.-]*$/
 
 const ALIAS_HELP =
@@ -23,9 +25,9 @@ export function parseAlias(text: string, at: Offset): Alias | string {
       : `there is no ${text}; there are ${AUTOGROUPS.join(', ')}`
   }
   if (text.startsWith('group:'))
-    return GROUP.test(text)
+    return GROUP.test(text) || isProviderGroup(text)
       ? { kind: 'group', name: text, at, text }
-      : `"${text}" is no group; write as in group:admins`
+      : `"${text}" is no group; write as in group:admins, or group:staff@corp for one of the provider corp`
   if (text.startsWith('tag:')) {
     if (TAG.test(text)) return { kind: 'tag', name: text, at, text }
     return `"${text}" is no tag: after tag: comes a letter, then letters, digits and -`
@@ -51,6 +53,9 @@ export function parseAlias(text: string, at: Offset): Alias | string {
   if (HOST.test(text)) return { kind: 'host', name: text, at, text }
   return `"${text}" names nothing; ${ALIAS_HELP}`
 }
+
+/** One whose members a provider tells, not the policy. */
+export const isProviderGroup = (name: string): boolean => PROVIDER_GROUP.test(name)
 
 export const isAutogroup = (alias: Alias, ...names: readonly Autogroup[]): boolean =>
   alias.kind === 'autogroup' && names.includes(alias.name)

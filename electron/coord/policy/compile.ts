@@ -157,13 +157,12 @@ export class CompiledPolicy {
       return (this.policy.tagOwners.get(one) ?? []).some((owner) => {
         if (owner.kind === 'tag') return owns(owner.name)
         if (owner.kind === 'user') return this.resolver.usersNamed(owner.name).some(({ key }) => key === userKey)
-        const names = owner.kind === 'group' ? (this.policy.groups.get(owner.name) ?? []) : []
-        if (owner.kind === 'autogroup')
-          return (
-            owner.name === 'member' ||
-            this.resolver.users.some(({ key, role }) => key === userKey && role === owner.name)
-          )
-        return names.some((name) => this.resolver.usersNamed(name).some(({ key }) => key === userKey))
+        if (owner.kind === 'group') return this.resolver.usersInGroup(owner.name).some(({ key }) => key === userKey)
+        return (
+          owner.kind === 'autogroup' &&
+          (owner.name === 'member' ||
+            this.resolver.users.some(({ key, role }) => key === userKey && role === owner.name))
+        )
       })
     }
     return owns(tag)

@@ -1,6 +1,6 @@
 // The names a policy defines and refers to: a reference to what is not defined is a mistake, most often of typing.
 
-import { isAutogroup, parseAlias } from './alias.ts'
+import { isAutogroup, isProviderGroup, parseAlias } from './alias.ts'
 import type { Alias, Autogroup, PortRange } from './document.ts'
 import type { HuMember, Offset } from './hujson.ts'
 import type { IpSet } from './ip-set.ts'
@@ -107,7 +107,7 @@ export class AliasReader {
   #problem(alias: Alias, place: Place): string | undefined {
     if (!place.kinds.includes(alias.kind) || (alias.kind === 'autogroup' && !isAutogroup(alias, ...place.autogroups)))
       return `${alias.text} cannot be ${place.name}; ${takes(place)}`
-    if (alias.kind === 'group' && !this.#defined.groups.has(alias.name))
+    if (alias.kind === 'group' && !this.#defined.groups.has(alias.name) && !isProviderGroup(alias.name))
       return `${alias.name} is not defined; add it to "groups", as "${alias.name}": ["anna@example.org"]`
     if (alias.kind === 'host' && !this.#defined.hosts.has(alias.name))
       return `there is no host "${alias.name}"; add it to "hosts", or write ${alias.name}@ if it is a user`

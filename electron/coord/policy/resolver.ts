@@ -48,6 +48,14 @@ export class Resolver {
     return this.users.filter((user) => goesBy(user, text))
   }
 
+  /** One that the policy defines, or else one of a provider. */
+  usersInGroup(group: string): readonly PolicyUser[] {
+    const named = this.#policy.groups.get(group)
+    if (named) return named.flatMap((name) => this.usersNamed(name))
+    const outside = group.slice('group:'.length)
+    return this.users.filter(({ groups }) => groups?.includes(outside) === true)
+  }
+
   #look(alias: Alias): IpSet {
     switch (alias.kind) {
       case 'all':
@@ -59,7 +67,7 @@ export class Resolver {
       case 'user':
         return this.#ofUsers(this.usersNamed(alias.name))
       case 'group':
-        return this.#ofUsers((this.#policy.groups.get(alias.name) ?? []).flatMap((name) => this.usersNamed(name)))
+        return this.#ofUsers(this.usersInGroup(alias.name))
       case 'tag':
         return unionOf(this.#ofTag.get(alias.name) ?? [])
       case 'autogroup':

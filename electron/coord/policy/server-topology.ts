@@ -9,8 +9,11 @@ import type { Policy } from './document.ts'
 import type { PolicyNode, PolicyUser, Topology } from './topology.ts'
 
 /** Of announced routes those count that somebody approved, and those that the policy approves by itself. */
-export function topologyOf(registry: Pick<Registry, 'users' | 'nodes' | 'kept'>, policy: Policy): Topology {
-  const users = [...registry.users()].map(policyUser)
+export function topologyOf(
+  registry: Pick<Registry, 'users' | 'nodes' | 'kept' | 'groupsOf'>,
+  policy: Policy,
+): Topology {
+  const users = [...registry.users()].map((user) => policyUser(user, registry.groupsOf(user)))
   const nodes = [...registry.nodes()]
   const decisions = registry.kept(routeDecisions)
   const known = nodes.map((node) => policyNode(node, approvedRoutes(node, decisions)))
@@ -33,7 +36,13 @@ export function factsOf(node: Node, decisions: RouteDecisions): string {
   return JSON.stringify([userId, tags, addressV4, addressV6, routes])
 }
 
-const policyUser = ({ id, name, email, role }: User): PolicyUser => ({ key: String(id), name, email, role })
+const policyUser = ({ id, name, email, role }: User, groups: readonly string[]): PolicyUser => ({
+  key: String(id),
+  name,
+  email,
+  role,
+  groups,
+})
 
 function policyNode(node: Node, routes: readonly string[]): PolicyNode {
   return {

@@ -7,6 +7,8 @@ export interface PolicyUser {
   readonly key: string
   readonly name: string
   readonly email?: string | undefined
+  /** Of providers that people sign in with: group@provider. */
+  readonly groups?: readonly string[] | undefined
   readonly role?: 'owner' | 'admin' | 'member' | 'auditor' | undefined
 }
 

@@ -53,6 +53,10 @@ export interface OidcTables {
   identity(providerId: ProviderId, subject: string): Promise<OidcIdentity | undefined>
   identitiesOf(userId: UserId): Promise<OidcIdentity[]>
   identitiesAt(providerId: ProviderId): Promise<OidcIdentity[]>
+  /** Of all people, as policies write them: group@provider. */
+  groups(): Promise<Map<UserId, string[]>>
+  /** Of one. */
+  groupsOf(userId: UserId): Promise<string[]>
   insertIdentity(identity: OidcIdentity): Promise<void>
   noteIdentityUse(
     identity: Pick<OidcIdentity, 'providerId' | 'subject' | 'shown' | 'groups' | 'lastUsedAtMs'>,
@@ -127,6 +131,27 @@ export class SqlOidc implements OidcTables {
   async identitiesAt(providerId: ProviderId): Promise<OidcIdentity[]> {
     const there = this.#db.selectFrom('oidc_identities').selectAll().where('provider_id', '=', providerId)
     return (await there.orderBy('user_id').orderBy('subject').execute()).map(identityOf)
+  }
+
+  async groups(): Promise<Map<UserId, string[]>> {
+    const groups = new Map<UserId, string[]>()
+    const names = new Map((await this.providers()).map(({ id, name }) => [id, name]))
+    // Without providers, which is how most servers are, no row is read.
+    if (names.size === 0) return groups
+    const rows = await this.#db.selectFrom('oidc_identities').selectAll().orderBy('user_id').execute()
+    for (const { userId, providerId, groups: there } of rows.map(identityOf))
+      groups.set(userId, [
+        ...(groups.get(userId) ?? []),
+        ...there.map((group) => `${group}@${names.get(providerId) ?? ''}`),
+      ])
+    return groups
+  }
+
+  async groupsOf(userId: UserId): Promise<string[]> {
+    const names = new Map((await this.providers()).map(({ id, name }) => [id, name]))
+    return (await this.identitiesOf(userId)).flatMap(({ providerId, groups }) =>
+      groups.map((group) => `${group}@${names.get(providerId) ?? ''}`),
+    )
   }
 
   async insertIdentity(identity: OidcIdentity): Promise<void> {

@@ -1,7 +1,9 @@
-// The script of /login/<id>, /enrol/<token> and /account: asks the server where things stand and shows the page for it.
+// The script of /login/<id>, /enrol/<token>, /account and the page that providers send browsers back to: asks the server
+// where things stand and shows the page for it.
 
 import type { Place } from '../identity/login-api.ts'
 import { Api, Refusal } from './login/api.ts'
+import { cameFrom, comeBack } from './login/elsewhere.ts'
 import { h } from './login/dom.ts'
 import { column, note, primary } from './login/parts.ts'
 import type { Page, Setting } from './login/page.ts'
@@ -9,10 +11,13 @@ import { pageFor } from './login/views.ts'
 import { words } from './login/words.ts'
 
 const [, kind, id = ''] = location.pathname.split('/')
-const place: Place = kind === 'account' ? { account: true } : kind === 'enrol' ? { enrol: id } : { login: id }
+const provider = cameFrom(location.pathname)
+const isAccount = kind === 'account' || provider !== undefined
+const place: Place = isAccount ? { account: true } : kind === 'enrol' ? { enrol: id } : { login: id }
 // What stands behind the # reaches no server and no log; it does not stay in the address either.
 const setupCode = location.hash.slice(1)
-if (setupCode !== '') history.replaceState(null, '', location.pathname)
+const query = provider === undefined ? '' : location.search.slice(1)
+if (setupCode !== '' || query !== '') history.replaceState(null, '', location.pathname)
 const api = new Api(place)
 
 function show(page: Page): void {
@@ -27,6 +32,11 @@ function show(page: Page): void {
 
 async function load(): Promise<void> {
   const state = await api.state()
+  if (provider !== undefined) {
+    const trouble = await comeBack({ api }, provider, query)
+    if (trouble) show(trouble)
+    return
+  }
   const renewed: Setting['renewed'] = async () => {
     const { stage } = await api.state()
     return stage.kind === 'account' ? stage.page : undefined

@@ -19,6 +19,7 @@ import {
   whole,
 } from './parts.ts'
 import type { Page, Setting } from './page.ts'
+import { providerRows } from './elsewhere.ts'
 import { askPasskey, createPasskey, passkeyName, withoutPasskeys } from './passkey.ts'
 import { words } from './words.ts'
 
@@ -59,6 +60,8 @@ function signInPage(setting: Setting, machine: MachineView | undefined): Page {
       lost.button,
     )
 
+  const elsewhere = (trouble: Trouble): HTMLElement[] => providerRows(setting, 'sign-in', trouble)
+
   const withPassword = (): Page => {
     const trouble = new Trouble()
     const name = nameField({ label: words.fields.name, autocomplete: 'username' })
@@ -83,6 +86,7 @@ function signInPage(setting: Setting, machine: MachineView | undefined): Page {
       heading,
       h('div', { class: 'gap-4' }, warnings(state, noPasskeys, true), form),
       trouble.element,
+      ...elsewhere(trouble),
       ways('password'),
       lost.text,
       foot(),
@@ -150,6 +154,7 @@ function signInPage(setting: Setting, machine: MachineView | undefined): Page {
       h('div', { class: 'gap-4' }, button),
       trouble.element,
       wayRow('user', words.signIn.nameAndPassword, () => setting.go(withPassword())),
+      ...elsewhere(trouble),
       ways('passkey'),
       lost.text,
       foot(),

@@ -18,6 +18,11 @@ export const words = {
     lostText: 'Ask the owner of this network for a new link. On the server itself, this makes one:',
     lostCommand: 'peerway coord users reset NAME',
   },
+  elsewhere: {
+    use: (label: string) => `Continue with ${label}`,
+    troubleTitle: 'You are not signed in',
+    again: 'Choose how to sign in',
+  },
   first: {
     title: 'Make this network yours',
     why: (machine: string) => `“${machine}” asks to join, and nobody has an account here yet.`,

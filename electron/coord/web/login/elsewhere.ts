@@ -1,0 +1,60 @@
+// Accounts at providers: the way there, and back.
+
+import { Refusal } from './api.ts'
+import { h } from './dom.ts'
+import { attempt } from './forms.ts'
+import type { Page, Setting } from './page.ts'
+import { column, note, type Trouble, wayRow } from './parts.ts'
+import { words } from './words.ts'
+
+const text = words.elsewhere
+const CALLBACK = /^\/login\/oidc\/([a-z0-9-]{1,32})\/callback$/
+
+/** A row for each provider; the browser leaves with it. */
+export function providerRows(setting: Setting, purpose: 'sign-in' | 'prove', trouble: Trouble): HTMLElement[] {
+  return setting.state.providers.map(({ name, label }) => {
+    const row: HTMLElement = wayRow('shield', text.use(label), () => {
+      void attempt(trouble, row, () => leaveFor(setting, name, purpose))
+    })
+    return row
+  })
+}
+
+export async function leaveFor(
+  { api, login }: Pick<Setting, 'api' | 'login'>,
+  provider: string,
+  purpose: 'sign-in' | 'prove' | 'link',
+): Promise<void> {
+  const { url } = await api.call('oidc/begin', { provider, purpose, login })
+  location.assign(url)
+}
+
+/** The provider's name, where this page is the one that browsers come back to. */
+export const cameFrom = (path: string): string | undefined => CALLBACK.exec(path)?.[1]
+
+/** Ends what the browser left for. What came along is good once, and does not stay in the address. */
+export async function comeBack(
+  { api }: Pick<Setting, 'api'>,
+  provider: string,
+  query: string,
+): Promise<Page | undefined> {
+  try {
+    const { login, refused } = await api.call('oidc/finish', { provider, query })
+    const next = login === undefined ? '/account' : `/login/${encodeURIComponent(login)}`
+    if (refused) return troublePage(refused.message, next)
+    location.replace(next)
+    return undefined
+  } catch (error) {
+    return troublePage(error instanceof Refusal ? error.message : words.trouble.unreadable, '/account')
+  }
+}
+
+function troublePage(message: string, next: string): Page {
+  const again = h('a', { class: 'btn primary wide', href: next }, text.again)
+  const element = column(
+    { title: text.troubleTitle, lines: [location.host] },
+    h('div', { class: 'gap-4', role: 'alert' }, note('bad', message)),
+    h('div', { class: 'gap-3' }, again),
+  )
+  return { title: text.troubleTitle, element, focus: again }
+}

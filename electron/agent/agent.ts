@@ -27,6 +27,7 @@ import { changedPaths, NO_PATH_SETTINGS } from './path-settings.ts'
 import { mannersView } from './relay-manners.ts'
 import { changedRelay, relayOff } from './relay-settings.ts'
 import { RelayUsage } from './relay-usage.ts'
+import { changedRouting, NO_ROUTING, type RoutingSettings } from './routing/routing-settings.ts'
 import type { DerpMapInput } from '../wire/tailcfg/derp-map.ts'
 import { netcheckView } from './netcheck-words.ts'
 import { type AgentSurroundings, Session } from './session.ts'
@@ -178,9 +179,13 @@ export class Agent {
       relay: known?.relay,
       paths: known?.paths,
       portMapping: known?.portMapping,
+      routing: wish.routing ? changedRouting(known?.routing ?? NO_ROUTING, wish.routing) : known?.routing,
     }
     const running = this.#store.now.state === 'running' && before?.id === profile.id && wish.forceReauth !== true
-    if (running && profile.hostname === before.hostname && wish.authKey === undefined) return
+    if (running && profile.hostname === before.hostname && wish.authKey === undefined) {
+      if (wish.routing) await this.#setRouting(profile, profile.routing ?? NO_ROUTING)
+      return
+    }
     await this.#stop()
     // A server that has not taken this machine in yet does not replace one that has: only its acceptance is written down.
     const keepsBefore = before?.nodeKey !== undefined && profile.nodeKey === undefined
@@ -196,13 +201,20 @@ export class Agent {
     const machines = [...(self ? [self] : []), ...Object.values(peers)]
     const paths = wish.path ? changedPaths(profile.paths ?? NO_PATH_SETTINGS, wish.path, machines) : profile.paths
     const portMapping = wish.portMapping ?? profile.portMapping
-    await this.#file.update((state) => withProfile(state, { ...profile, relay, paths, portMapping }))
+    const routing = wish.routing ? changedRouting(profile.routing ?? NO_ROUTING, wish.routing) : profile.routing
+    await this.#file.update((state) => withProfile(state, { ...profile, relay, paths, portMapping, routing }))
     if (this.#session?.profileId === profile.id) {
       this.#session.setRelay(relay)
       if (paths) this.#session.setPaths(paths)
       this.#session.setPortMapping(portMapping ?? true)
+      if (wish.routing && routing) await this.#session.setRouting(routing)
     }
     this.#store.update((now) => ({ relay: this.#relayBrief(now) }))
+  }
+
+  async #setRouting(profile: Profile, routing: RoutingSettings): Promise<void> {
+    await this.#file.update((state) => withProfile(state, { ...profile, routing }))
+    if (this.#session?.profileId === profile.id) await this.#session.setRouting(routing)
   }
 
   #relayStatus(): RelayStatusView {

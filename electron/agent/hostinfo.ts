@@ -1,11 +1,17 @@
 import { VERSION } from '../base/version.ts'
 import type { HostFacts } from '../os/host.ts'
+import type { RoutingSettings } from './routing/routing-settings.ts'
 import type { HostinfoInput, NetInfo } from '../wire/tailcfg/hostinfo.ts'
 
 /** What the server is told of this machine. */
 export function hostinfoOf(
   facts: HostFacts,
-  wish: { readonly hostname: string | undefined; readonly relays: boolean; readonly netInfo: NetInfo | undefined },
+  wish: {
+    readonly hostname: string | undefined
+    readonly relays: boolean
+    readonly netInfo: NetInfo | undefined
+    readonly routing: RoutingSettings
+  },
 ): HostinfoInput {
   return {
     ipnVersion: `${VERSION}-peerway`,
@@ -15,6 +21,9 @@ export function hostinfoOf(
     hostname: wish.hostname ?? facts.hostname,
     noLogsNoSupport: true,
     peerRelay: wish.relays,
+    routableIps: [...wish.routing.advertiseRoutes, ...(wish.routing.advertiseExitNode ? ['0.0.0.0/0', '::/0'] : [])],
+    requestTags: [...wish.routing.advertiseTags],
+    shieldsUp: wish.routing.shieldsUp,
     // Left out until the first network check: the server then keeps what it knows.
     ...(wish.netInfo ? { netInfo: wish.netInfo } : {}),
   }

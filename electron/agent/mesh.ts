@@ -17,6 +17,7 @@ import { type DerpMap, regionsOf } from '../derp/derp-map.ts'
 import { DerpPool, type DerpRegionStatus } from '../derp/derp-pool.ts'
 import { measureHttpsLatency } from '../derp/https-latency.ts'
 import { defaultGateway } from '../os/gateway.ts'
+import type { Served } from '../os/forwarding.ts'
 import type { HostConfig, HostNetwork } from '../os/host-network.ts'
 import type { OwnEndpoint } from '../path/endpoints.ts'
 import { PathFinder } from '../path/path-finder.ts'
@@ -48,6 +49,8 @@ import { PeerIds } from './peer-ids.ts'
 import { RelayHost } from './relay-host.ts'
 import type { RelaySurroundings } from './relay-manners.ts'
 import type { RelaySettings } from './relay-settings.ts'
+import { acceptedRoutes, excluded, localNetworks } from './routing/networks.ts'
+import type { RoutingSettings } from './routing/routing-settings.ts'
 
 /** IPv6's minimum: nothing inside needs fragmenting, and the outer packet fits nearly every path (paths.md §7.5). */
 export const MTU_BYTES = 1280
@@ -73,6 +76,7 @@ export interface MeshOptions {
   readonly relaySurroundings: RelaySurroundings
   /** Whether the home router is asked to forward ports. */
   readonly portMapping: boolean
+  readonly routing: RoutingSettings
   readonly hostNetwork: HostNetwork
   /** The coordination server's. */
   readonly serverUrl: string
@@ -115,6 +119,13 @@ export class Mesh {
     exceptions: new Map(),
   }
   #regions: DerpMap = {}
+  #routing: RoutingSettings
+  #networks: { readonly accepted: ReadonlyMap<string, readonly string[]>; readonly excluded: readonly string[] } = {
+    accepted: new Map(),
+    excluded: [],
+  }
+  /** What the system would not do for us, while the rest works. */
+  hostProblems: readonly CodedError[] = []
   #started = false
   #mapsPorts: boolean
   readonly #lastSends = new Map<number, number>()
@@ -167,6 +178,7 @@ export class Mesh {
     })
     this.#lifetime.defer(() => this.relay.close())
     this.#mapsPorts = options.portMapping
+    this.#routing = options.routing
     this.relay.setPortMapping(options.portMapping)
     this.relay.configure(options.relay)
     this.#paths = new PathFinder({
@@ -232,12 +244,14 @@ export class Mesh {
       this.#paths.setDerpMap(pathDerpMap(netmap.derpMap))
     }
     // The data plane first: it has to know a peer before its path is set.
-    this.#dataplane.setPeers(dataplanePeers(peers, this.#ids))
+    this.#networks = this.#networksOf(peers)
+    this.#dataplane.setPeers(dataplanePeers(peers, this.#ids, this.#networks.accepted))
     this.#tellPolicy()
     this.#paths.setPeers(pathPeers(peers, this.#ids))
     this.#tellRelayServers()
     for (const peer of peers) if (cutOff.has(peer.key.text)) this.#greet(peer, netmap.self)
-    this.#dataplane.setFilter(filterRules(netmap), localPrefixes(netmap))
+    const { shieldsUp } = this.#routing
+    this.#dataplane.setFilter(shieldsUp ? [] : filterRules(netmap), localPrefixes(netmap, this.#served))
     this.relay.setNetmap(netmap)
     if (!this.#started) {
       this.#started = true
@@ -245,12 +259,35 @@ export class Mesh {
       this.#mapPort()
       this.#noteTraffic()
     }
+    await this.#setHost(netmap, peers)
+  }
+
+  async #setHost(netmap: Netmap, peers: readonly Node[]): Promise<void> {
     const tun = { name: this.tunName, mtuBytes: MTU_BYTES }
-    const want = hostConfig(netmap, peers, tun, FIREWALL_MARK)
+    const { accepted, excluded } = this.#networks
+    const served = this.#served
+    const want = hostConfig(netmap, peers, tun, FIREWALL_MARK, { accepted: accepted.values(), excluded, served })
     // Most changes of a netmap are endpoints and presence: nothing of them shows in the system.
     if (isDeepStrictEqual(want, this.#hostConfig)) return
-    await this.#options.hostNetwork.set(want)
+    this.hostProblems = await this.#options.hostNetwork.set(want)
     this.#hostConfig = want
+  }
+
+  get #served(): Served {
+    return { routes: this.#routing.advertiseRoutes, isExit: this.#routing.advertiseExitNode }
+  }
+
+  #networksOf(peers: readonly Node[]): { accepted: Map<string, readonly string[]>; excluded: readonly string[] } {
+    if (!this.#routing.acceptRoutes) return { accepted: new Map(), excluded: [] }
+    const locals = localNetworks(this.interfaces)
+    const accepted = acceptedRoutes(peers, locals)
+    return { accepted, excluded: excluded(locals, [...accepted.values()].flat()) }
+  }
+
+  /** Which networks of others are used, and which are offered. */
+  async setRouting(routing: RoutingSettings): Promise<void> {
+    this.#routing = routing
+    if (this.#netmap) await this.apply(this.#netmap)
   }
 
   /** Returns which of these peers had a session. */

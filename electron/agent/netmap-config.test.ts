@@ -1,35 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { applyMapResponse, type Netmap } from '../control/netmap.ts'
-import { NodePrivate } from '../crypto/keys.ts'
-import { mapResponse, type MapResponseInput } from '../wire/tailcfg/map-response.ts'
-import type { NodeInput } from '../wire/tailcfg/node.ts'
-import { readMessage } from '../wire/tailcfg/schema.ts'
+import type { Netmap } from '../control/netmap.ts'
 import { dataplanePeers, filterRules, hostConfig, livePeers, localPrefixes, pathDerpMap } from './netmap-config.ts'
 import { netmapViews } from './netmap-views.ts'
 import { PeerIds } from './peer-ids.ts'
-
-const NOW = Date.UTC(2026, 0, 1)
-
-function nodeOf(id: number, more: NodeInput = {}): NodeInput {
-  const addresses = [`100.64.0.${id}/32`, `fd7a:115c:a1e0::${id}/128`]
-  return {
-    id: String(id),
-    stableId: `n${id}`,
-    name: `host${id}.tail.example.`,
-    user: '1',
-    key: NodePrivate.generate().public,
-    addresses,
-    machineAuthorized: true,
-    ...more,
-  }
-}
-
-/** Through the codec, so that what is tested is what a server can send. */
-function netmapOf(response: MapResponseInput): Netmap {
-  const json: unknown = JSON.parse(JSON.stringify(mapResponse.write({ node: nodeOf(1), ...response })))
-  return applyMapResponse(undefined, readMessage(mapResponse, json), NOW)
-}
+import { netmapOf, nodeOf, NOW } from './test-netmap.ts'
 
 test('only addresses of its own lead to a peer, whatever routes it is given', () => {
   const netmap = netmapOf({
@@ -41,12 +16,15 @@ test('only addresses of its own lead to a peer, whatever routes it is given', ()
     ],
   })
   const peers = livePeers(netmap, NOW)
-  assert.deepEqual(dataplanePeers(peers, new PeerIds())[0]?.allowedIps, ['100.64.0.2/32'])
-  assert.deepEqual(hostConfig(netmap, peers, { name: 'pw0', mtuBytes: 1280 }, 0), {
+  assert.deepEqual(dataplanePeers(peers, new PeerIds(), new Map())[0]?.allowedIps, ['100.64.0.2/32'])
+  const nothing = { accepted: [], excluded: [], served: undefined }
+  assert.deepEqual(hostConfig(netmap, peers, { name: 'pw0', mtuBytes: 1280 }, 0, nothing), {
     tunName: 'pw0',
     mtuBytes: 1280,
     addresses: ['100.64.0.1/32', 'fd7a:115c:a1e0::1/128'],
     routes: ['100.64.0.2/32'],
+    excluded: [],
+    served: undefined,
     firewallMark: 0,
   })
 })
@@ -89,7 +67,10 @@ test('rules are handed on, capabilities of peers become their addresses', () => 
       protocols: [6],
     },
   ])
-  assert.deepEqual(localPrefixes(netmap), ['100.64.0.1/32', 'fd7a:115c:a1e0::1/128'])
+  const own = ['100.64.0.1/32', 'fd7a:115c:a1e0::1/128']
+  assert.deepEqual(localPrefixes(netmap, { routes: [], isExit: false }), own)
+  const served = { routes: ['10.1.0.0/16'], isExit: true }
+  assert.deepEqual(localPrefixes(netmap, served), [...own, '10.1.0.0/16', '0.0.0.0/0', '::/0'])
 })
 
 test('one rule of the obsolete form denies everything', () => {

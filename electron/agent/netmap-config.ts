@@ -4,6 +4,7 @@ import { isTailnetAddress } from '../base/endpoint.ts'
 import { isExpired, type Netmap } from '../control/netmap.ts'
 import type { DataplanePeer, FilterRule } from '../dataplane/dataplane.ts'
 import type { DerpMap as PoolDerpMap } from '../derp/derp-map.ts'
+import type { Served } from '../os/forwarding.ts'
 import type { HostConfig } from '../os/host-network.ts'
 import type { DerpMap as PathDerpMap } from '../path/derp-map.ts'
 import type { PathPeer } from '../path/path-io.ts'
@@ -23,10 +24,7 @@ export function livePeers(netmap: Netmap, nowWallMs: number): Node[] {
   )
 }
 
-/**
- * Only single tailnet addresses lead into the tunnel: routes to other networks are taken when the person accepts them, which
- * no setting does yet. So a peer cannot claim traffic for, or send from, addresses that are not its own.
- */
+/** Single tailnet addresses: a peer cannot claim traffic for, or send from, others, unless they are routes that were accepted. */
 function ownPrefixes(node: Node): string[] {
   return node.addresses.filter((prefix) => {
     const [address = '', bits] = prefix.split('/')
@@ -34,11 +32,16 @@ function ownPrefixes(node: Node): string[] {
   })
 }
 
-export function dataplanePeers(peers: readonly Node[], ids: PeerIds): DataplanePeer[] {
+/** `routes`: what a peer leads to beyond itself, by node key. */
+export function dataplanePeers(
+  peers: readonly Node[],
+  ids: PeerIds,
+  routes: ReadonlyMap<string, readonly string[]>,
+): DataplanePeer[] {
   return peers.map((peer) => ({
     id: ids.of(peer.key.text),
     publicKey: peer.key.bytes,
-    allowedIps: ownPrefixes(peer),
+    allowedIps: [...ownPrefixes(peer), ...(routes.get(peer.key.text) ?? [])],
     // NATs are kept open by disco heartbeats and STUN, never by WireGuard (paths.md §7.2).
     persistentKeepaliveSeconds: 0,
   }))
@@ -93,20 +96,25 @@ function holdersOf(capability: string, netmap: Netmap): string[] {
   return [...netmap.peers.values()].filter((peer) => peer.capMap.has(capability)).flatMap(ownPrefixes)
 }
 
-/** What inbound packets may be for: our own addresses. */
-export const localPrefixes = (netmap: Netmap): string[] => ownPrefixes(netmap.self)
+/** What inbound packets may be for: our own addresses, and the networks that this machine serves. */
+export function localPrefixes(netmap: Netmap, { routes, isExit }: Served): string[] {
+  return [...ownPrefixes(netmap.self), ...routes, ...(isExit ? ['0.0.0.0/0', '::/0'] : [])]
+}
 
 export function hostConfig(
   netmap: Netmap,
   peers: readonly Node[],
   tun: { name: string; mtuBytes: number },
   firewallMark: number,
+  networks: Pick<HostConfig, 'excluded' | 'served'> & { readonly accepted: Iterable<readonly string[]> },
 ): HostConfig {
   return {
     tunName: tun.name,
     mtuBytes: tun.mtuBytes,
     addresses: ownPrefixes(netmap.self),
-    routes: [...new Set(peers.flatMap(ownPrefixes))],
+    routes: [...new Set([...peers.flatMap(ownPrefixes), ...[...networks.accepted].flat()])],
+    excluded: networks.excluded,
+    served: networks.served,
     firewallMark,
   }
 }

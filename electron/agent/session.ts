@@ -39,6 +39,7 @@ import { relayBrief, type RelayBriefFacts } from './relay-brief.ts'
 import type { SnapshotStore } from './snapshot-store.ts'
 import type { RelaySurroundings } from './relay-manners.ts'
 import type { RelaySettings } from './relay-settings.ts'
+import { NO_ROUTING, type RoutingSettings } from './routing/routing-settings.ts'
 import type { Profile } from './state-file.ts'
 
 /** What of the machine an agent and its sessions work on. */
@@ -226,6 +227,7 @@ export class Session {
       relay: this.#profile.relay,
       relaySurroundings: options.relaySurroundings,
       portMapping: this.#profile.portMapping ?? true,
+      routing: this.#profile.routing ?? NO_ROUTING,
       hostNetwork: options.openHostNetwork(),
       serverUrl: this.#profile.serverUrl,
       listener: {
@@ -259,9 +261,9 @@ export class Session {
       ?.name.split('.')[0]
 
   #hostinfo(): HostinfoInput {
-    const { hostname } = this.#profile
+    const { hostname, routing = NO_ROUTING } = this.#profile
     const relays = this.#mesh?.relay.isOn === true
-    return hostinfoOf(this.#options.facts, { hostname, relays, netInfo: this.#netInfo })
+    return hostinfoOf(this.#options.facts, { hostname, relays, netInfo: this.#netInfo, routing })
   }
 
   #tellControl(): void {
@@ -425,6 +427,7 @@ export class Session {
     if (controlProblem) warnings.push(controlProblem)
     if (this.#homeDerp.problem) warnings.push(this.#homeDerp.problem)
     if (this.#mesh?.relay.problem) warnings.push(this.#mesh.relay.problem)
+    for (const { code, message } of this.#mesh?.hostProblems ?? []) warnings.push({ code, message })
     for (const line of netmap.health) warnings.push({ code: 'control/health', message: line })
     for (const [id, message] of netmap.displayMessages)
       warnings.push({ code: `control/${id}`, message: `${message.title}. ${message.text}`.trim() })
@@ -491,6 +494,21 @@ export class Session {
     this.#mesh?.setPortMapping(isAllowed)
   }
 
+  /** Which networks of others are used, and which are offered; already on disk. */
+  async setRouting(routing: RoutingSettings): Promise<void> {
+    this.#profile = { ...this.#profile, routing }
+    this.#applyRouting(routing)
+    this.#tellControl()
+    await this.#applying
+  }
+
+  /** After a netmap that is being applied: the two would set up the machine at the same time. */
+  #applyRouting(routing: RoutingSettings): void {
+    this.#applying = this.#applying
+      .then(() => this.#mesh?.setRouting(routing))
+      .catch((error: unknown) => this.#fail(error))
+  }
+
   async relayTest(): Promise<RelayTestView> {
     if (!this.#mesh) throw new CodedError('agent/not-running', 'Peerway is not connected. Connect first: peerway up')
     return this.#mesh.relay.test()
@@ -508,6 +526,8 @@ export class Session {
     this.#control.networkChanged()
     this.#doctor.networkChanged()
     this.#mesh?.linkChanged()
+    // Which networks this machine stands in decides which routes it takes.
+    if (this.#profile.routing?.acceptRoutes) this.#applyRouting(this.#profile.routing)
   }
 
   /** Expires the node key at the server. */

@@ -10,6 +10,7 @@ import { CodedError, codeOf, messageOf } from '../base/errors.ts'
 import { FolderLock } from '../base/folder-lock.ts'
 import { MachinePrivate, NodePrivate, NodePublic } from '../crypto/keys.ts'
 import { decodePaths, encodePaths, type PathSettings } from './path-settings.ts'
+import { decodeRouting, encodeRouting, type RoutingSettings } from './routing/routing-settings.ts'
 import { decodeRelay, encodeRelay, type RelaySettings } from './relay-settings.ts'
 
 /** One login at one server. */
@@ -32,6 +33,8 @@ export interface Profile {
   readonly paths?: PathSettings | undefined
   /** Whether the home router is asked to forward ports. Never set: yes. */
   readonly portMapping?: boolean | undefined
+  /** Which networks of others are used, and which are offered. Never set: none. */
+  readonly routing?: RoutingSettings | undefined
 }
 
 export interface AgentState {
@@ -79,6 +82,7 @@ export function encodeState(state: AgentState): string {
       ...(profile.paths ? { paths: encodePaths(profile.paths) } : {}),
       ...(profile.relay ? { relay: encodeRelay(profile.relay) } : {}),
       ...(profile.portMapping === undefined ? {} : { portMapping: profile.portMapping }),
+      ...(profile.routing ? { routing: encodeRouting(profile.routing) } : {}),
     })),
   }
   return `${JSON.stringify(document, undefined, 2)}\n`
@@ -136,6 +140,7 @@ function decodeProfile(value: unknown): Profile {
     tailnetName: optionalText(entry, 'tailnetName'),
     relay: decodeRelay(entry['relay']),
     paths: decodePaths(entry['paths']),
+    routing: decodeRouting(entry['routing']),
     ...(typeof entry['portMapping'] === 'boolean' ? { portMapping: entry['portMapping'] } : {}),
   }
 }

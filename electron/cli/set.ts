@@ -9,6 +9,7 @@ import {
   stringOption,
   UsageError,
 } from './command.ts'
+import { routingHelp, routingOptions, routingWishOf } from './routing-options.ts'
 import { parseRate, parseSize } from './rate.ts'
 import { agentOf } from './talk.ts'
 
@@ -28,6 +29,7 @@ export const set: Command = {
     `set [--${RELAY_PORT} N] [--${RELAY_ENDPOINTS} IP:PORT,…] [--${RELAY_LIMIT} RATE]`,
     `set [--${RELAY_QUOTA} SIZE] [--${RELAY_HOURS} HOURS] [--${RELAY_BATTERY} on|off] [--${RELAY_METERED} on|off]`,
     `set --${PORT_MAPPING} on|off`,
+    'set [--accept-routes] [--advertise-routes CIDR,…] [--advertise-exit-node] [--advertise-tags TAG,…] [--shields-up]',
   ],
   help: {
     [RELAY_PORT]: `--${RELAY_PORT} N   relay for others on this UDP port; 0 picks one, '' turns it off`,
@@ -38,6 +40,7 @@ export const set: Command = {
     [RELAY_BATTERY]: `--${RELAY_BATTERY} on|off   no relaying while this machine runs on battery (on)`,
     [RELAY_METERED]: `--${RELAY_METERED} on|off   no relaying in a network that costs by volume (on)`,
     [PORT_MAPPING]: `--${PORT_MAPPING} on|off   ask the home router to forward ports to this machine (on)`,
+    ...routingHelp,
     ...agentOptionHelp,
   },
   example: `peerway set --${RELAY_PORT} 40000 --${RELAY_LIMIT} 20mbit --${RELAY_QUOTA} 200GB`,
@@ -51,6 +54,7 @@ export const set: Command = {
     [RELAY_BATTERY]: { type: 'string' },
     [RELAY_METERED]: { type: 'string' },
     [PORT_MAPPING]: { type: 'string' },
+    ...routingOptions,
   },
   positionals: [0, 0],
   async run(call) {
@@ -74,9 +78,10 @@ export function settingsOf(call: CommandCall): SetArgument {
     relayLimitBytesPerSecond: amountOption(call, RELAY_LIMIT, parseRate, 'a rate such as 2MB/s, 500k or 20mbit'),
     relayMonthlyBytes: amountOption(call, RELAY_QUOTA, parseSize, 'a size such as 200GB or 50G'),
     relayHours: hoursOption(stringOption(call, RELAY_HOURS)),
-    relayPauseOnBattery: switchOption(call, RELAY_BATTERY),
-    relayPauseOnMetered: switchOption(call, RELAY_METERED),
-    portMapping: switchOption(call, PORT_MAPPING),
+    relayPauseOnBattery: onOffOption(call, RELAY_BATTERY),
+    relayPauseOnMetered: onOffOption(call, RELAY_METERED),
+    portMapping: onOffOption(call, PORT_MAPPING),
+    routing: routingWishOf(call),
   }
 }
 
@@ -103,7 +108,7 @@ function hoursOption(text: string | undefined): string | undefined {
 
 const MOST_HOURS_TEXT = 200
 
-function switchOption(call: CommandCall, name: string): boolean | undefined {
+function onOffOption(call: CommandCall, name: string): boolean | undefined {
   const text = stringOption(call, name)
   if (text === undefined) return undefined
   if (text === 'on' || text === 'true') return true

@@ -11,6 +11,7 @@ import {
   stringOption,
 } from './command.ts'
 import { later } from './later.ts'
+import { routingHelp, routingOptions, routingWishOf } from './routing-options.ts'
 import { agentOf } from './talk.ts'
 
 /** Without --timeout a login may take as long as a person needs; everything else ends within this. */
@@ -19,12 +20,7 @@ const LONGEST_WAIT_MS = 24 * 60 * 60_000
 /** What people of this field also ask of `up`; turning it off is granted, as it is off. */
 const notYet = later({
   'accept-dns': 'boolean',
-  'accept-routes': 'boolean',
-  'advertise-exit-node': 'boolean',
   'exit-node-allow-lan-access': 'boolean',
-  'shields-up': 'boolean',
-  'advertise-routes': 'string',
-  'advertise-tags': 'string',
   'exit-node': 'string',
   qr: 'boolean',
 })
@@ -32,12 +28,16 @@ const notYet = later({
 export const up: Command = {
   name: 'up',
   summary: 'Brings this machine into its network.',
-  usage: ['up [--login-server URL] [--auth-key KEY] [--hostname NAME] [--timeout D]'],
+  usage: [
+    'up [--login-server URL] [--auth-key KEY] [--hostname NAME] [--timeout D]',
+    'up [--accept-routes] [--advertise-routes CIDR,…] [--advertise-exit-node] [--advertise-tags TAG,…] [--shields-up]',
+  ],
   help: {
     'login-server': '--login-server URL the coordination server (kept from the last login)',
     'auth-key': '--auth-key KEY     join with a key instead of a login in the browser',
     hostname: '--hostname NAME    the name to ask for',
     'force-reauth': '--force-reauth     log in again with a new node key',
+    ...routingHelp,
     timeout: '--timeout D        give up after D, such as 30s (no limit while a person logs in)',
     ...agentOptionHelp,
   },
@@ -49,6 +49,7 @@ export const up: Command = {
     hostname: { type: 'string' },
     'force-reauth': { type: 'boolean' },
     timeout: { type: 'string' },
+    ...routingOptions,
     ...notYet.options,
   },
   positionals: [0, 0],
@@ -62,6 +63,7 @@ export const up: Command = {
       authKey: stringOption(call, 'auth-key'),
       hostname: stringOption(call, 'hostname'),
       forceReauth: call.values['force-reauth'] === true,
+      routing: routingWishOf(call),
     })
     const giveUp = AbortSignal.timeout(timeoutMs > 0 ? timeoutMs : LONGEST_WAIT_MS)
     let shownUrl: string | undefined

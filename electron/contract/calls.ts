@@ -4,6 +4,7 @@
 import { type Check, listOf, nothing, oneOf, optional, shape, text, whole, yesNo } from './check.ts'
 import type { PathHistoryView } from './path-history-view.ts'
 import { pathWish, type PathWish } from './path-policy.ts'
+import { routingWish, type RoutingWish } from './routing-wish.ts'
 import type { RelayTestView } from './relay-test-view.ts'
 import type { RelayStatusView } from './relay-view.ts'
 import type { NetcheckView } from './netcheck-view.ts'
@@ -25,6 +26,7 @@ export interface UpArgument {
   readonly authKey: string | undefined
   readonly hostname: string | undefined
   readonly forceReauth: boolean | undefined
+  readonly routing?: RoutingWish | undefined
 }
 
 const up: Check<UpArgument> = shape({
@@ -32,6 +34,7 @@ const up: Check<UpArgument> = shape({
   authKey: optional(text(4096)),
   hostname: optional(text(253)),
   forceReauth: optional(yesNo),
+  routing: optional(routingWish),
 })
 
 /** What is left undefined stays as it is. */
@@ -54,6 +57,7 @@ export interface SetArgument {
   readonly portMapping?: boolean | undefined
   /** Which paths to other machines may be used. */
   readonly path?: PathWish | undefined
+  readonly routing?: RoutingWish | undefined
 }
 
 const MOST_STATIC_ENDPOINTS = 16
@@ -68,6 +72,7 @@ const set: Check<SetArgument> = shape({
   relayPauseOnMetered: optional(yesNo),
   portMapping: optional(yesNo),
   path: optional(pathWish),
+  routing: optional(routingWish),
 })
 
 export interface PingArgument {

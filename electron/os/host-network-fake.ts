@@ -1,3 +1,4 @@
+import type { CodedError } from '../base/errors.ts'
 import type { HostConfig, HostNetwork } from './host-network.ts'
 
 /** Remembers what was asked, for tests of the parts above. */
@@ -6,10 +7,10 @@ export class FakeHostNetwork implements HostNetwork {
   sets = 0
   closed = false
 
-  set(want: HostConfig): Promise<void> {
+  set(want: HostConfig): Promise<readonly CodedError[]> {
     this.current = want
     this.sets++
-    return Promise.resolve()
+    return Promise.resolve([])
   }
 
   close(): Promise<void> {

@@ -1,12 +1,15 @@
-import { CodedError } from '../base/errors.ts'
+import { CodedError, isCoded } from '../base/errors.ts'
+import { Forwarding } from './forwarding.ts'
 import type { HostConfig, HostNetwork, HostNetworkErrorCode } from './host-network.ts'
 import {
   commandsFor,
   deleteRules,
+  FLUSH_EXCLUDED,
   type Family,
   flushRoutes,
   isEmptyTable,
   readAddresses,
+  readExcluded,
   readRoutes,
   ruleCommands,
   TABLE,
@@ -19,6 +22,7 @@ import { type Ran, run as systemRun, type Run } from './run.ts'
  */
 export class LinuxHostNetwork implements HostNetwork {
   readonly #run: Run
+  readonly #forwarding: Forwarding
   #swept = false
   /** The TUN that routes of ours lead to. */
   #device: string | undefined
@@ -28,11 +32,12 @@ export class LinuxHostNetwork implements HostNetwork {
 
   constructor(run: Run = systemRun) {
     this.#run = run
+    this.#forwarding = new Forwarding({ run })
   }
 
-  set(want: HostConfig): Promise<void> {
+  set(want: HostConfig): Promise<readonly CodedError[]> {
     return this.#inTurn(async () => {
-      if (this.#closed) return
+      if (this.#closed) return []
       if (!this.#swept) {
         await this.#undo()
         this.#swept = true
@@ -43,19 +48,39 @@ export class LinuxHostNetwork implements HostNetwork {
       if (link.status !== 0 || !state) throw explain(`ip addr show dev ${want.tunName}`, link)
       const families = await this.#families()
       const routes: string[] = []
+      const excluded: string[] = []
       for (const family of families) {
         const shown = await this.#ip(['-j', family, 'route', 'show', 'table', String(TABLE)])
         // A table that has never had a route is "does not exist" to iproute2.
-        if (shown.status === 0) routes.push(...readRoutes(shown.stdout, want.tunName))
+        if (shown.status !== 0) continue
+        routes.push(...readRoutes(shown.stdout, want.tunName))
+        excluded.push(...readExcluded(shown.stdout))
       }
       const usable = (prefix: string): boolean => families.includes(prefix.includes(':') ? '-6' : '-4')
-      const reachable = { ...want, addresses: want.addresses.filter(usable), routes: want.routes.filter(usable) }
-      const batches = commandsFor(reachable, { ...state, routes })
+      const reachable = {
+        ...want,
+        addresses: want.addresses.filter(usable),
+        routes: want.routes.filter(usable),
+        excluded: want.excluded.filter(usable),
+      }
+      const batches = commandsFor(reachable, { ...state, routes, excluded })
       for (const family of families) {
         const rules = await this.#ip(['-j', family, 'rule', 'show'])
         await this.#batch(family, [...batches[family], ...ruleCommands(want.firewallMark, rules.stdout)])
       }
+      return this.#serve(want)
     })
+  }
+
+  /** A machine that cannot carry packets for others is a member of its network all the same. */
+  async #serve({ tunName, served }: HostConfig): Promise<readonly CodedError[]> {
+    try {
+      await this.#forwarding.set(tunName, served)
+      return []
+    } catch (error) {
+      if (!isCoded(error)) throw error
+      return [error]
+    }
   }
 
   close(): Promise<void> {
@@ -74,11 +99,13 @@ export class LinuxHostNetwork implements HostNetwork {
 
   /** A table that still has routes belongs to another agent in this network, whose rules these are too. */
   async #undo(): Promise<void> {
+    await this.#forwarding.close()
+    await this.#forwarding.sweep()
     for (const family of await this.#families()) {
       if (this.#device !== undefined) await this.#ip([family, ...flushRoutes(this.#device).split(' ')])
       const left = await this.#ip(['-j', family, 'route', 'show', 'table', String(TABLE)])
       if (left.status === 0 && !isEmptyTable(left.stdout)) continue
-      for (const command of deleteRules) await this.#ip([family, ...command.split(' ')])
+      for (const command of [FLUSH_EXCLUDED, ...deleteRules]) await this.#ip([family, ...command.split(' ')])
     }
   }
 
@@ -92,9 +119,12 @@ export class LinuxHostNetwork implements HostNetwork {
     return this.#run('ip', args)
   }
 
-  #inTurn(work: () => Promise<void>): Promise<void> {
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const next = this.#queue.then(work)
-    this.#queue = next.catch(() => {})
+    this.#queue = next.then(
+      () => {},
+      () => {},
+    )
     return next
   }
 }

@@ -1,5 +1,8 @@
 // What the agent wants of the system it runs on, as one declarative picture.
 
+import type { CodedError } from '../base/errors.ts'
+import type { Served } from './forwarding.ts'
+
 export interface HostConfig {
   readonly tunName: string
   readonly mtuBytes: number
@@ -7,13 +10,20 @@ export interface HostConfig {
   readonly addresses: readonly string[]
   /** CIDRs that go into the tunnel. */
   readonly routes: readonly string[]
+  /** CIDRs inside those that stay outside of it: the networks this machine stands in. */
+  readonly excluded: readonly string[]
+  /** Networks that others may reach through this machine. */
+  readonly served: Served | undefined
   /** Packets with this mark never take the tunnel routes: our own UDP and TCP. 0 for none. */
   readonly firewallMark: number
 }
 
 export interface HostNetwork {
-  /** Makes the system look like `want`, whatever it looks like now; calling it again changes nothing. */
-  set(want: HostConfig): Promise<void>
+  /**
+   * Makes the system look like `want`, whatever it looks like now; calling it again changes nothing. Returns what could not
+   * be had while the rest works; rejects when nothing does.
+   */
+  set(want: HostConfig): Promise<readonly CodedError[]>
   /** Leaves the system as it was found, also after a crash of an earlier run. Idempotent. */
   close(): Promise<void>
 }

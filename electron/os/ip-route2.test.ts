@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { HostConfig } from './host-network.ts'
-import { canonicalPrefix, commandsFor, readAddresses, readRoutes, ruleCommands } from './ip-route2.ts'
+import { canonicalPrefix, commandsFor, readAddresses, readExcluded, readRoutes, ruleCommands } from './ip-route2.ts'
 
 const want: HostConfig = {
   tunName: 'pw0',
   mtuBytes: 1280,
   addresses: ['100.64.0.1/32', 'fd7a:115c:a1e0::1/128'],
   routes: ['100.64.0.0/10', 'fd7a:115c:a1e0::/48'],
+  excluded: [],
+  served: undefined,
   firewallMark: 0x80000,
 }
 
@@ -29,7 +31,7 @@ const shown = JSON.stringify([
 test('replaces what differs and leaves what fits', () => {
   const found = readAddresses(shown)
   assert.ok(found)
-  assert.deepEqual(commandsFor(want, { ...found, routes: ['100.64.0.0/10', '10.0.0.0/8'] }), {
+  assert.deepEqual(commandsFor(want, { ...found, routes: ['100.64.0.0/10', '10.0.0.0/8'], excluded: [] }), {
     '-4': [
       'addr del 100.64.0.9/32 dev pw0',
       'addr add 100.64.0.1/32 dev pw0',
@@ -40,14 +42,14 @@ test('replaces what differs and leaves what fits', () => {
 })
 
 test('changes nothing when everything fits', () => {
-  assert.deepEqual(commandsFor(want, { up: true, mtuBytes: 1280, addresses: want.addresses, routes: want.routes }), {
+  assert.deepEqual(commandsFor(want, { ...want, up: true }), {
     '-4': [],
     '-6': [],
   })
 })
 
 test('brings a new device up before its addresses', () => {
-  const commands = commandsFor(want, { up: false, mtuBytes: 1500, addresses: [], routes: [] })
+  const commands = commandsFor(want, { up: false, mtuBytes: 1500, addresses: [], routes: [], excluded: [] })
   assert.deepEqual(commands['-4'].slice(0, 2), ['link set dev pw0 mtu 1280', 'link set dev pw0 up'])
   assert.equal(commands['-4'].length + commands['-6'].length, 6)
 })
@@ -61,6 +63,20 @@ test('reads routes of the device only, single addresses as /32', () => {
   assert.deepEqual(readRoutes(json, 'pw0'), ['100.64.0.0/10', '10.1.1.1/32'])
   assert.deepEqual(readRoutes('not json', 'pw0'), [])
   assert.equal(canonicalPrefix('FD7A:115C:A1E0::/48'), 'fd7a:115c:a1e0::/48')
+})
+
+test('networks this machine stands in stay outside of the tunnel', () => {
+  const excluded = ['192.168.1.0/24', 'fd00:7::/64']
+  const found = { ...want, up: true, excluded: ['10.3.0.0/16', 'fd00:7::/64'] }
+  assert.deepEqual(commandsFor({ ...want, excluded }, found), {
+    '-4': ['route del throw 10.3.0.0/16 table 7152', 'route add throw 192.168.1.0/24 table 7152'],
+    '-6': [],
+  })
+  const json = JSON.stringify([
+    { type: 'throw', dst: '192.168.1.0/24', flags: [] },
+    { dst: '10.1.1.1', dev: 'pw0' },
+  ])
+  assert.deepEqual([readExcluded(json), readRoutes(json, 'pw0')], [['192.168.1.0/24'], ['10.1.1.1/32']])
 })
 
 test('adds only the rules that are missing', () => {

@@ -18,6 +18,8 @@ export interface Found {
   readonly mtuBytes: number
   readonly addresses: readonly string[]
   readonly routes: readonly string[]
+  /** What passes our table by. */
+  readonly excluded: readonly string[]
 }
 
 export function readAddresses(json: string): { up: boolean; mtuBytes: number; addresses: string[] } | undefined {
@@ -43,6 +45,13 @@ export function readRoutes(json: string, device: string): string[] {
     const { dst, dev } = entry
     return typeof dst === 'string' && dev === device ? [canonicalPrefix(dst)] : []
   })
+}
+
+/** Destinations that are looked for in the next table. */
+export function readExcluded(json: string): string[] {
+  return parseArray(json).flatMap(({ type, dst }) =>
+    type === 'throw' && typeof dst === 'string' ? [canonicalPrefix(dst)] : [],
+  )
 }
 
 function parseArray(json: string): Record<string, unknown>[] {
@@ -91,6 +100,11 @@ export function commandsFor(want: HostConfig, found: Found): Batches {
   for (const route of wantedRoutes)
     if (!found.routes.includes(route))
       commands[family(route)].push(`route replace ${route} dev ${device} table ${TABLE}`)
+  const wantedExcluded = want.excluded.map(canonicalPrefix)
+  for (const route of found.excluded)
+    if (!wantedExcluded.includes(route)) commands[family(route)].push(`route del throw ${route} table ${TABLE}`)
+  for (const route of wantedExcluded)
+    if (!found.excluded.includes(route)) commands[family(route)].push(`route add throw ${route} table ${TABLE}`)
   return commands
 }
 
@@ -110,6 +124,7 @@ const hexMark = (mark: number): string => `0x${mark.toString(16)}/0xff0000`
 
 /** Undoing our routes; may fail because there are none, which is as good as done. */
 export const flushRoutes = (device: string): string => `route flush table ${TABLE} dev ${device}`
+export const FLUSH_EXCLUDED = `route flush table ${TABLE} type throw`
 
 /** Undoing the rules; each may fail because it is not there. */
 export const deleteRules: readonly string[] = [
@@ -117,5 +132,5 @@ export const deleteRules: readonly string[] = [
   `rule del priority ${PRIORITY_SKIP_MARKED}`,
 ]
 
-/** Whether `ip -j route show table N` lists no route at all. */
-export const isEmptyTable = (json: string): boolean => parseArray(json).length === 0
+/** Whether `ip -j route show table N` lists no route into any tunnel. */
+export const isEmptyTable = (json: string): boolean => parseArray(json).every(({ type }) => type === 'throw')

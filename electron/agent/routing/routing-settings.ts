@@ -1,0 +1,78 @@
+// Which networks of others this machine uses, and which it offers: what a wish makes of the settings, and how they are kept.
+
+import { CodedError } from '../../base/errors.ts'
+import { isDefaultRoute, networkOf } from '../../base/prefix.ts'
+import type { RoutingWish } from '../../contract/routing-wish.ts'
+import { isReserved } from './networks.ts'
+
+export interface RoutingSettings {
+  /** Whether networks behind other machines are reached through them. */
+  readonly acceptRoutes: boolean
+  /** Networks that others may reach through this machine; the server has to approve them. */
+  readonly advertiseRoutes: readonly string[]
+  /** Whether others may go out to the internet through this machine. */
+  readonly advertiseExitNode: boolean
+  readonly advertiseTags: readonly string[]
+  /** Nobody opens connections to this machine, or through it. */
+  readonly shieldsUp: boolean
+}
+
+export const NO_ROUTING: RoutingSettings = {
+  acceptRoutes: false,
+  advertiseRoutes: [],
+  advertiseExitNode: false,
+  advertiseTags: [],
+  shieldsUp: false,
+}
+
+const MOST_ROUTES = 256
+const MOST_TAGS = 32
+const TAG = /^tag:[a-z][a-z0-9-]{0,62}$/
+
+/** Throws 'agent/bad-route' or 'agent/bad-tag' for what cannot be offered. */
+export function changedRouting(before: RoutingSettings, wish: RoutingWish): RoutingSettings {
+  return {
+    acceptRoutes: wish.acceptRoutes ?? before.acceptRoutes,
+    advertiseRoutes: wish.advertiseRoutes ? wish.advertiseRoutes.map(offered) : before.advertiseRoutes,
+    advertiseExitNode: wish.advertiseExitNode ?? before.advertiseExitNode,
+    advertiseTags: wish.advertiseTags ? [...new Set(wish.advertiseTags.map(checkedTag))] : before.advertiseTags,
+    shieldsUp: wish.shieldsUp ?? before.shieldsUp,
+  }
+}
+
+function offered(text: string): string {
+  const network = networkOf(text)
+  if (network === undefined)
+    throw new CodedError('agent/bad-route', `"${text}" is no network. Write it like 192.168.1.0/24.`)
+  if (network !== text && !(text.includes('/') ? false : network.startsWith(`${text}/`)))
+    throw new CodedError('agent/bad-route', `"${text}" is an address with a network's length. Did you mean ${network}?`)
+  if (isDefaultRoute(network))
+    throw new CodedError('agent/bad-route', `${network} is the whole internet: use --advertise-exit-node.`)
+  if (isReserved(network))
+    throw new CodedError('agent/bad-route', `${network} cannot be offered: it means something else on every machine.`)
+  return network
+}
+
+function checkedTag(tag: string): string {
+  if (!TAG.test(tag)) throw new CodedError('agent/bad-tag', `"${tag}" is no tag. Write it like tag:server.`)
+  return tag
+}
+
+export const encodeRouting = (settings: RoutingSettings): unknown => settings
+
+/** Total; what does not fit is as if it had never been set. */
+export function decodeRouting(value: unknown): RoutingSettings | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const entry = value as Record<string, unknown>
+  const routes = texts(entry['advertiseRoutes'], MOST_ROUTES).flatMap((text) => networkOf(text) ?? [])
+  return {
+    acceptRoutes: entry['acceptRoutes'] === true,
+    advertiseRoutes: routes.filter((route) => !isDefaultRoute(route) && !isReserved(route)),
+    advertiseExitNode: entry['advertiseExitNode'] === true,
+    advertiseTags: texts(entry['advertiseTags'], MOST_TAGS).filter((tag) => TAG.test(tag)),
+    shieldsUp: entry['shieldsUp'] === true,
+  }
+}
+
+const texts = (value: unknown, most: number): string[] =>
+  Array.isArray(value) ? value.slice(0, most).filter((one): one is string => typeof one === 'string') : []

@@ -14,6 +14,7 @@ import {
   nodesShow,
   nodesTag,
 } from './coord-nodes.ts'
+import { oidcCommands } from './coord-oidc.ts'
 import { policyCommands } from './coord-policy.ts'
 import { routeCommands } from './coord-routes.ts'
 import { relaysAdvice } from './coord-relays.ts'
@@ -57,6 +58,7 @@ const commands: readonly Command[] = [
   relaysAdvice,
   ...dnsCommands,
   ...policyCommands,
+  ...oidcCommands,
   ...tokenCommands,
   ...importCommands,
   ...tailnetCommands,

@@ -35,6 +35,25 @@ export const adminCalls = {
   'users.reset': (admin, args) => admin.resetUser(text(args, 'name')),
   'users.setup-code': async (admin) => (await admin.setupCode()) ?? null,
   'users.delete': (admin, args) => admin.deleteUser(text(args, 'name')),
+  'oidc.list': (admin) => admin.oidc.list(),
+  'oidc.add': (admin, args) =>
+    admin.oidc.add({
+      name: text(args, 'name'),
+      issuer: text(args, 'issuer'),
+      clientId: text(args, 'clientId'),
+      clientSecret: maybeText(args, 'clientSecret'),
+      label: maybeText(args, 'label'),
+      allowDomains: maybeTexts(args, 'allowDomains'),
+      allowGroups: maybeTexts(args, 'allowGroups'),
+      allowEveryone: maybeFlag(args, 'allowEveryone'),
+      groupsClaim: maybeText(args, 'groupsClaim'),
+      scopes: maybeTexts(args, 'scopes'),
+    }),
+  'oidc.status': (admin, args) => admin.oidc.status(text(args, 'name')),
+  'oidc.leave': (admin, args) => admin.oidc.leave(text(args, 'name'), maybeNumber(args, 'atMs') ?? Number.NaN),
+  'oidc.stay': (admin, args) => admin.oidc.stay(text(args, 'name')),
+  'oidc.remind': (admin, args) => admin.oidc.remind(text(args, 'name')),
+  'oidc.remove': (admin, args) => admin.oidc.remove(text(args, 'name'), args['force'] === true),
   'auth-keys.list': (admin) => admin.listAuthKeys(),
   'auth-keys.create': (admin, args) =>
     admin.createAuthKey({

@@ -10,6 +10,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import { startCoord, type CoordServer } from '../coord-server.ts'
 import { operatorLogin } from '../login/operator-login.ts'
 import { TestMachine } from '../test-machine.ts'
+import { CLIENT, testProvider } from '../identity/oidc/test-provider.ts'
 import { OPERATIONS, type Operation, writes } from './operations.ts'
 import { SCHEMAS } from './schemas.ts'
 
@@ -77,6 +78,8 @@ const BODIES: Readonly<Record<string, unknown>> = {
   'policy.diff': { text: '{}' },
   'dns.split': { servers: ['192.0.2.53'] },
   'dns.records.add': { name: 'printer.corp.example', value: '192.0.2.9' },
+  'oidc.add': { name: 'corp', issuer: 'https://id.corp.example', clientId: 'peerway' },
+  'oidc.leave': { atMs: 0 },
   'own-tokens.create': { name: 'another', scopes: ['nodes:read'] },
 }
 const bodyOf = (operation: Operation): unknown =>
@@ -181,6 +184,8 @@ test('a day’s work goes through it, is answered as described, and stands in th
     )
       continue
     if (operation.call === 'users.rename' || operation.call === 'nodes.rename') continue
+    // Below, with a provider that answers.
+    if (operation.call.startsWith('oidc.') && operation.call !== 'oidc.list') continue
     const body = operation.call === 'nodes.tag' ? { tags: [] } : bodyOf(operation)
     const { status, body: value } = await ask(token, operation.method, pathOf(operation), body)
     if (operation.call === 'dns.records.remove') continue
@@ -202,6 +207,44 @@ test('a day’s work goes through it, is answered as described, and stands in th
   const own = log.filter(({ actor }) => /^token:\S+ from 127\.0\.0\.1$/.test(actor)).map(({ action }) => action)
   for (const action of ['user.create', 'auth-key.create', 'policy.set', 'dns.set', 'token.create', 'enrol-link.create'])
     assert.ok(own.includes(action), `${action} in ${own.join(' ')}`)
+})
+
+test('owners run the providers that people sign in by; administrators and auditors look', async (t) => {
+  const { coord, admin, ask, tokenFor } = await started(t)
+  const provider = await testProvider(t, [`${coord.url}/login/oidc/corp/callback`])
+  const wish = { name: 'corp', issuer: provider.issuer, clientId: CLIENT.id }
+  const [owner, other] = [await tokenFor('the-owner', 'all'), await tokenFor('the-admin', 'all')]
+  // What runs beside the server is out of reach from afar.
+  assert.equal(codeIn(await ask(owner, 'POST', '/api/v1/providers', wish)), 'api/bad-request')
+  await admin.oidc.add({ ...wish, clientSecret: CLIENT.secret, allowGroups: ['staff'] })
+  const leaving = { atMs: Date.now() + 86_400_000 }
+  const writes: readonly (readonly [string, string, unknown?])[] = [
+    ['POST', '/providers', { ...wish, issuer: 'https://id.corp.example' }],
+    ['PUT', '/providers/corp/leave', leaving],
+    ['DELETE', '/providers/corp/leave'],
+    ['DELETE', '/providers/corp'],
+  ]
+  for (const [method, path, body] of writes)
+    assert.equal(codeIn(await ask(other, method, `/api/v1${path}`, body)), 'api/not-allowed', `${method} ${path}`)
+
+  const isStatus = new Ajv2020({ strict: false, validateFormats: false }).compile(SCHEMAS.ProviderStatus)
+  for (const [method, path, body] of [['GET', '/providers/corp'], ...writes.slice(1, 3)] as typeof writes) {
+    const { status, body: value } = await ask(owner, method, `/api/v1${path}`, body)
+    assert.equal(status, 200, JSON.stringify(value))
+    assert.ok(isStatus(value), JSON.stringify(isStatus.errors))
+    assert.ok(!JSON.stringify(value).includes(CLIENT.secret))
+  }
+  const { body } = await ask(other, 'GET', '/api/v1/providers')
+  assert.deepEqual(
+    (body as { name: string; redirectUri: string; people: number }[]).map(({ name, redirectUri, people }) => [
+      name,
+      redirectUri,
+      people,
+    ]),
+    [['corp', `${coord.url}/login/oidc/corp/callback`, 0]],
+  )
+  assert.equal((await ask(owner, 'DELETE', '/api/v1/providers/corp')).status, 204)
+  assert.deepEqual(await admin.oidc.list(), [])
 })
 
 test('the document describes every operation once, and its schemas are schemas', async (t) => {

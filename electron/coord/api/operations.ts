@@ -28,6 +28,7 @@ export type Answer = SchemaName | { readonly list: SchemaName } | 'nothing'
 const DAY_MS = 86_400_000
 const node = { node: text('Its name, number, stable id or an address.') }
 const user = { name: text('The user’s name.') }
+const provider = { name: text('The provider’s name.', 32) }
 const routes = { routes: maybe(texts('Prefixes; all that the node announces when left out.', 1_024)) }
 
 type Parts = Partial<Pick<Operation, 'query' | 'body'>> & { readonly args?: Fields }
@@ -137,6 +138,54 @@ export const OPERATIONS: readonly Operation[] = [
     'EnrolLink',
     {
       args: user,
+    },
+  ),
+  operation('GET', '/providers', 'oidc.list', 'users', 'Providers whose accounts people sign in with', {
+    list: 'Provider',
+  }),
+  operation('POST', '/providers', 'oidc.add', 'users', 'Let people sign in by a provider', 'Provider', {
+    body: {
+      name: text('Unique on the server; in the redirect address, and behind the @ of its groups.', 32),
+      issuer: text('As the provider writes it, beginning with https://.'),
+      clientId: text('What the provider calls this server.', 512),
+      clientSecret: maybe(text('Kept sealed, and never shown.')),
+      label: maybe(text('On the button; the name when left out.', 40)),
+      allowDomains: maybe(texts('Only people with a proven address of one of these.')),
+      allowGroups: maybe(texts('Only people in one of these groups.')),
+      allowEveryone: maybe(flag('Whoever the provider knows; otherwise only who linked their account.')),
+      groupsClaim: maybe(text('The claim that lists groups; "groups" when left out.', 128)),
+      scopes: maybe(texts('Asked for beside openid; profile and email when left out.')),
+    },
+  }),
+  operation(
+    'GET',
+    '/providers/{name}',
+    'oidc.status',
+    'users',
+    'Who signs in by it, and who depends on it',
+    'ProviderStatus',
+    {
+      args: provider,
+    },
+  ),
+  operation('PUT', '/providers/{name}/leave', 'oidc.leave', 'users', 'Leave it by a date', 'ProviderStatus', {
+    args: provider,
+    body: {
+      atMs: number('Unix time in milliseconds; nobody signs in by it from then on.', 0, Number.MAX_SAFE_INTEGER),
+    },
+  }),
+  operation('DELETE', '/providers/{name}/leave', 'oidc.stay', 'users', 'Stay after all', 'ProviderStatus', {
+    args: provider,
+  }),
+  operation(
+    'DELETE',
+    '/providers/{name}',
+    'oidc.remove',
+    'users',
+    'Remove a provider on which nobody depends',
+    'nothing',
+    {
+      args: provider,
     },
   ),
   operation('GET', '/auth-keys', 'auth-keys.list', 'keys', 'Keys that let machines in', { list: 'AuthKey' }),

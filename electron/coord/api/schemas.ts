@@ -44,7 +44,45 @@ const token = {
   expiresAt: time,
 }
 
+const provider = object({
+  name: text,
+  label: text,
+  issuer: text,
+  clientId: text,
+  hasSecret: flag,
+  allowDomains: texts,
+  allowGroups: texts,
+  allowEveryone: flag,
+  groupsClaim: text,
+  scopes: texts,
+  'redirectUri?': text,
+  createdAt: time,
+  'leavesAt?': time,
+  isOver: flag,
+  people: whole,
+  dependents: whole,
+})
+
 export const SCHEMAS = {
+  Provider: provider,
+  ProviderStatus: object({
+    provider,
+    people: {
+      type: 'array',
+      items: object({
+        user: text,
+        displayName: text,
+        account: text,
+        groups: texts,
+        lastSignInAt: time,
+        passkeys: whole,
+        password: flag,
+        otherProviders: texts,
+        depends: flag,
+        machines: whole,
+      }),
+    },
+  }),
   Node: object({
     id: whole,
     stableId: text,

@@ -12,7 +12,7 @@ import { filesUnder } from './stamp.mjs'
 /** Any part of electron/ may import these; they import nothing of ours. */
 const GROUND = ['base', 'contract']
 const CODECS = ['wire', 'crypto', ...GROUND]
-const PARTS = ['control', 'path', 'portmap', 'derp', 'relay', 'os', 'dataplane']
+const PARTS = ['control', 'path', 'portmap', 'derp', 'relay', 'os', 'dataplane', 'dns']
 
 /** Folder -> the other folders that it may import. @type {Readonly<Record<string, readonly string[]>>} */
 export const ALLOWED = {
@@ -27,6 +27,7 @@ export const ALLOWED = {
   relay: CODECS,
   os: CODECS,
   dataplane: CODECS,
+  dns: CODECS,
   coord: CODECS,
   agent: [...PARTS, ...CODECS],
   'coord-host': ['coord', 'derp', ...CODECS],

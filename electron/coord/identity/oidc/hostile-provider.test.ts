@@ -30,10 +30,10 @@ test('a token that is not right in every part signs nobody in', async (t) => {
     ['for another server', (right) => ({ ...right, aud: 'somebody' })],
     ['for this server among others, by another', (right) => ({ ...right, aud: [CLIENT.id, 'x'], azp: 'x' })],
     ['of another sign-in', (right) => ({ ...right, nonce: 'another' })],
-    ['without the nonce', ({ nonce: _, ...rest }) => rest],
+    ['without the nonce', (right) => ({ ...right, nonce: undefined })],
     ['two minutes too old', (right) => ({ ...right, exp: now() - 120 })],
     ['of the future', (right) => ({ ...right, nbf: now() + 120 })],
-    ['about nobody', ({ sub: _, ...rest }) => rest],
+    ['about nobody', (right) => ({ ...right, sub: undefined })],
     ['no token at all', () => 'x'],
   ]
   for (const [what, change, isGood] of tries) {

@@ -68,6 +68,7 @@ export class Agent {
     'agent.ping': (question) => this.#ping(question),
     'agent.pathHistory': async ({ peer }) => this.#pathHistory(peer),
     'agent.netcheck': () => this.#netcheck(),
+    'agent.dns': () => Promise.resolve(this.#session?.dns()),
   }
 
   private constructor(options: AgentOptions, file: StateFile, usage: RelayUsage) {
@@ -90,6 +91,7 @@ export class Agent {
   /** A run that was killed left rules behind, and this one may end before it gets to setting its own. */
   async #sweep(): Promise<void> {
     try {
+      await this.#options.openSystemDns?.().close()
       await this.#options.openHostNetwork().close()
     } catch (error) {
       // A system whose network cannot be set up is told when it is to be.

@@ -28,6 +28,7 @@ function sourceOf(store: SnapshotStore, handlers: Partial<AgentHandlers> = {}): 
       'agent.ping': () => Promise.reject(new CodedError('agent/unknown-node', 'There is no such machine.')),
       'agent.pathHistory': () => Promise.resolve({ changes: [] }),
       'agent.netcheck': () => Promise.reject(new CodedError('agent/not-running', 'Not connected.')),
+      'agent.dns': () => Promise.resolve(undefined),
       ...handlers,
     },
     snapshot: () => store.now,

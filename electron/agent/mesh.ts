@@ -45,6 +45,7 @@ import {
 } from './netmap-config.ts'
 import type { PeerContact } from './doctor/facts.ts'
 import { relayServers } from './peer-caps.ts'
+import { BUILT_IN_SERVER } from './naming/plan.ts'
 import { PeerIds } from './peer-ids.ts'
 import { RelayHost } from './relay-host.ts'
 import type { RelaySurroundings } from './relay-manners.ts'
@@ -266,7 +267,9 @@ export class Mesh {
     const tun = { name: this.tunName, mtuBytes: MTU_BYTES }
     const { accepted, excluded } = this.#networks
     const served = this.#served
-    const want = hostConfig(netmap, peers, tun, FIREWALL_MARK, { accepted: accepted.values(), excluded, served })
+    const serviceAddresses = this.#routing.acceptDns && netmap.dns ? [`${BUILT_IN_SERVER}/32`] : []
+    const networks = { accepted: accepted.values(), excluded, served, serviceAddresses }
+    const want = hostConfig(netmap, peers, tun, FIREWALL_MARK, networks)
     // Most changes of a netmap are endpoints and presence: nothing of them shows in the system.
     if (isDeepStrictEqual(want, this.#hostConfig)) return
     this.hostProblems = await this.#options.hostNetwork.set(want)

@@ -17,12 +17,13 @@ test('only addresses of its own lead to a peer, whatever routes it is given', ()
   })
   const peers = livePeers(netmap, NOW)
   assert.deepEqual(dataplanePeers(peers, new PeerIds(), new Map())[0]?.allowedIps, ['100.64.0.2/32'])
-  const nothing = { accepted: [], excluded: [], served: undefined }
+  const nothing = { accepted: [], excluded: [], served: undefined, serviceAddresses: [] }
   assert.deepEqual(hostConfig(netmap, peers, { name: 'pw0', mtuBytes: 1280 }, 0, nothing), {
     tunName: 'pw0',
     mtuBytes: 1280,
     addresses: ['100.64.0.1/32', 'fd7a:115c:a1e0::1/128'],
     routes: ['100.64.0.2/32'],
+    serviceAddresses: [],
     excluded: [],
     served: undefined,
     firewallMark: 0,

@@ -106,13 +106,16 @@ export function hostConfig(
   peers: readonly Node[],
   tun: { name: string; mtuBytes: number },
   firewallMark: number,
-  networks: Pick<HostConfig, 'excluded' | 'served'> & { readonly accepted: Iterable<readonly string[]> },
+  networks: Pick<HostConfig, 'excluded' | 'served' | 'serviceAddresses'> & {
+    readonly accepted: Iterable<readonly string[]>
+  },
 ): HostConfig {
   return {
     tunName: tun.name,
     mtuBytes: tun.mtuBytes,
     addresses: ownPrefixes(netmap.self),
     routes: [...new Set([...peers.flatMap(ownPrefixes), ...[...networks.accepted].flat()])],
+    serviceAddresses: networks.serviceAddresses,
     excluded: networks.excluded,
     served: networks.served,
     firewallMark,

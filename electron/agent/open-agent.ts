@@ -2,7 +2,7 @@ import { systemClock } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
 import { openDataplane } from '../dataplane/native-dataplane.ts'
 import { openRelayForwarder } from '../dataplane/native-relay-forwarder.ts'
-import { hostFacts, openHostNetwork } from '../os/host.ts'
+import { hostFacts, openHostNetwork, openSystemDns } from '../os/host.ts'
 import { onLinkEvents } from '../os/link-events.ts'
 import { readMetered } from '../os/metered.ts'
 import { watchNetwork } from '../os/network-watch.ts'
@@ -27,6 +27,7 @@ export async function openAgent(place: AgentPlace): Promise<Agent> {
     openDataplane,
     openRelayForwarder,
     openHostNetwork,
+    openSystemDns: () => openSystemDns(place.stateDir),
     power: readPowerSource,
     metered: readMetered,
   })

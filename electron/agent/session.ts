@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import { CodedError } from '../base/errors.ts'
 import type { Listeners } from '../base/lifetime.ts'
 import type { Logger } from '../base/log.ts'
+import type { DnsView } from '../contract/dns-view.ts'
 import type { PathHistoryView } from '../contract/path-history-view.ts'
 import type { RelayTestView } from '../contract/relay-test-view.ts'
 import type { RelayStatusView } from '../contract/relay-view.ts'
@@ -18,6 +19,7 @@ import type { DerpRegionStatus } from '../derp/derp-pool.ts'
 import type { HostFacts } from '../os/host.ts'
 import type { HostNetwork } from '../os/host-network.ts'
 import type { Metered } from '../os/metered.ts'
+import type { SystemDns } from '../os/system-dns.ts'
 import type { PowerSource } from '../os/power.ts'
 import type { PathFinder } from '../path/path-finder.ts'
 import type { DerpMap } from '../wire/tailcfg/derp-map.ts'
@@ -31,6 +33,8 @@ import { hostinfoOf } from './hostinfo.ts'
 import { lockPublicText, logIn } from './login.ts'
 import { FIREWALL_MARK, Mesh } from './mesh.ts'
 import type { NetcheckFacts } from './netcheck-words.ts'
+import { Naming } from './naming/naming.ts'
+import { planOf } from './naming/plan.ts'
 import { netmapViews, nodeIdOf } from './netmap-views.ts'
 import { PathReporter } from './path-reporter.ts'
 import { contractHistory, contractPath } from './path-words.ts'
@@ -52,6 +56,8 @@ export interface AgentSurroundings {
   readonly openDataplane: (options: DataplaneOptions) => Dataplane
   readonly openRelayForwarder: (options: RelayForwarderOptions) => RelayForwarder
   readonly openHostNetwork: () => HostNetwork
+  /** How the system is told who finds names; left out where that is not known. */
+  readonly openSystemDns?: () => SystemDns
   /** Whether it runs on battery, and in a network that costs by volume. What is left out is not known. */
   readonly power?: () => Promise<PowerSource>
   readonly metered?: () => Promise<Metered>
@@ -94,6 +100,7 @@ export class Session {
   #controlHeardAt: number | undefined
   #controlProblem: Problem | undefined
   readonly #homeDerp: HomeDerpWatch
+  #naming: Naming | undefined
   readonly #pathReporter: PathReporter
   #applying: Promise<void> = Promise.resolve()
   readonly #doctor: Doctor
@@ -281,6 +288,7 @@ export class Session {
       try {
         if (this.#profile.paths) this.#tellPolicies()
         await this.#mesh?.apply(netmap)
+        await this.#applyNames(netmap)
         this.#applied = netmap
         this.#forgetGonePeers(netmap)
         this.#pathReporter.setNetmap(netmap)
@@ -289,6 +297,20 @@ export class Session {
         this.#fail(error)
       }
     })
+  }
+
+  async #applyNames(netmap: Netmap): Promise<void> {
+    const { clock, log, openSystemDns } = this.#options
+    const { acceptDns } = this.#profile.routing ?? NO_ROUTING
+    const mesh = this.#mesh
+    if (!mesh || !openSystemDns || (!acceptDns && !this.#naming)) return
+    this.#naming ??= new Naming({ clock, log, tunName: mesh.tunName, system: openSystemDns() })
+    await this.#naming.apply(acceptDns ? planOf(netmap, clock.wallNow()) : undefined)
+  }
+
+  /** Undefined before names were asked for at all. */
+  dns(): DnsView | undefined {
+    return this.#naming?.view()
   }
 
   #forgetGonePeers(netmap: Netmap): void {
@@ -342,6 +364,7 @@ export class Session {
       )
       return
     }
+    void this.#naming?.check()
     if (this.#homeDerp.isAway) this.#takeDerpStatus(this.#mesh?.derpStatus() ?? [])
     if (this.#applied && (this.#askDoctor(this.#applied) || this.#relayBrief() !== this.#options.store.now.relay))
       this.#publish()
@@ -427,7 +450,9 @@ export class Session {
     if (controlProblem) warnings.push(controlProblem)
     if (this.#homeDerp.problem) warnings.push(this.#homeDerp.problem)
     if (this.#mesh?.relay.problem) warnings.push(this.#mesh.relay.problem)
-    for (const { code, message } of this.#mesh?.hostProblems ?? []) warnings.push({ code, message })
+    const { hostProblems = [] } = this.#mesh ?? {}
+    for (const { code, message } of [...hostProblems, ...(this.#naming?.problem ? [this.#naming.problem] : [])])
+      warnings.push({ code, message })
     for (const line of netmap.health) warnings.push({ code: 'control/health', message: line })
     for (const [id, message] of netmap.displayMessages)
       warnings.push({ code: `control/${id}`, message: `${message.title}. ${message.text}`.trim() })
@@ -505,7 +530,10 @@ export class Session {
   /** After a netmap that is being applied: the two would set up the machine at the same time. */
   #applyRouting(routing: RoutingSettings): void {
     this.#applying = this.#applying
-      .then(() => this.#mesh?.setRouting(routing))
+      .then(async () => {
+        await this.#mesh?.setRouting(routing)
+        if (this.#applied) await this.#applyNames(this.#applied)
+      })
       .catch((error: unknown) => this.#fail(error))
   }
 
@@ -550,6 +578,8 @@ export class Session {
     this.#abort.abort(new CodedError('agent/stopped', 'Peerway was stopped.'))
     this.#pathReporter.close()
     await this.#applying
+    // First: while the tunnel goes, names are found as before.
+    await this.#naming?.close()
     const mesh = this.#mesh
     this.#mesh = undefined
     this.#control.close()

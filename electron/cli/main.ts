@@ -43,6 +43,10 @@ const families: Readonly<Record<string, { summary: string; run(args: readonly st
     summary: 'This machine as a relay for others: status, test.',
     run: async (args) => (await import('./relay.ts')).runRelay([...args]),
   },
+  dns: {
+    summary: 'How names of the network are found: status, query.',
+    run: async (args) => (await import('./dns.ts')).runDns([...args]),
+  },
   derp: {
     summary: 'Runs a DERP server alone.',
     run: async (args) => (await import('./derp.ts')).runDerp([...args]),
@@ -57,7 +61,7 @@ async function main(args: readonly string[]): Promise<number> {
   if (family) return family.run(rest)
   // Global options may stand before the verb, as in `peerway --socket PATH status`.
   const [options, found, after] = splitAtVerb(args)
-  if (found === 'relay') return families['relay']?.run([...after, ...options]) ?? FAILED
+  if (found === 'relay' || found === 'dns') return families[found]?.run([...after, ...options]) ?? FAILED
   const command = commands.find(({ name }) => name === found)
   if (!command) throw new UsageError(`There is no command "${found ?? verb}". "peerway help" lists them.`)
   return runCommand(command, [...options, ...after])

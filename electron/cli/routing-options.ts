@@ -3,7 +3,7 @@
 import type { RoutingWish } from '../contract/routing-wish.ts'
 import { type CommandCall, type OptionSpecs, stringOption } from './command.ts'
 
-const SWITCHES = ['accept-routes', 'advertise-exit-node', 'shields-up'] as const
+const SWITCHES = ['accept-dns', 'accept-routes', 'advertise-exit-node', 'shields-up'] as const
 const LISTS = ['advertise-routes', 'advertise-tags'] as const
 
 export const routingOptions: OptionSpecs = Object.fromEntries([
@@ -15,6 +15,7 @@ export const routingOptions: OptionSpecs = Object.fromEntries([
 ]) as OptionSpecs
 
 export const routingHelp: Readonly<Record<string, string>> = {
+  'accept-dns': '--accept-dns=false         do not find names of the network (it does, unless told so)',
   'accept-routes': '--accept-routes            reach networks behind other machines through them',
   'advertise-routes': "--advertise-routes CIDR,…  let others reach these networks through this machine; '' for none",
   'advertise-exit-node': '--advertise-exit-node      let others go out to the internet through this machine',
@@ -25,6 +26,7 @@ export const routingHelp: Readonly<Record<string, string>> = {
 /** Undefined when nothing of it is asked for. */
 export function routingWishOf(call: CommandCall): RoutingWish | undefined {
   const wish: RoutingWish = {
+    acceptDns: flagOption(call, 'accept-dns'),
     acceptRoutes: flagOption(call, 'accept-routes'),
     advertiseExitNode: flagOption(call, 'advertise-exit-node'),
     shieldsUp: flagOption(call, 'shields-up'),

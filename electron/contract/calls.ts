@@ -2,6 +2,7 @@
 // preload and clients are derived from these values; no channel name is typed twice.
 
 import { type Check, listOf, nothing, oneOf, optional, shape, text, whole, yesNo } from './check.ts'
+import type { DnsView } from './dns-view.ts'
 import type { PathHistoryView } from './path-history-view.ts'
 import { pathWish, type PathWish } from './path-policy.ts'
 import { routingWish, type RoutingWish } from './routing-wish.ts'
@@ -109,6 +110,8 @@ export const agentCalls = {
   'agent.pathHistory': call<{ readonly peer: string }, PathHistoryView>(shape({ peer: text(64) })),
   /** Of the last half minute; an older one is made anew first, which takes up to some seconds. */
   'agent.netcheck': call<void, NetcheckView>(nothing),
+  /** Undefined while names are not asked for here. */
+  'agent.dns': call<void, DnsView | undefined>(nothing),
 }
 
 /** The network that this computer hosts itself. */

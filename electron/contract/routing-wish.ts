@@ -5,6 +5,8 @@ import { type Check, listOf, optional, shape, text, yesNo } from './check.ts'
 export interface RoutingWish {
   /** Reach networks behind other machines through them. */
   readonly acceptRoutes?: boolean | undefined
+  /** Find names of the network. */
+  readonly acceptDns?: boolean | undefined
   /** Networks that others may reach through this machine. */
   readonly advertiseRoutes?: readonly string[] | undefined
   readonly advertiseExitNode?: boolean | undefined
@@ -19,6 +21,7 @@ const MOST_TAGS = 32
 
 export const routingWish: Check<RoutingWish> = shape({
   acceptRoutes: optional(yesNo),
+  acceptDns: optional(yesNo),
   advertiseRoutes: optional(listOf(text(64), MOST_ROUTES)),
   advertiseExitNode: optional(yesNo),
   advertiseTags: optional(listOf(text(70), MOST_TAGS)),

@@ -60,6 +60,7 @@ export class LinuxHostNetwork implements HostNetwork {
       const reachable = {
         ...want,
         addresses: want.addresses.filter(usable),
+        serviceAddresses: want.serviceAddresses.filter(usable),
         routes: want.routes.filter(usable),
         excluded: want.excluded.filter(usable),
       }

@@ -8,6 +8,8 @@ export interface HostConfig {
   readonly mtuBytes: number
   /** Our own addresses with prefix length: "100.64.0.1/32", "fd7a:115c:a1e0::1/128". */
   readonly addresses: readonly string[]
+  /** Addresses of services of our own; nothing is sent from them to others. */
+  readonly serviceAddresses: readonly string[]
   /** CIDRs that go into the tunnel. */
   readonly routes: readonly string[]
   /** CIDRs inside those that stay outside of it: the networks this machine stands in. */

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { CodedError } from '../base/errors.ts'
 import type { HostNetwork } from './host-network.ts'
 import { LinuxHostNetwork } from './host-network-linux.ts'
+import { LinuxSystemDns, type SystemDns } from './system-dns.ts'
 
 export function openHostNetwork(): HostNetwork {
   if (process.platform === 'linux') return new LinuxHostNetwork()
@@ -14,6 +15,10 @@ export function openHostNetwork(): HostNetwork {
     `Peerway cannot set up the network of this system yet (${process.platform}). Linux works today.`,
   )
 }
+
+/** Settings that were there before are kept in the state folder. */
+export const openSystemDns = (stateDir: string): SystemDns =>
+  new LinuxSystemDns({ keep: join(stateDir, 'resolv.conf.before') })
 
 export const isRoot = (): boolean => process.getuid?.() === 0
 

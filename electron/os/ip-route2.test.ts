@@ -8,6 +8,7 @@ const want: HostConfig = {
   mtuBytes: 1280,
   addresses: ['100.64.0.1/32', 'fd7a:115c:a1e0::1/128'],
   routes: ['100.64.0.0/10', 'fd7a:115c:a1e0::/48'],
+  serviceAddresses: [],
   excluded: [],
   served: undefined,
   firewallMark: 0x80000,
@@ -77,6 +78,16 @@ test('networks this machine stands in stay outside of the tunnel', () => {
     { dst: '10.1.1.1', dev: 'pw0' },
   ])
   assert.deepEqual([readExcluded(json), readRoutes(json, 'pw0')], [['192.168.1.0/24'], ['10.1.1.1/32']])
+})
+
+test('an address of a service is no source of packets to others', () => {
+  const service = { ...want, serviceAddresses: ['100.100.100.100/32'] }
+  assert.deepEqual(commandsFor(service, { ...want, up: true })['-4'], [
+    'addr add 100.100.100.100/32 dev pw0 scope host',
+  ])
+  const found = { ...want, up: true, addresses: [...want.addresses, '100.100.100.100/32'] }
+  assert.deepEqual(commandsFor(service, found)['-4'], [])
+  assert.deepEqual(commandsFor(want, found)['-4'], ['addr del 100.100.100.100/32 dev pw0'])
 })
 
 test('adds only the rules that are missing', () => {

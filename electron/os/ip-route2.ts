@@ -87,13 +87,17 @@ export function commandsFor(want: HostConfig, found: Found): Batches {
   const commands: Record<Family, string[]> = { '-4': [], '-6': [] }
   if (found.mtuBytes !== want.mtuBytes) commands['-4'].push(`link set dev ${device} mtu ${want.mtuBytes}`)
   if (!found.up) commands['-4'].push(`link set dev ${device} up`)
-  const wantedAddresses = want.addresses.map(canonicalPrefix)
+  const services = want.serviceAddresses.map(canonicalPrefix)
+  const wantedAddresses = [...want.addresses.map(canonicalPrefix), ...services]
   for (const address of found.addresses.map(canonicalPrefix))
     if (!wantedAddresses.includes(address)) commands[family(address)].push(`addr del ${address} dev ${device}`)
   for (const address of wantedAddresses)
     // nodad: duplicate detection would leave the IPv6 address unusable for its first second.
     if (!found.addresses.map(canonicalPrefix).includes(address))
-      commands[family(address)].push(`addr add ${address} dev ${device}${address.includes(':') ? ' nodad' : ''}`)
+      commands[family(address)].push(
+        // With a scope that small the kernel never takes it for the source of a packet to others.
+        `addr add ${address} dev ${device}${services.includes(address) ? ' scope host' : address.includes(':') ? ' nodad' : ''}`,
+      )
   const wantedRoutes = want.routes.map(canonicalPrefix)
   for (const route of found.routes)
     if (!wantedRoutes.includes(route)) commands[family(route)].push(`route del ${route} dev ${device} table ${TABLE}`)

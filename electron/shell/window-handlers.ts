@@ -34,6 +34,7 @@ export function windowHandlers(backend: Backend, desktop: Desktop): WindowHandle
     'agent.ping': (question) => asked((agent) => agent['agent.ping'](question)),
     'agent.pathHistory': (question) => asked((agent) => agent['agent.pathHistory'](question)),
     'agent.netcheck': () => asked((agent) => agent['agent.netcheck']()),
+    'agent.dns': () => asked((agent) => agent['agent.dns']()),
     'own.status': () => Promise.resolve(backend.own.view),
     'own.start': ({ name }) => backend.startOwn(name),
     'own.invite': () => backend.own.invite(),

@@ -8,6 +8,8 @@ import { isReserved } from './networks.ts'
 export interface RoutingSettings {
   /** Whether networks behind other machines are reached through them. */
   readonly acceptRoutes: boolean
+  /** Whether names of the network are found by the programs of this machine. */
+  readonly acceptDns: boolean
   /** Networks that others may reach through this machine; the server has to approve them. */
   readonly advertiseRoutes: readonly string[]
   /** Whether others may go out to the internet through this machine. */
@@ -19,6 +21,7 @@ export interface RoutingSettings {
 
 export const NO_ROUTING: RoutingSettings = {
   acceptRoutes: false,
+  acceptDns: true,
   advertiseRoutes: [],
   advertiseExitNode: false,
   advertiseTags: [],
@@ -33,6 +36,7 @@ const TAG = /^tag:[a-z][a-z0-9-]{0,62}$/
 export function changedRouting(before: RoutingSettings, wish: RoutingWish): RoutingSettings {
   return {
     acceptRoutes: wish.acceptRoutes ?? before.acceptRoutes,
+    acceptDns: wish.acceptDns ?? before.acceptDns,
     advertiseRoutes: wish.advertiseRoutes ? wish.advertiseRoutes.map(offered) : before.advertiseRoutes,
     advertiseExitNode: wish.advertiseExitNode ?? before.advertiseExitNode,
     advertiseTags: wish.advertiseTags ? [...new Set(wish.advertiseTags.map(checkedTag))] : before.advertiseTags,
@@ -67,6 +71,7 @@ export function decodeRouting(value: unknown): RoutingSettings | undefined {
   const routes = texts(entry['advertiseRoutes'], MOST_ROUTES).flatMap((text) => networkOf(text) ?? [])
   return {
     acceptRoutes: entry['acceptRoutes'] === true,
+    acceptDns: entry['acceptDns'] !== false,
     advertiseRoutes: routes.filter((route) => !isDefaultRoute(route) && !isReserved(route)),
     advertiseExitNode: entry['advertiseExitNode'] === true,
     advertiseTags: texts(entry['advertiseTags'], MOST_TAGS).filter((tag) => TAG.test(tag)),

@@ -407,10 +407,10 @@ export class Mesh {
 
   /** What is known of the peer's being there at all; monotonic ms. */
   contactOf(nodeKey: string): PeerContact {
-    const { heardAtMs, askedAtMs } = this.#paths.contact(this.#ids.of(nodeKey)) ?? {}
+    const { heardAtMs, askedAtMs, directAnsweredAtMs } = this.#paths.contact(this.#ids.of(nodeKey)) ?? {}
     const gone = this.#goneAtMs.get(nodeKey)
     const isGone = gone !== undefined && (heardAtMs === undefined || heardAtMs <= gone.atMs)
-    return { heardAtMs, askedAtMs, gone: isGone ? gone : undefined }
+    return { heardAtMs, askedAtMs, directAnsweredAtMs, gone: isGone ? gone : undefined }
   }
 
   /** Answers a ping of the data plane; other messages are read and left (paths.md §7.6). */

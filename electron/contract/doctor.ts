@@ -24,6 +24,8 @@ export type DoctorCause =
   | 'access-denied'
   /** The person's own path policy for this peer rules direct paths out. */
   | 'path-rule'
+  /** A direct path answers, and loses packets or takes so long that another is used. */
+  | 'direct-poor'
   | 'udp-blocked-here'
   | 'udp-blocked-there'
   /** No STUN server answers, at neither end: UDP may be blocked twice, or the server's UDP port closed. */

@@ -35,6 +35,16 @@ const DEAD_END: ReadonlySet<string> = new Set([
   'EADDRNOTAVAIL',
   'EAFNOSUPPORT',
 ])
+/** What is known of a peer's being there; monotonic ms. */
+export interface Contact {
+  /** The last sign of life by any way. */
+  readonly heardAtMs: number | undefined
+  /** The last question over DERP. */
+  readonly askedAtMs: number | undefined
+  /** The last answer of a direct endpoint, in use or not. */
+  readonly directAnsweredAtMs: number | undefined
+}
+
 interface Peer {
   readonly id: number
   readonly nodeKey: NodePublic
@@ -198,10 +208,12 @@ export class PathFinder {
     return this.#peers.get(id)?.history.list(this.#options.clock.wallNow()) ?? []
   }
 
-  /** The last sign of life by any way, and the last question over DERP; monotonic ms. */
-  contact(id: number): { readonly heardAtMs: number | undefined; readonly askedAtMs: number | undefined } | undefined {
+  contact(id: number): Contact | undefined {
     const path = this.#peers.get(id)?.path
-    return path && { heardAtMs: path.heardAtMs, askedAtMs: path.derpPingedAtMs }
+    if (!path) return undefined
+    const answered = [...path.candidates.values()].flatMap(({ answeredAtMs }) => answeredAtMs ?? [])
+    const directAnsweredAtMs = answered.length === 0 ? undefined : Math.max(...answered)
+    return { heardAtMs: path.heardAtMs, askedAtMs: path.derpPingedAtMs, directAnsweredAtMs }
   }
 
   /** Relays that we tried to reach this peer through, and where that ended; a later success clears it. */

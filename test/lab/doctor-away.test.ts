@@ -36,7 +36,7 @@ const TO_PORTAL = `table ip portal {
 test('the doctor names a machine that is cut off, and one that sleeps', more, async (t) => {
   const lab = await createLab({ sites: [{ nat: 'easy' }, { nat: 'easy' }, { nat: 'easy' }] })
   t.after(() => lab.close())
-  const { join } = await startNetwork(lab)
+  const { join } = await startNetwork(t, lab)
   const home = await join(lab.client(0), 'home')
   const cabin = await join(lab.client(1), 'cabin')
   const nas = await join(lab.client(2), 'nas')
@@ -91,7 +91,7 @@ test('the doctor names a machine that is cut off, and one that sleeps', more, as
 test('the doctor names a machine that cannot reach its DERP server, at both ends', more, async (t) => {
   const lab = await createLab({ sites: [{ nat: 'easy' }, { nat: 'easy' }, { nat: 'easy' }] })
   t.after(() => lab.close())
-  const { coord, join } = await startNetwork(lab)
+  const { coord, join } = await startNetwork(t, lab)
   const home = await join(lab.client(0), 'home')
   await join(lab.client(1), 'cabin')
   await lab.site(2).router.addRule(`ip daddr ${lab.coord.address} tcp dport ${DERP_PORT} drop`)

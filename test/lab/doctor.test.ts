@@ -28,7 +28,7 @@ test('the doctor names the router, the blocked UDP and the machine that is off',
     sites: [{ nat: 'hard' }, { nat: 'hard' }, { nat: 'blk' }, { nat: 'easy' }, { nat: 'easy' }],
   })
   t.after(() => lab.close())
-  const { join } = await startNetwork(lab)
+  const { join } = await startNetwork(t, lab)
   const phone = await join(lab.client(0), 'phone')
   const tablet = await join(lab.client(1), 'tablet')
   const office = await join(lab.client(2), 'office')
@@ -139,7 +139,7 @@ test('the doctor names what is the matter with this machine, its router and its 
     hosts: ['exit'],
   })
   t.after(() => lab.close())
-  const { coord, join } = await startNetwork(lab)
+  const { coord, join } = await startNetwork(t, lab)
   const home = await join(lab.client(0), 'home')
   await join(await addGuest(lab, 0), 'guest')
   const phone = await join(lab.client(1), 'phone')
@@ -220,7 +220,7 @@ test('the doctor names what is the matter with this machine, its router and its 
 test('what a stock client tells of its network counts like ours', stock, async (t) => {
   const lab = await createLab({ sites: [{ nat: 'easy' }, { nat: 'hard' }, { nat: 'blk' }] })
   t.after(() => lab.close())
-  const { coord, join } = await startNetwork(lab)
+  const { coord, join } = await startNetwork(t, lab)
   const home = await join(lab.client(0), 'home')
   const authKey = await coord.createAuthKey('anna', { reusable: true })
   const clients: Tailscaled[] = []

@@ -25,6 +25,8 @@ export interface PortMappingOptions {
   readonly pmp?: boolean
   /** UPnP IGD 1 instead of 2. */
   readonly igd1?: boolean
+  /** The one on its wan interface, whatever that is, when 'own'; else one that is added, from a range that is public. */
+  readonly external?: 'own'
 }
 
 export class PortMappingRouter {
@@ -43,6 +45,7 @@ export class PortMappingRouter {
 
   /** Gives the router its address and makes the chains that the program fills. */
   async setUp(): Promise<void> {
+    if (this.#options.external === 'own') return
     const { router } = this.#lab.site(this.#site)
     const subnet = '20.77.1.0/24'
     await router.ns.ip(`addr add ${this.externalAddress}/32 dev ${WAN_IF}`)
@@ -61,7 +64,7 @@ export class PortMappingRouter {
       config,
       [
         `ext_ifname=${WAN_IF}`,
-        `ext_ip=${this.externalAddress}`,
+        ...(this.#options.external === 'own' ? [] : [`ext_ip=${this.externalAddress}`]),
         `listening_ip=${LAN_IF}`,
         `http_port=${HTTP_PORT}`,
         `enable_upnp=${yesNo(upnp)}`,

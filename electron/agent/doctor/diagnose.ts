@@ -21,6 +21,12 @@ const ASKED_MS = 5_000
 const ONLINE_MS = 60_000
 /** With traffic a machine looks at its network every 26 s, and the server passes on what it found. */
 const PEER_LOOKS_MS = 40_000
+/** A router is asked for a port within this, and the server passes on what it said. */
+const SETTLED_MS = 6_000
+/** From its start to its first home a machine takes some seconds. */
+const HOMELESS_MS = 20_000
+/** Endpoints that answer are asked at least as often as this while data flows on something worse. */
+const ANSWERED_MS = 15_000
 /** Heard as lately as this, a peer is not off, whatever the server still says. */
 const HEARD_MS = 30_000
 
@@ -40,7 +46,14 @@ function causeOf(own: OwnFacts, peer: PeerFacts): DoctorCause | undefined {
   if (peer.expired) return 'peer-key-expired'
   if (peer.largePacketsLost === true) return 'mtu-black-hole'
   if (peer.pathKind === 'direct') return undefined
-  return ownTrouble(own) ?? peerTrouble(peer) ?? udpTrouble(own, peer) ?? wayTrouble(own, peer) ?? untold(peer)
+  return (
+    ownTrouble(own) ??
+    peerTrouble(peer) ??
+    choice(peer) ??
+    udpTrouble(own, peer) ??
+    wayTrouble(own, peer) ??
+    untold(peer)
+  )
 }
 
 /** This machine cannot talk to anybody. */
@@ -59,7 +72,7 @@ function peerTrouble(peer: PeerFacts): DoctorCause | undefined {
   if (peer.online === false && !heard) return 'peer-offline'
   if (peer.accessDenied) return 'access-denied'
   if (peer.directForbidden) return 'path-rule'
-  if (peer.homeRegion === undefined) return 'peer-no-home'
+  if (peer.homeRegion === undefined) return peer.unchangedMs >= HOMELESS_MS ? 'peer-no-home' : 'unknown'
   // Nobody tells when one that left its DERP server is back; with a search under way it answers, or is said to be gone again.
   const goneFromHomeMs = (peer.searchingMs ?? 0) >= ASKED_MS ? (peer.goneFromHomeMs ?? -Infinity) : -Infinity
   const { unansweredMs = -Infinity } = peer
@@ -68,6 +81,11 @@ function peerTrouble(peer: PeerFacts): DoctorCause | undefined {
   const isSilent = unansweredMs >= SILENT_MS && unansweredMs > goneFromHomeMs
   if (isSilent && peer.homeRegionConnected === true) return 'peer-asleep'
   return goneFromHomeMs >= 0 ? 'unknown' : undefined
+}
+
+/** A direct path there is, and it is not worth using. */
+function choice({ directAnsweredAgoMs }: PeerFacts): DoctorCause | undefined {
+  return directAnsweredAgoMs !== undefined && directAnsweredAgoMs < ANSWERED_MS ? 'direct-poor' : undefined
 }
 
 /** One end has no UDP at all, or no address that the other could use. */
@@ -112,18 +130,18 @@ function wayTrouble(own: OwnFacts, peer: PeerFacts): DoctorCause | undefined {
 
 function routerTrouble(own: OwnFacts, peer: PeerFacts, tried: boolean): DoctorCause | undefined {
   const [here, there] = [ownRouter(own), peerRouter(peer)]
-  if (here === 'unknown' || there === 'unknown') return undefined
-  if (here === 'hard' && (there === 'hard' || there === 'easy')) {
-    // The same numbers in both networks: they may well be in one.
-    if (mayShareLan(own, peer) && !tried) return undefined
-    if (own.vpnInterface !== undefined) return 'vpn-default-route'
-    if (own.network && isBehindTwo(own.network)) return 'double-nat'
-    return there === 'hard' ? 'both-hard' : 'hard-here'
-  }
-  if (here === 'easy' && there === 'hard') return mayShareLan(own, peer) && !tried ? undefined : 'hard-there'
-  if (!tried) return undefined
-  const needsMapping = (here === 'mapped' && there === 'hard') || (here === 'hard' && there === 'mapped')
-  return needsMapping ? 'mapping-broken' : 'firewall-suspected'
+  // What a router maps is known some seconds after what it is.
+  const isSettled = (own.network?.isMappingSettled === true || tried) && peer.unchangedMs >= SETTLED_MS
+  if (here.kind === 'unknown' || there.kind === 'unknown' || !isSettled) return undefined
+  const isPossible = here.kind === 'open' || there.kind === 'open' || (here.kind === 'easy' && there.kind === 'easy')
+  if (isPossible) return tried ? 'firewall-suspected' : undefined
+  if (here.isMapped || there.isMapped) return tried ? 'mapping-broken' : undefined
+  // The same numbers in both networks: they may well be in one.
+  if (mayShareLan(own, peer) && !tried) return undefined
+  if (here.kind === 'easy') return 'hard-there'
+  if (own.vpnInterface !== undefined) return 'vpn-default-route'
+  if (own.network && isBehindTwo(own.network)) return 'double-nat'
+  return there.kind === 'hard' ? 'both-hard' : 'hard-here'
 }
 
 function untold({ searchingMs }: PeerFacts): DoctorCause {

@@ -43,7 +43,12 @@ const derpPath: PathView = {
   reasonText: '',
 }
 
-const NO_CONTACT: PeerContact = { heardAtMs: undefined, askedAtMs: undefined, gone: undefined }
+const NO_CONTACT: PeerContact = {
+  heardAtMs: undefined,
+  askedAtMs: undefined,
+  directAnsweredAtMs: undefined,
+  gone: undefined,
+}
 
 const reportAt = (startedAtMs: number, more: Partial<NetcheckReport> = {}): NetcheckReport => ({
   startedAtMs,
@@ -101,7 +106,7 @@ async function start(peer: NodeInput = {}): Promise<Lab> {
     paths: new Map([[key, derpPath]]),
     controlConnected: true,
     report: reportAt(clock.now()),
-    portMapping: NOTHING_KNOWN,
+    portMapping: { ...NOTHING_KNOWN, upnp: false, pmp: false, pcp: false },
     derpStatus: [{ ...home, region: 1, errorCode: undefined, errorText: undefined, problem: undefined }],
     interfaces: {},
     counters: () => new Map(),
@@ -179,10 +184,10 @@ test('a peer that answers no question over DERP is asleep, though nothing is sen
 test('a peer that is online and not at its DERP server has no home, once it must be awake', async () => {
   const lab = await start()
   const atMs = lab.clock.now()
-  const contact = (): PeerContact => ({ heardAtMs: undefined, askedAtMs: atMs, gone: { region: 1, atMs } })
+  const contact = (): PeerContact => ({ ...NO_CONTACT, askedAtMs: atMs, gone: { region: 1, atMs } })
   assert.equal(lab.after(59, { contact }), 'unknown')
   assert.equal(lab.after(2, { contact }), 'peer-no-home')
-  const heard = { heardAtMs: lab.clock.now(), askedAtMs: atMs, gone: undefined }
+  const heard = { ...NO_CONTACT, heardAtMs: lab.clock.now(), askedAtMs: atMs }
   assert.equal(lab.after(1, { contact: () => heard }), 'firewall-suspected')
 })
 
@@ -225,6 +230,24 @@ test('a portal that was found is forgotten once the DERP server has answered', a
   assert.notEqual(lab.after(1, { derpStatus: gone() }), 'captive-portal', 'this time it may be anything')
 })
 
+test('a router is blamed once it has said whether it opens a port', async () => {
+  const lab = await start()
+  const hard = reportAt(lab.clock.now(), { mappingVariesByDestIp: true })
+  assert.equal(lab.after(12, { report: hard, portMapping: NOTHING_KNOWN }), 'looking')
+  assert.equal(lab.after(4), 'hard-here', 'it says nothing')
+  const external = '100.70.0.2'
+  const refusal = `the router is itself behind another one (its address is ${external})`
+  assert.equal(lab.after(1, { portMapping: { ...NOTHING_KNOWN, pmp: true, refusal } }), 'double-nat')
+})
+
+test('a direct path that answers beside the one in use is a poor one; one that answered before is gone', async () => {
+  const lab = await start()
+  const before = lab.clock.now()
+  assert.equal(lab.after(1, { contact: () => ({ ...NO_CONTACT, directAnsweredAtMs: before + 500 }) }), 'looking')
+  assert.equal(lab.after(4, { contact: () => ({ ...NO_CONTACT, directAnsweredAtMs: before + 4_000 }) }), 'direct-poor')
+  assert.equal(lab.after(15), 'firewall-suspected')
+})
+
 test('a look that changes nothing says so, and keeps the same value', async () => {
   const lab = await start({ online: false })
   assert.equal(lab.after(1), 'peer-offline')
@@ -236,7 +259,7 @@ test('a look that changes nothing says so, and keeps the same value', async () =
 test('what was found in the network before is not held against the one after', async () => {
   const lab = await start()
   const hard = reportAt(lab.clock.now(), { mappingVariesByDestIp: true })
-  assert.equal(lab.after(1, { report: hard }), 'hard-here')
+  assert.equal(lab.after(7, { report: hard }), 'hard-here')
   lab.clock.advance(1_000)
   await lab.networkChanged()
   assert.equal(lab.after(1), 'looking')

@@ -24,6 +24,8 @@ const PAUSE_MS = 12_000
 const CHECK_MS = 20_000
 /** A question over DERP is answered in much less. */
 const ANSWER_MS = 5_000
+/** An answer may come late to a question that was asked while the path was direct. */
+const LATE_ANSWER_MS = 2_000
 /** A program is asked for it. */
 const VPN_MS = 30_000
 
@@ -55,6 +57,15 @@ interface PeerTimes {
   readonly unanswered: { readonly sinceMs: number; readonly heardAtMs: number } | undefined
 }
 
+/** What a peer last told of its network, and since when. */
+interface Told {
+  readonly text: string
+  readonly sinceMs: number
+}
+
+/** The port mapper's words for a router with an address of a carrier's range, or without any. */
+const BEHIND_ANOTHER = /behind another|no external address/
+
 const NO_UDP_YET = { hasWorked: false, lostAtMs: undefined }
 const NO_TIMES: PeerTimes = { searchingSinceMs: undefined, talking: undefined, unanswered: undefined }
 
@@ -62,6 +73,7 @@ export class Doctor {
   readonly #clock: Clock
   readonly #vpnOnRoute: () => Promise<string | undefined>
   readonly #times = new Map<string, PeerTimes>()
+  readonly #told = new Map<string, Told>()
   #views: ReadonlyMap<string, DoctorView> = new Map()
   #counters: ReadonlyMap<string, PeerCounters> = new Map()
   #countedAtMs = -Infinity
@@ -108,14 +120,18 @@ export class Doctor {
       const contact = sources.contact(key)
       const times = nextTimes(this.#times.get(key) ?? NO_TIMES, path, counted, contact, nowMs)
       this.#times.set(key, times)
+      const told = nextTold(this.#told.get(key), peer, nowMs)
+      this.#told.set(key, told)
       const isOver = isExpired(sources.netmap, peer, this.#clock.wallNow())
       const found = diagnose(
         own,
-        peerFacts(peer, isOver, sources, path, lastHeardMs(counted, contact), contact, times, nowMs),
+        peerFacts(peer, isOver, sources, path, lastHeardMs(counted, contact), contact, times, told, nowMs),
       )
       const before = this.#views.get(key)
       if (found) views.set(key, before && isSame(before, found) ? before : found)
     }
+    const keys = new Set([...sources.netmap.peers.values()].map((peer) => peer.key.text))
+    for (const key of this.#told.keys()) if (!keys.has(key)) this.#told.delete(key)
     for (const key of this.#times.keys()) if (!this.#counters.has(key) && !views.has(key)) this.#times.delete(key)
     const changed = views.size !== this.#views.size || [...views].some(([key, view]) => this.#views.get(key) !== view)
     this.#views = views
@@ -168,6 +184,12 @@ export class Doctor {
 
 const isSame = (a: DoctorView, b: DoctorView): boolean =>
   a.cause === b.cause && a.text === b.text && a.nextStep === b.nextStep
+
+function nextTold(before: Told | undefined, { homeDerp, hostinfo }: Node, nowMs: number): Told {
+  const { mappingVariesByDestIp, workingUdp, workingIpv6, havePortMap } = hostinfo?.netInfo ?? {}
+  const text = JSON.stringify([homeDerp, mappingVariesByDestIp, workingUdp, workingIpv6, havePortMap])
+  return before?.text === text ? before : { text, sinceMs: nowMs }
+}
 
 function nextTimes(
   before: PeerTimes,
@@ -246,7 +268,7 @@ function ownFacts(
 function networkFacts(
   report: NetcheckReport,
   udpLostMs: number | undefined,
-  { endpoint, refusal }: PortmapView,
+  { endpoint, refusal, upnp, pmp, pcp }: PortmapView,
 ): OwnNetworkFacts {
   return {
     udp: report.udp,
@@ -258,8 +280,10 @@ function networkFacts(
     mappingVariesByDestIp: report.mappingVariesByDestIp,
     observed: [...report.observed.keys()],
     portMapping: endpoint,
-    // The port mapper's own words for a router with an address of a carrier's range.
-    routerIsBehindNat: refusal?.includes('behind another') === true ? true : undefined,
+    // Its IPv4 works, so an address there is.
+    routerIsBehindNat: report.ipv4 && refusal !== undefined && BEHIND_ANOTHER.test(refusal) ? true : undefined,
+    isMappingSettled:
+      endpoint !== undefined || refusal !== undefined || (upnp === false && pmp === false && pcp === false),
   }
 }
 
@@ -269,8 +293,9 @@ function peerFacts(
   sources: DoctorSources,
   path: PathView | undefined,
   heardAtMs: number,
-  { gone }: PeerContact,
+  { gone, directAnsweredAtMs = 0 }: PeerContact,
   { searchingSinceMs, talking, unanswered }: PeerTimes,
+  told: Told,
   nowMs: number,
 ): PeerFacts {
   const homeRegion = peer.homeDerp === 0 ? undefined : peer.homeDerp
@@ -287,11 +312,14 @@ function peerFacts(
     homeRegionConnected: link === undefined || link.state === 'idle' ? undefined : link.connected,
     endpoints: peer.endpoints,
     network: peer.hostinfo?.netInfo,
+    unchangedMs: nowMs - told.sinceMs,
     searchingMs: searchingSinceMs === undefined ? undefined : nowMs - searchingSinceMs,
     goneFromHomeMs: gone && gone.region === homeRegion && gone.atMs >= heardAtMs ? nowMs - gone.atMs : undefined,
     unansweredMs: unanswered === undefined ? undefined : nowMs - unanswered.sinceMs,
     talkingMs: talking && talking.atMs - talking.sinceMs,
     heardAgoMs: heardAtMs > 0 ? nowMs - heardAtMs : undefined,
+    directAnsweredAgoMs:
+      directAnsweredAtMs > (searchingSinceMs ?? Infinity) + LATE_ANSWER_MS ? nowMs - directAnsweredAtMs : undefined,
     directForbidden: !allowsDirect(policy) || (policy.mode === 'prefer-relay' && kind === 'peer-relay'),
     largePacketsLost: undefined,
     failingRelay: kind === 'peer-relay' ? undefined : failingRelay(sources, peer.key.text),

@@ -47,8 +47,10 @@ export interface OwnNetworkFacts {
   readonly observed: readonly Endpoint[]
   /** Where the router says that a mapped port leads to us from. */
   readonly portMapping: Endpoint | undefined
-  /** The router itself has an address that is not public: it stands behind another. */
+  /** The router itself has an address that is not public, or none: it stands behind another. */
   readonly routerIsBehindNat: boolean | undefined
+  /** The router has been asked for a port, and that is over: it gave one, refused, or answers no such question. */
+  readonly isMappingSettled: boolean
 }
 
 export interface PeerFacts {
@@ -64,6 +66,8 @@ export interface PeerFacts {
   readonly endpoints: readonly Endpoint[]
   /** What the peer says of its own network. */
   readonly network: PeerNetworkFacts | undefined
+  /** It has said nothing else of its network for so long; its router may take a few seconds to be asked. */
+  readonly unchangedMs: number
   /** Data has been going out, with no direct path, for so long; undefined while idle. */
   readonly searchingMs: number | undefined
   /** Its home DERP region has said so long that it is not connected there. */
@@ -74,6 +78,8 @@ export interface PeerFacts {
   readonly talkingMs: number | undefined
   /** Something authentic came from it so long ago. */
   readonly heardAgoMs: number | undefined
+  /** A direct path answered so long ago, and later than another was taken; undefined when none did. */
+  readonly directAnsweredAgoMs: number | undefined
   /** The path policy allows no direct path. */
   readonly directForbidden: boolean
   /** Small packets pass directly and large ones do not. */
@@ -88,6 +94,8 @@ export interface PeerContact {
   readonly heardAtMs: number | undefined
   /** The last question over DERP. */
   readonly askedAtMs: number | undefined
+  /** The last answer from an endpoint of its own, used or not. */
+  readonly directAnsweredAtMs: number | undefined
   /** Since when, not heard since, the server of that DERP region says that the peer is not connected there. */
   readonly gone: { readonly region: number; readonly atMs: number } | undefined
 }

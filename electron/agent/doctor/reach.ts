@@ -16,10 +16,16 @@ import type { OwnFacts, PeerFacts } from './facts.ts'
 export type Answer = 'yes' | 'no' | 'unknown'
 
 /**
- * A router in the words of RFC 4787: `easy` maps independently of the destination, `hard` does not, `mapped` is told to let
- * packets to us in, `open` is none.
+ * A router in the words of RFC 4787: `easy` maps independently of the destination, `hard` does not, `open` is none. A mapped
+ * one says that it lets packets to us in at a port of its own.
  */
-export type Router = 'open' | 'easy' | 'hard' | 'mapped' | 'unknown'
+export interface Router {
+  readonly kind: 'open' | 'easy' | 'hard' | 'unknown'
+  readonly isMapped: boolean
+}
+
+const OPEN: Router = { kind: 'open', isMapped: false }
+const UNKNOWN: Router = { kind: 'unknown', isMapped: false }
 
 export const addressOf = (endpoint: Endpoint): IpAddress => splitEndpoint(endpoint)?.address ?? ''
 
@@ -53,23 +59,25 @@ function peerHas(family: 'v4' | 'v6', { endpoints, network }: PeerFacts): Answer
 const isUniqueLocal = (address: IpAddress): boolean => isV6(address) && isPrivate(address)
 
 export function ownRouter({ network, addresses }: OwnFacts): Router {
-  if (!network?.ipv4) return 'unknown'
+  if (!network?.ipv4) return UNKNOWN
   const seen = ownPublicAddresses(network.observed)
-  if (seen.some((address) => addresses.includes(address))) return 'open'
-  if (network.portMapping !== undefined && !isBehindTwo(network)) return 'mapped'
-  return byMapping(network.mappingVariesByDestIp)
+  if (seen.some((address) => addresses.includes(address))) return OPEN
+  const isMapped = network.portMapping !== undefined && !isBehindTwo(network)
+  return { kind: byMapping(network.mappingVariesByDestIp), isMapped }
 }
 
 export function peerRouter({ network, endpoints }: PeerFacts): Router {
-  if (!network || network.workingUdp !== true) return 'unknown'
-  if (network.havePortMap) return 'mapped'
+  if (!network || network.workingUdp !== true) return UNKNOWN
   // Behind a router a machine has at least two IPv4 addresses: its own, and the one that STUN servers see.
   const addresses = new Set(endpoints.map(addressOf).filter((address) => !isV6(address)))
-  if (addresses.size === 1 && network.mappingVariesByDestIp === false) return 'open'
-  return byMapping(network.mappingVariesByDestIp)
+  if (addresses.size === 1 && network.mappingVariesByDestIp === false) return OPEN
+  // A port that is mapped at another address than the world sees leads to nowhere: that is a router behind a router.
+  const isBehindTwo = [...addresses].filter((address) => !isPrivate(address)).length > 1
+  return { kind: byMapping(network.mappingVariesByDestIp), isMapped: network.havePortMap && !isBehindTwo }
 }
 
-const byMapping = (varies: boolean | undefined): Router => (varies === undefined ? 'unknown' : varies ? 'hard' : 'easy')
+const byMapping = (varies: boolean | undefined): Router['kind'] =>
+  varies === undefined ? 'unknown' : varies ? 'hard' : 'easy'
 
 /** The near router's own address is not the one that the world sees. */
 export function isBehindTwo({ observed, portMapping, routerIsBehindNat }: NonNullable<OwnFacts['network']>): boolean {

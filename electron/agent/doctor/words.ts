@@ -75,6 +75,11 @@ export function doctorWords(cause: DoctorCause, own: OwnFacts, peer: PeerFacts):
         `The path rule for ${name} prefers or demands a relay, so no direct path is used.`,
         'Set the rule to automatic to allow one.',
       )
+    case 'direct-poor':
+      return words(
+        `A direct path to ${name} is there, but it loses packets or is slower than the way in use.`,
+        'Nothing must be done: it is used again once it is good. Weak Wi-Fi or a line in full use at either end are common reasons.',
+      )
     case 'udp-blocked-here':
       return words(
         'The network of this computer lets no UDP out, and direct paths need it.',
@@ -122,7 +127,7 @@ export function doctorWords(cause: DoctorCause, own: OwnFacts, peer: PeerFacts):
       )
     case 'mapping-broken':
       return words(
-        `The router ${ownRouter(own) === 'mapped' ? 'here' : `of ${name}`} says that it opened a port, but nothing comes in through it.`,
+        `The router ${ownRouter(own).isMapped ? 'here' : `of ${name}`} says that it opened a port, but nothing comes in through it.`,
         'Restart that router, and check the firewall of the computer behind it.',
       )
     case 'firewall-suspected':

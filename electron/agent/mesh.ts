@@ -30,7 +30,7 @@ import { PortMapper } from '../portmap/port-mapper.ts'
 import type { PortmapIo, PortmapView } from '../portmap/portmap-io.ts'
 import { systemPortmapIo } from '../portmap/system-io.ts'
 import type { Node } from '../wire/tailcfg/node.ts'
-import { readTsmp, writeTsmp } from '../wire/tsmp/message.ts'
+import { readTsmp, rejection, writeTsmp } from '../wire/tsmp/message.ts'
 import { detectPortal, portalQuestions } from './captive-portal.ts'
 import {
   dataplanePeers,
@@ -132,6 +132,8 @@ export class Mesh {
   readonly #lastSends = new Map<number, number>()
   /** By node key: since when the DERP servers say that the peer is not there. */
   readonly #goneAtMs = new Map<string, { readonly region: number; readonly atMs: number }>()
+  /** By node key: when it last told that policy turned away what we sent. */
+  readonly #rejectedAtMs = new Map<string, number>()
   #cancelTraffic = (): void => {}
 
   /** Opens the device and sockets; throws the data plane's CodedError when it cannot. */
@@ -327,7 +329,8 @@ export class Mesh {
     for (const peer of peers) this.#keys.set(this.#ids.of(peer.key.text), peer.key)
     const texts = new Set(peers.map((peer) => peer.key.text))
     this.#ids.keepOnly(texts)
-    for (const text of this.#goneAtMs.keys()) if (!texts.has(text)) this.#goneAtMs.delete(text)
+    for (const known of [this.#goneAtMs, this.#rejectedAtMs])
+      for (const text of known.keys()) if (!texts.has(text)) known.delete(text)
   }
 
   async #httpsLatency(id: number, signal: AbortSignal): Promise<number> {
@@ -354,6 +357,9 @@ export class Mesh {
       }
       case 'tsmp':
         this.#takeTsmp(record.peer, record.bytes)
+        break
+      case 'refused':
+        this.#tellRefused(record.peer, record.bytes)
         break
       case 'need-path':
       case 'peer-active':
@@ -410,13 +416,27 @@ export class Mesh {
     const { heardAtMs, askedAtMs, directAnsweredAtMs } = this.#paths.contact(this.#ids.of(nodeKey)) ?? {}
     const gone = this.#goneAtMs.get(nodeKey)
     const isGone = gone !== undefined && (heardAtMs === undefined || heardAtMs <= gone.atMs)
-    return { heardAtMs, askedAtMs, directAnsweredAtMs, gone: isGone ? gone : undefined }
+    const rejectedAtMs = this.#rejectedAtMs.get(nodeKey)
+    return { heardAtMs, askedAtMs, directAnsweredAtMs, rejectedAtMs, gone: isGone ? gone : undefined }
+  }
+
+  /** Whose packet policy turned away is told so: nothing else would tell it from one that was lost. */
+  #tellRefused(peer: number, ipPacket: Uint8Array): void {
+    try {
+      const told = rejection(ipPacket)
+      if (told) this.#dataplane.sendTunnel(peer, writeTsmp(told))
+    } catch (error) {
+      this.#log.debug('a refused packet left aside', { error: messageOf(error) })
+    }
   }
 
   /** Answers a ping of the data plane; other messages are read and left (paths.md §7.6). */
   #takeTsmp(peer: number, ipPacket: Uint8Array): void {
     try {
       const { source, destination, message } = readTsmp(ipPacket)
+      const key = this.#ids.keyOf(peer)
+      if (message.kind === 'rejected' && message.reason !== 'other' && key !== undefined)
+        this.#rejectedAtMs.set(key, this.#options.clock.now())
       if (message.kind !== 'ping') return
       const pong = writeTsmp({
         source: destination,

@@ -20,7 +20,7 @@ export type DoctorCause =
   | 'peer-asleep'
   /** The peer has no DERP region: nobody can tell it where to look. */
   | 'peer-no-home'
-  /** The network's policy forbids what is sent, or the machine is shared one way only. */
+  /** The network's policy forbids what is sent, or the machine is shared one way only; told of a direct path as well. */
   | 'access-denied'
   /** The person's own path policy for this peer rules direct paths out. */
   | 'path-rule'

@@ -73,6 +73,8 @@ export type DataplaneRecord =
   | { readonly kind: 'derp-out'; readonly peer: PeerId; readonly region: number; readonly bytes: Uint8Array }
   /** A TSMP packet (IP protocol 99) from inside the tunnel, whole IP packet; paths.md §7.6. */
   | { readonly kind: 'tsmp'; readonly peer: PeerId; readonly bytes: Uint8Array }
+  /** The filter turned this packet of `peer` away, which begins a TCP connection or asks for an echo; ten a second at most. */
+  | { readonly kind: 'refused'; readonly peer: PeerId; readonly bytes: Uint8Array }
   | DataplaneEvent
 
 export type DataplaneEvent =

@@ -35,6 +35,7 @@ const KINDS = [
   'handshake-failed',
   'send-error',
   'fatal',
+  'refused',
 ] as const
 
 const latin1 = new TextDecoder('latin1')
@@ -77,6 +78,7 @@ function readRecord(batch: Uint8Array, view: DataView, at: number): DataplaneRec
     case 'derp-out':
       return { kind, peer, region, bytes }
     case 'tsmp':
+    case 'refused':
       return { kind, peer, bytes }
     case 'peer-seen': {
       const endpoint = text()

@@ -112,6 +112,7 @@ const table: readonly (readonly [cause: DoctorCause | undefined, says: string, o
   ['peer-no-home', 'it is at no DERP server', {}, { homeRegion: undefined }],
   ['unknown', 'it has only just come', {}, { homeRegion: undefined, unchangedMs: 3_000 }],
   ['access-denied', 'the policy forbids', {}, { accessDenied: true }],
+  ['access-denied', 'a direct path is of no use then', {}, { accessDenied: true, pathKind: 'direct' }],
   ['path-rule', 'the own rule rules direct out', {}, { directForbidden: true }],
   ['path-rule', 'and goes before the routers', hard, { directForbidden: true, ...hard }],
 
@@ -204,6 +205,12 @@ const table: readonly (readonly [cause: DoctorCause | undefined, says: string, o
   ['udp-blocked-there', 'nor for what is blocked there', { vpnInterface: 'wg0' }, { network: { workingUdp: false } }],
 
   ['no-common-family', 'IPv4 here, IPv6 there', {}, v6Only],
+  [
+    'no-common-family',
+    'an address that ends at the link is none',
+    { addresses: ['192.168.1.5', 'fe80::5', 'fd00::5'], networks: ['192.168.1.5/24', 'fe80::5/64', 'fd00::5/64'] },
+    v6Only,
+  ],
   [
     'no-common-family',
     'IPv6 here, IPv4 there',

@@ -45,7 +45,7 @@ function causeOf(own: OwnFacts, peer: PeerFacts): DoctorCause | undefined {
   if (own.problemCode === 'dataplane/port-in-use') return 'udp-port-in-use'
   if (peer.expired) return 'peer-key-expired'
   if (peer.largePacketsLost === true) return 'mtu-black-hole'
-  if (peer.pathKind === 'direct') return undefined
+  if (peer.pathKind === 'direct') return peer.accessDenied ? 'access-denied' : undefined
   return (
     ownTrouble(own) ??
     peerTrouble(peer) ??

@@ -47,6 +47,7 @@ const NO_CONTACT: PeerContact = {
   heardAtMs: undefined,
   askedAtMs: undefined,
   directAnsweredAtMs: undefined,
+  rejectedAtMs: undefined,
   gone: undefined,
 }
 

@@ -26,6 +26,8 @@ const CHECK_MS = 20_000
 const ANSWER_MS = 5_000
 /** An answer may come late to a question that was asked while the path was direct. */
 const LATE_ANSWER_MS = 2_000
+/** What is sent in vain is sent again within this, or is given up. */
+const REJECTED_MS = 60_000
 /** A program is asked for it. */
 const VPN_MS = 30_000
 
@@ -293,7 +295,7 @@ function peerFacts(
   sources: DoctorSources,
   path: PathView | undefined,
   heardAtMs: number,
-  { gone, directAnsweredAtMs = 0 }: PeerContact,
+  { gone, directAnsweredAtMs = 0, rejectedAtMs = -Infinity }: PeerContact,
   { searchingSinceMs, talking, unanswered }: PeerTimes,
   told: Told,
   nowMs: number,
@@ -307,7 +309,7 @@ function peerFacts(
     pathKind: kind,
     expired,
     online: peer.online,
-    accessDenied: peer.isJailed,
+    accessDenied: peer.isJailed || nowMs - rejectedAtMs < REJECTED_MS,
     homeRegion,
     homeRegionConnected: link === undefined || link.state === 'idle' ? undefined : link.connected,
     endpoints: peer.endpoints,

@@ -96,6 +96,8 @@ export interface PeerContact {
   readonly askedAtMs: number | undefined
   /** The last answer from an endpoint of its own, used or not. */
   readonly directAnsweredAtMs: number | undefined
+  /** When it last told that policy turned away what we sent. */
+  readonly rejectedAtMs: number | undefined
   /** Since when, not heard since, the server of that DERP region says that the peer is not connected there. */
   readonly gone: { readonly region: number; readonly atMs: number } | undefined
 }

@@ -2,6 +2,7 @@
 
 import {
   ipToBytes,
+  isLinkLocal,
   isPrivate,
   isTailnetAddress,
   isV6,
@@ -39,7 +40,7 @@ export function shareFamily(family: 'v4' | 'v6', own: OwnFacts, peer: PeerFacts)
 function ownHas(family: 'v4' | 'v6', { network, addresses }: OwnFacts): Answer {
   if (!network) return 'unknown'
   if (family === 'v4' ? network.ipv4 : network.ipv6) return 'yes'
-  const hasAddress = addresses.some((address) => isV6(address) === (family === 'v6') && !isUniqueLocal(address))
+  const hasAddress = addresses.some((address) => isV6(address) === (family === 'v6') && !isOnlyHere(address))
   // Asked in this family, while the other was answered: it leads nowhere.
   const asked = family === 'v4' ? network.ipv4CanSend : network.ipv6CanSend
   return !hasAddress || (asked && network.udp) ? 'no' : 'unknown'
@@ -49,14 +50,14 @@ function peerHas(family: 'v4' | 'v6', { endpoints, network }: PeerFacts): Answer
   if (endpoints.length === 0) return 'unknown'
   const has = endpoints.some((endpoint) => {
     const address = addressOf(endpoint)
-    return isV6(address) === (family === 'v6') && !isUniqueLocal(address)
+    return isV6(address) === (family === 'v6') && !isOnlyHere(address)
   })
   if (!has) return 'no'
   return family === 'v6' && network?.workingIpv6 !== true ? 'unknown' : 'yes'
 }
 
-/** Of IPv6; they end at the site's border. */
-const isUniqueLocal = (address: IpAddress): boolean => isV6(address) && isPrivate(address)
+/** Of IPv6; they end at the link or at the site's border. */
+const isOnlyHere = (address: IpAddress): boolean => isV6(address) && (isPrivate(address) || isLinkLocal(address))
 
 export function ownRouter({ network, addresses }: OwnFacts): Router {
   if (!network?.ipv4) return UNKNOWN

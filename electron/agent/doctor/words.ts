@@ -67,7 +67,7 @@ export function doctorWords(cause: DoctorCause, own: OwnFacts, peer: PeerFacts):
       )
     case 'access-denied':
       return words(
-        `The rules of this network do not allow this computer to talk to ${name}.`,
+        `The rules of this network do not allow what this computer sends to ${name}.`,
         'Ask the owner of the network to allow it.',
       )
     case 'path-rule':

@@ -12,6 +12,8 @@ use super::prefix::{AddressSet, Prefix};
 const DEFAULT_PROTOCOLS: [u8; 4] = [ip::TCP, ip::UDP, ip::ICMP, ip::ICMP_V6];
 const TCP_SYN: u8 = 0x02;
 const TCP_ACK: u8 = 0x10;
+const ECHO_REQUEST: u8 = 8;
+const ECHO_REQUEST_V6: u8 = 128;
 
 /// A rule as the caller writes it.
 #[derive(Clone, Debug)]
@@ -93,8 +95,7 @@ impl Filter {
             ip::ICMP | ip::ICMP_V6 => is_icmp_answer(header.protocol, l4) || self.matches(header, None),
             ip::TCP => {
                 let Some(flags) = l4.get(13) else { return false };
-                let opens = flags & (TCP_SYN | TCP_ACK) == TCP_SYN;
-                !opens || self.matches_port(packet, header)
+                !opens(*flags) || self.matches_port(packet, header)
             }
             ip::UDP | ip::SCTP => {
                 let Some((remote, local)) = ip::ports(packet, header) else { return false };
@@ -159,6 +160,23 @@ pub fn outbound_flow(packet: &[u8], header: &IpHeader) -> Option<Flow> {
     }
     let (local, remote) = ip::ports(packet, header)?;
     Some(Flow { protocol: header.protocol, local: (header.src, local), remote: (header.dst, remote) })
+}
+
+/// Of TCP.
+fn opens(flags: u8) -> bool {
+    flags & (TCP_SYN | TCP_ACK) == TCP_SYN
+}
+
+/// Whether somebody waits for an answer to this: it opens a TCP connection, or is an echo request.
+pub fn asks(packet: &[u8], header: &IpHeader) -> bool {
+    let l4 = packet.get(header.l4_offset..).unwrap_or_default();
+    let asks = match header.protocol {
+        ip::TCP => l4.get(13).is_some_and(|flags| opens(*flags)),
+        ip::ICMP => l4.first() == Some(&ECHO_REQUEST),
+        ip::ICMP_V6 => l4.first() == Some(&ECHO_REQUEST_V6),
+        _ => false,
+    };
+    asks && header.fragment != Fragment::Later
 }
 
 /// Remembered flows behind a lock that only packets without a cached answer take.
@@ -264,6 +282,17 @@ mod tests {
         let v6 = |kind| with_ip("fd7a::2", "fd7a::1", ip::ICMP_V6, vec![kind, 0, 0, 0, 0, 0, 0, 0], 2);
         assert_eq!(judge(&none, &v6(129)), Verdict::Accept);
         assert_eq!(judge(&none, &v6(128)), Verdict::Drop);
+    }
+
+    #[test]
+    fn what_begins_a_connection_or_asks_for_an_echo_waits_for_an_answer() {
+        let asks = |packet: &[u8]| super::asks(packet, &ip::parse(packet).expect("valid"));
+        assert!(asks(&tcp("100.64.0.2", "100.64.0.1", (9, 80), 1, SYN, b"")));
+        assert!(!asks(&tcp("100.64.0.2", "100.64.0.1", (9, 80), 1, SYN_ACK, b"")));
+        assert!(!asks(&tcp("100.64.0.2", "100.64.0.1", (9, 80), 1, ACK, b"")));
+        assert!(!asks(&udp("100.64.0.2", "100.64.0.1", (9, 80), b"x")));
+        assert!(asks(&icmp(8)) && !asks(&icmp(0)));
+        assert!(asks(&with_ip("fd7a::2", "fd7a::1", ip::ICMP_V6, vec![128, 0, 0, 0, 0, 0, 0, 0], 2)));
     }
 
     #[test]

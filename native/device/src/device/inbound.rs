@@ -10,7 +10,7 @@ use crate::packet::merge::{Merger, Place, Policy, Takes};
 
 use super::clock::Now;
 use super::counters::add;
-use super::filter::{Filter, Verdict, known};
+use super::filter::{Filter, Verdict, asks, known};
 use super::peer_side::PeerSide;
 use super::published::Reader;
 use super::records::{Kind, Record};
@@ -19,6 +19,9 @@ use super::shared::Shared;
 
 /// The first four bytes of a WireGuard data packet; no other protocol on the socket can begin so.
 const DATA_START: [u8; 4] = [4, 0, 0, 0];
+
+/// Often enough for whoever asks to be told why nothing comes; a flood of refused packets is no flood of records.
+const REFUSED_NS: u64 = 100_000_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -34,6 +37,8 @@ pub struct Batch {
     /// The peer whose origin was compared for this message already: a train is from one place.
     checked: Option<PeerId>,
     takes: Takes,
+    /// No refused packet is told of before.
+    refused_due_ns: u64,
 }
 
 impl Batch {
@@ -46,6 +51,7 @@ impl Batch {
             source: Source::udp(nowhere),
             checked: None,
             takes: shared.tun.takes(),
+            refused_due_ns: 0,
         }
     }
 
@@ -153,6 +159,10 @@ impl Batch {
             }
             Verdict::Drop => {
                 add(&shared.totals.filter_dropped, 1);
+                if now.mono_ns >= self.refused_due_ns && asks(packet, &header) {
+                    self.refused_due_ns = now.mono_ns + REFUSED_NS;
+                    shared.records.push(&Record { body: packet, ..Record::event(Kind::Refused, peer) }, &shared.totals);
+                }
                 return;
             }
         };

@@ -47,6 +47,7 @@ pub enum Kind {
     HandshakeFailed = 11,
     SendError = 12,
     Fatal = 13,
+    Refused = 14,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -171,7 +172,7 @@ impl Records {
     /// Queues without waking: for producers that push many and then call `notify`.
     pub fn push(&self, record: &Record<'_>, totals: &Totals) {
         let queue = match record.kind {
-            Kind::Disco | Kind::Stun | Kind::GeneveControl | Kind::Tsmp => 1,
+            Kind::Disco | Kind::Stun | Kind::GeneveControl | Kind::Tsmp | Kind::Refused => 1,
             Kind::DerpOut => 2,
             _ => 0,
         };

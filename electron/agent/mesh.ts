@@ -19,6 +19,7 @@ import { measureHttpsLatency } from '../derp/https-latency.ts'
 import { defaultGateway } from '../os/gateway.ts'
 import type { Served } from '../os/forwarding.ts'
 import type { HostConfig, HostNetwork } from '../os/host-network.ts'
+import type { Flaw } from '../path/avoidance.ts'
 import type { OwnEndpoint } from '../path/endpoints.ts'
 import { PathFinder } from '../path/path-finder.ts'
 import type { PathChange } from '../path/path-history.ts'
@@ -58,7 +59,7 @@ export const MTU_BYTES = 1280
 /** The mark that keeps our own packets out of the tunnel's routes. */
 export const FIREWALL_MARK = 0x80000
 /** Often enough for the path finder to know whether data flows at the moment. */
-const TRAFFIC_MS = 2_000
+const TRAFFIC_MS = 1_000
 /** A network check this young is shown as it is; while there is traffic none is older. */
 const FRESH_CHECK_MS = 30_000
 /** Longer than any check takes. */
@@ -129,7 +130,6 @@ export class Mesh {
   hostProblems: readonly CodedError[] = []
   #started = false
   #mapsPorts: boolean
-  readonly #lastSends = new Map<number, number>()
   /** By node key: since when the DERP servers say that the peer is not there. */
   readonly #goneAtMs = new Map<string, { readonly region: number; readonly atMs: number }>()
   /** By node key: when it last told that policy turned away what we sent. */
@@ -393,13 +393,9 @@ export class Mesh {
     }
   }
 
-  /** The data plane tells of traffic that begins; traffic that goes on is looked at here, well within a session's 45 s. */
+  /** The data plane tells of traffic that begins; traffic that goes on is looked at here. */
   #noteTraffic(): void {
-    for (const { id, lastSendMs } of this.#dataplane.counters().peers) {
-      if (lastSendMs > (this.#lastSends.get(id) ?? 0)) this.#paths.noteActive(id)
-      this.#lastSends.set(id, lastSendMs)
-    }
-    for (const id of this.#lastSends.keys()) if (this.#ids.keyOf(id) === undefined) this.#lastSends.delete(id)
+    for (const counted of this.#dataplane.counters().peers) this.#paths.noteTraffic(counted.id, counted)
     this.#cancelTraffic = this.#options.clock.after(TRAFFIC_MS, () => this.#noteTraffic())
   }
 
@@ -498,6 +494,11 @@ export class Mesh {
   /** Changes of the peer's path in the last 24 hours, oldest first. */
   pathHistory(nodeKey: string): readonly PathChange[] {
     return this.#paths.history(this.#ids.of(nodeKey))
+  }
+
+  /** What is wrong with paths to the peer that answer and are left alone. */
+  pathFlaws(nodeKey: string): readonly Flaw[] {
+    return this.#paths.flaws(this.#ids.of(nodeKey))
   }
 
   /** Relays that were tried for the peer in vain, the newest last. */

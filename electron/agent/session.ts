@@ -389,6 +389,7 @@ export class Session {
       contact: (nodeKey) => mesh.contactOf(nodeKey),
       check: () => mesh.checkNetwork(),
       pathPolicy: (nodeKey) => mesh.pathPolicyOf(nodeKey),
+      pathFlaws: (nodeKey) => mesh.pathFlaws(nodeKey),
     })
   }
 

@@ -13,6 +13,8 @@ import type { DerpMap } from './derp-map.ts'
 import type { OwnEndpoint } from './endpoints.ts'
 import { OwnNetwork } from './own-network.ts'
 import { PathError, type PathFinderOptions, type PathPeer, type PingResult } from './path-io.ts'
+import { type Flaw, flaws } from './avoidance.ts'
+import { FULL_PADDING_BYTES } from './size-check.ts'
 import { PathHistory, type PathChange } from './path-history.ts'
 import { AUTOMATIC, type PathPolicy } from './path-policy.ts'
 import { pathView, worthTelling, type PathView } from './path-view.ts'
@@ -24,6 +26,7 @@ import type { PeerEffect, PeerInput } from './peer-input.ts'
 import { PeerCaller } from './peer-caller.ts'
 import { step } from './peer-path.ts'
 import { PingWaiters } from './ping-waiters.ts'
+import { type Counted, nextTraffic, type Traffic } from './traffic-watch.ts'
 import { RelayClient, type RelayFailure, type RelayServer } from './relay-client.ts'
 
 /** Errors that mean this destination cannot be sent to now, as against a packet lost. */
@@ -35,6 +38,9 @@ const DEAD_END: ReadonlySet<string> = new Set([
   'EADDRNOTAVAIL',
   'EAFNOSUPPORT',
 ])
+/** With a path left alone, a peer that is there answers over DERP each second while data flows, and else each 15 s. */
+const HEARD_MS = 20_000
+
 /** What is known of a peer's being there; monotonic ms. */
 export interface Contact {
   /** The last sign of life by any way. */
@@ -55,6 +61,7 @@ interface Peer {
   view: PathView
   wake: { readonly atMs: number; readonly cancel: () => void } | undefined
   relayCapable: boolean
+  traffic: Traffic | undefined
   readonly waiters: PingWaiters
   readonly history: PathHistory
 }
@@ -251,6 +258,25 @@ export class PathFinder {
     this.#give(peer, { type: 'active' })
   }
 
+  /** What was counted of a peer's data; to be told about once a second. */
+  noteTraffic(id: number, counted: Counted): void {
+    const peer = this.#peers.get(id)
+    if (!peer) return
+    const traffic = nextTraffic(peer.traffic, counted, this.#options.clock.now())
+    peer.traffic = traffic
+    if (traffic.hasSent) this.noteActive(id)
+    if (inSession(peer.path)) this.#give(peer, { type: 'load', load: traffic.load })
+  }
+
+  /** What is wrong with paths to the peer that answer and are left alone. */
+  flaws(id: number): readonly Flaw[] {
+    const peer = this.#peers.get(id)
+    const nowMs = this.#options.clock.now()
+    // Of a peer that is gone, nothing is known any more.
+    const isHeard = nowMs - (peer?.path.heardAtMs ?? -Infinity) <= HEARD_MS
+    return peer && isHeard ? flaws(peer.path, nowMs) : []
+  }
+
   /** The trust of the path ran out while data flows. */
   noteStale(id: number): void {
     this.noteActive(id)
@@ -342,6 +368,7 @@ export class PathFinder {
       view: pathView(path, clock.now(), clock.wallNow()),
       wake: undefined,
       relayCapable: false,
+      traffic: undefined,
       waiters: new PingWaiters(),
       history: this.#historyOf(want.nodeKey),
     }
@@ -407,10 +434,11 @@ export class PathFinder {
       case 'changed':
         return
       case 'ping': {
-        const { ping, endpoint, vni } = effect
+        const { ping, endpoint, vni, full } = effect
         const errno = this.#sendPing(
           peer,
           vni === undefined ? { kind: 'direct', endpoint, ping } : { kind: 'relay', endpoint, vni, ping },
+          full ? FULL_PADDING_BYTES : 0,
         )
         if (errno !== undefined && DEAD_END.has(errno)) unreachable.push(effect.endpoint)
         return
@@ -427,13 +455,13 @@ export class PathFinder {
     }
   }
 
-  #sendPing(peer: Peer, by: SentBy): string | undefined {
+  #sendPing(peer: Peer, by: SentBy, paddingBytes = 0): string | undefined {
     if (!peer.disco) return undefined
     const { clock, io, nodeKey } = this.#options
     // The first box of a peer costs an X25519; make it before the time is taken.
     const { box } = peer.disco
     const txId = this.#pings.add({ peer: peer.id, by, sentAtMs: clock.now() })
-    const bytes = sealDisco(this.#options.discoKey.public, box, { kind: 'ping', txId, nodeKey, paddingBytes: 0 })
+    const bytes = sealDisco(this.#options.discoKey.public, box, { kind: 'ping', txId, nodeKey, paddingBytes })
     if (by.kind === 'derp') {
       io.sendDerp(by.region, peer.nodeKey, bytes)
       return undefined

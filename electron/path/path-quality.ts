@@ -13,10 +13,6 @@ const MOST_PATHS = 4
 const MOST_LOST = 4
 const LEAST_RUNS = 3
 const LONGEST_RUN = 4
-/** How long a lossy path is left alone: the last holds on. */
-const AVOID_MS = [60_000, 120_000, 300_000, 600_000] as const
-/** A path that was avoided and then did well for this long begins anew. */
-const FORGIVEN_MS = 10 * 60_000
 
 interface Sample {
   readonly atMs: number
@@ -51,19 +47,3 @@ export function isLossy(quality: Quality, endpoint: Endpoint): boolean {
   const lost = short.reduce((sum, length) => sum + length, 0)
   return samples.length >= LEAST_SAMPLES && lost > MOST_LOST && short.length >= LEAST_RUNS
 }
-
-export interface Avoided {
-  readonly endpoint: Endpoint
-  readonly untilMs: number
-  /** In a row, with little time between. */
-  readonly times: number
-}
-
-export function avoiding(before: Avoided | undefined, endpoint: Endpoint, nowMs: number): Avoided {
-  const again = before?.endpoint === endpoint && nowMs - before.untilMs < FORGIVEN_MS
-  const times = again ? before.times + 1 : 1
-  return { endpoint, untilMs: nowMs + (AVOID_MS[times - 1] ?? 600_000), times }
-}
-
-export const isAvoided = (avoided: Avoided | undefined, endpoint: Endpoint, nowMs: number): boolean =>
-  avoided?.endpoint === endpoint && nowMs < avoided.untilMs

@@ -19,6 +19,10 @@ export type PathReason =
   | 'silent'
   /** The path in use lost too many packets; it is tried again later. */
   | 'lossy'
+  /** The path in use answers pings, and full packets get lost on it. */
+  | 'large-lost'
+  /** The path in use answers pings, and no data passes. */
+  | 'data-dropped'
   /** The path policy was changed, or allows no path that works. */
   | 'policy'
   /** The system refused to send to the direct endpoint. */
@@ -39,6 +43,8 @@ export const REASON_TEXT: Readonly<Record<PathReason, string>> = {
   relay: 'A peer relay answered.',
   silent: 'The path in use stopped answering.',
   lossy: 'The path in use lost too many packets.',
+  'large-lost': 'Large packets got lost on the path in use, small ones passed.',
+  'data-dropped': 'No data passed on the path in use, although pings did.',
   policy: 'The path policy decides; a path that it allows may not be working.',
   unreachable: 'This machine cannot send to the direct address.',
   'network-changed': 'The network of this machine changed.',

@@ -3,6 +3,7 @@
 import type { Endpoint } from '../base/endpoint.ts'
 import type { PathSpec } from './leg.ts'
 import type { PathPolicy, RelayName } from './path-policy.ts'
+import type { Load } from './size-check.ts'
 
 export type PeerInput =
   | {
@@ -14,6 +15,8 @@ export type PeerInput =
   /** Data was sent to the peer, or wants to be. */
   | { readonly type: 'active' }
   | { readonly type: 'tick' }
+  /** What the data shows that goes out to the peer; told about once a second while there is any. */
+  | { readonly type: 'load'; readonly load: Load }
   /** An authenticated packet of the peer came from there. */
   | { readonly type: 'heard'; readonly endpoint: Endpoint }
   | { readonly type: 'heard-derp'; readonly region: number }
@@ -41,7 +44,14 @@ export type PeerInput =
   | { readonly type: 'probe' }
 
 export type PeerEffect =
-  | { readonly type: 'ping'; readonly ping: number; readonly endpoint: Endpoint; readonly vni: number | undefined }
+  | {
+      readonly type: 'ping'
+      readonly ping: number
+      readonly endpoint: Endpoint
+      readonly vni: number | undefined
+      /** Padded to the size of a full packet. */
+      readonly full: boolean
+    }
   | { readonly type: 'derp-ping'; readonly region: number }
   | { readonly type: 'call-me-maybe'; readonly region: number }
   /**

@@ -6,23 +6,26 @@ import { pruned, unthrottled, usableEndpoints, withHeard, withList, usableEndpoi
 import { MAX_CALLED_ENDPOINTS, MAX_CANDIDATES, type Candidate } from './candidates.ts'
 import { sameLeg, type UdpLeg } from './leg.ts'
 import { allowsDirect, allowsRelay, isPreferredRelay, type PathPolicy, samePolicy } from './path-policy.ts'
-import { avoiding, isAvoided, isLossy, withSample } from './path-quality.ts'
+import { avoiding, type Flaw, flawOf, flaws, forgiven, isShunned, mayLeave } from './avoidance.ts'
+import { isLossy, withSample } from './path-quality.ts'
 import type { PathReason } from './path-view.ts'
 import {
   type Best,
-  dataRegion,
   derpRegion,
   inSession,
   isTrusted,
   legOf,
+  NO_LOAD,
   type PeerPath,
   PING_TIMEOUT_MS,
   pingsLeft,
 } from './peer-state.ts'
 import type { PeerEffect, PeerInput } from './peer-input.ts'
 import {
+  ALIVE_MS,
   BENEFIT_OF_DOUBT_MS,
   DERP_PING_MS,
+  DERP_WATCH_MS,
   DISCOVERY_MS,
   ECHO_MS,
   FLOW_HEARTBEAT_MS,
@@ -41,6 +44,9 @@ import {
 import { pathEffects, withReason } from './path-effects.ts'
 import { isAbsent, nextRelaySearch, relayPauseMs, wantsRelay } from './relay-wish.ts'
 import { isBetter } from './score.ts'
+import * as size from './size-check.ts'
+
+const NO_DERP_NEWS = { derpHeardAtMs: undefined, derpOwesSinceMs: undefined } as const
 
 const SIGNS_OF_LIFE: ReadonlySet<PeerInput['type']> = new Set([
   'heard',
@@ -93,15 +99,12 @@ class Draft {
       case 'heard':
         return this.#heard(input.endpoint)
       case 'heard-derp':
-        if (this.#path.heardRegion !== input.region) {
-          this.#cause = 'home-changed'
-          this.#set({ heardRegion: input.region })
-        }
-        return
+        return this.#heardDerp(input.region)
       case 'pong':
         return this.#pong(input.ping, input.latencyMs)
       case 'derp-pong':
-        return this.#set({ derpLatencyMs: input.latencyMs })
+        this.#set({ derpLatencyMs: input.latencyMs })
+        return this.#heardDerp(undefined)
       case 'call-me-maybe':
         return this.#callMeMaybe(input.endpoints)
       case 'send-error':
@@ -117,6 +120,9 @@ class Draft {
         return this.#policy(input.policy)
       case 'relay-ready':
         return this.#relayReady(input)
+      case 'load':
+        this.#set({ load: input.load })
+        return this.#checkSize()
       case 'probe':
         return this.#probe()
     }
@@ -129,7 +135,7 @@ class Draft {
   #netmap(endpoints: readonly string[], home: number | undefined, relayCapable: boolean): void {
     if (this.#path.home !== home) {
       this.#cause = home === undefined ? 'no-home' : this.#path.reason === 'start' ? 'start' : 'home-changed'
-      this.#set({ home, derpLatencyMs: undefined, derpPingedAtMs: undefined })
+      this.#set({ home, derpLatencyMs: undefined, derpPingedAtMs: undefined, ...NO_DERP_NEWS })
     }
     const listed = usableEndpoints(endpoints, MAX_CANDIDATES)
     // It may not have known its place when it was called.
@@ -166,17 +172,22 @@ class Draft {
     const { best, doubtAtMs, heartbeatAtMs, activeAtMs } = this.#path
     if (heartbeatAtMs === undefined) return
     this.#lookForAnswer()
+    this.#judgeSizes()
     if (best && doubtAtMs !== undefined && doubtAtMs <= this.#now && !isTrusted(this.#path, this.#now)) this.#doubt()
     this.#lookForRelay()
     if (heartbeatAtMs > this.#now) return
     if (activeAtMs === undefined || this.#now - activeAtMs > SESSION_MS) {
+      const sizes = size.withoutRounds(this.#path.sizes)
       this.#set({ heartbeatAtMs: undefined, doubtAtMs: undefined, awaited: undefined, relayDueAtMs: undefined })
+      this.#set({ load: NO_LOAD, sizes })
       return
     }
     this.#set({ heartbeatAtMs: this.#now + (this.#isFlowing() ? FLOW_HEARTBEAT_MS : HEARTBEAT_MS) })
     if (this.#wantsRound()) this.#round({ call: true })
     this.#pingBest()
     this.#pingDerp()
+    this.#takeFlawed()
+    this.#checkSize()
     if (this.#path.relayDueAtMs === undefined) this.#wantRelay(0)
   }
 
@@ -269,6 +280,8 @@ class Draft {
     pings.delete(number)
     this.#set({ pings })
     const leg = legOf(ping)
+    this.#noteSize(leg, number, ping.full)
+    this.#noteLatency(ping.endpoint, latencyMs)
     if (this.#isLeft(leg)) return
     const { best } = this.#path
     // A relay is taken into use when its handshake is done; until then, and for others' pongs, that is not our affair.
@@ -278,13 +291,6 @@ class Draft {
     }
     const candidate = this.#path.candidates.get(ping.endpoint)
     if (!candidate) return
-    this.#set({
-      candidates: new Map(this.#path.candidates).set(ping.endpoint, {
-        ...candidate,
-        latencyMs,
-        answeredAtMs: this.#now,
-      }),
-    })
     if (!allowsDirect(this.#path.policy)) return
     const trusted = isTrusted(this.#path, this.#now)
     const wasDirect = best?.leg.kind === 'direct' && !this.#path.doubtful
@@ -302,26 +308,116 @@ class Draft {
     this.#asked.push({ type: 'call-me-maybe', region })
   }
 
-  /** Takes note of an answer on the best path; true when that path loses too much and was left, or is left alone still. */
+  #noteLatency(endpoint: Endpoint, latencyMs: number): void {
+    const candidate = this.#path.candidates.get(endpoint)
+    if (!candidate) return
+    const answered = { ...candidate, latencyMs, answeredAtMs: this.#now }
+    this.#set({ candidates: new Map(this.#path.candidates).set(endpoint, answered) })
+  }
+
+  /** Takes note of an answer; true when it is not to bring its path into use, or that path was left for its flaws. */
   #isLeft(leg: UdpLeg): boolean {
-    const { best, awaited, policy } = this.#path
-    if (!best || !sameLeg(best.leg, leg)) return isAvoided(this.#path.avoided, leg.endpoint, this.#now)
-    if (awaited) this.#set({ quality: withSample(this.#path.quality, leg.endpoint, true, this.#now) })
-    if (
-      !isLossy(this.#path.quality, leg.endpoint) ||
-      dataRegion(this.#path) === undefined ||
-      policy.mode !== 'automatic'
-    )
+    const { best, awaited } = this.#path
+    if (best && sameLeg(best.leg, leg)) {
+      if (awaited) this.#set({ quality: withSample(this.#path.quality, leg.endpoint, true, this.#now) })
+      if (isLossy(this.#path.quality, leg.endpoint)) {
+        this.#set({ quality: new Map() })
+        this.#avoid(leg.endpoint, 'lossy')
+      }
+      if (this.#leaveFlawed()) return true
+    }
+    return isShunned(this.#path, leg.endpoint, this.#now)
+  }
+
+  #avoid(endpoint: Endpoint, why: Flaw): void {
+    this.#set({ avoided: avoiding(this.#path.avoided, endpoint, why, this.#now) })
+  }
+
+  /** Leaves the path in use if it has a flaw, for DERP that answers; asks DERP first. */
+  #leaveFlawed(): boolean {
+    const { best } = this.#path
+    const flaw = best && flawOf(this.#path, best.leg.endpoint, this.#now)
+    if (flaw === undefined) return false
+    if (!mayLeave(this.#path, this.#now)) {
+      this.#askDerp(DERP_WATCH_MS)
       return false
-    this.#set({ avoided: avoiding(this.#path.avoided, leg.endpoint, this.#now), quality: new Map() })
-    this.#clearBest('lossy')
+    }
+    this.#clearBest(flaw)
     this.#wantRelay(0)
     return true
   }
 
+  /** Rather a bad path than one that carries nothing. */
+  #takeFlawed(): void {
+    if (isTrusted(this.#path, this.#now) || !this.#isFlowing() || !allowsDirect(this.#path.policy)) return
+    for (const endpoint of this.#path.avoided.keys()) {
+      const { latencyMs, answeredAtMs = -Infinity } = this.#path.candidates.get(endpoint) ?? {}
+      if (latencyMs === undefined || this.#now - answeredAtMs > ALIVE_MS) continue
+      if (!isShunned(this.#path, endpoint, this.#now))
+        return this.#adopt('answered', { leg: { kind: 'direct', endpoint }, latencyMs })
+    }
+  }
+
+  #heardDerp(region: number | undefined): void {
+    this.#set({ derpHeardAtMs: this.#now, derpOwesSinceMs: undefined })
+    if (region !== undefined && this.#path.heardRegion !== region) {
+      this.#cause = 'home-changed'
+      this.#set({ heardRegion: region })
+    }
+    this.#leaveFlawed()
+  }
+
+  /** Asks for full packets what is worth asking: the path in use, and those that lost them. */
+  #checkSize(): void {
+    const { best, load } = this.#path
+    if (!inSession(this.#path)) return
+    const flaw = best && flawOf(this.#path, best.leg.endpoint, this.#now)
+    const isSure = best !== undefined && isTrusted(this.#path, this.#now) && this.#isFlowing()
+    if (isSure && flaw !== 'large-lost' && size.isSizeDue(this.#path.sizes.get(best.leg.endpoint), load, this.#now))
+      this.#askSize(best)
+    for (const [endpoint, { why }] of this.#path.avoided) {
+      const check = this.#path.sizes.get(endpoint)
+      if (why !== 'large-lost') continue
+      if (!check || (check.leg.kind === 'direct' && !this.#path.candidates.has(endpoint)))
+        this.#set({ avoided: forgiven(this.#path.avoided, endpoint) })
+      else if (size.isRetryDue(check, this.#now)) {
+        this.#set({ sizes: size.withRetry(this.#path.sizes, check.leg, this.#now) })
+        this.#pingLeg(check.leg, true)
+      }
+    }
+  }
+  #askSize({ leg, latencyMs }: Pick<Best, 'leg' | 'latencyMs'>): void {
+    const full = this.#pingLeg(leg, true)
+    const small = this.#pingLeg(leg, false)
+    this.#set({ sizes: size.withAsked(this.#path.sizes, leg, { full, small, latencyMs }, this.#now) })
+  }
+
+  #noteSize(leg: UdpLeg, ping: number, full: boolean): void {
+    const { sizes, avoided } = this.#path
+    if (!full) return this.#set({ sizes: size.withSmallAnswer(sizes, leg, ping) })
+    this.#set({ sizes: size.withFullAnswer(sizes, leg, this.#now) })
+    if (avoided.get(leg.endpoint)?.why === 'large-lost') this.#set({ avoided: forgiven(avoided, leg.endpoint) })
+  }
+
+  #judgeSizes(): void {
+    for (const check of this.#path.sizes.values()) {
+      if (!check.round || check.round.dueAtMs > this.#now) continue
+      const { best } = this.#path
+      const { verdict, checks } = size.judged(this.#path.sizes, check, this.#now)
+      this.#set({ sizes: checks })
+      const isSame = best && sameLeg(best.leg, check.leg) && isTrusted(this.#path, this.#now)
+      if (!isSame || this.#now - check.round.dueAtMs > STALLED_MS) this.#set({ sizes: size.withoutRounds(checks) })
+      else if (verdict === 'again') this.#askSize(best)
+      else if (verdict === 'lost') {
+        this.#avoid(check.leg.endpoint, 'large-lost')
+        this.#leaveFlawed()
+      }
+    }
+  }
+
   #relayReady({ endpoint, vni, relay, latencyMs }: Extract<PeerInput, { type: 'relay-ready' }>): void {
     const { best, policy } = this.#path
-    if (!allowsRelay(policy, relay.node) || isAvoided(this.#path.avoided, endpoint, this.#now)) return
+    if (!allowsRelay(policy, relay.node) || isShunned(this.#path, endpoint, this.#now)) return
     const next = { leg: { kind: 'relay', endpoint, vni } as const, latencyMs, relay }
     const same = best?.leg.kind === 'relay' && best.relay?.server === relay.server
     if (best && !same && isTrusted(this.#path, this.#now) && !isBetter(next, best, policy)) return
@@ -384,6 +480,8 @@ class Draft {
    */
   #startOver(suspicion: PathReason | undefined): void {
     this.#set({ pings: new Map(), suspicion, calledAtMs: undefined, awaited: undefined, relayTries: 0 })
+    // What was wrong with the ways out of the network before need not be with those of this one.
+    if (suspicion === 'network-changed') this.#set({ avoided: new Map(), sizes: new Map(), quality: new Map() })
     // The peer would send to where we were until it misses our answers.
     if (suspicion === 'network-changed' && inSession(this.#path)) this.#withdraw()
     this.#distrust()
@@ -463,7 +561,7 @@ class Draft {
       allowance: { pings: pings - 1, atMs: this.#now },
       candidates: new Map(this.#path.candidates).set(endpoint, { ...candidate, pingedAtMs: this.#now }),
     })
-    this.#ping(endpoint, undefined)
+    this.#pingLeg({ kind: 'direct', endpoint }, false)
     return true
   }
 
@@ -473,26 +571,34 @@ class Draft {
     if (!best) return
     // What was just asked is not asked again; but its answer is awaited all the same.
     const asked = best.leg.kind === 'direct' && candidates.get(best.leg.endpoint)?.pingedAtMs === this.#now
-    if (!asked) this.#ping(best.leg.endpoint, best.leg.kind === 'relay' ? best.leg.vni : undefined)
+    if (!asked) this.#pingLeg(best.leg, false)
     if (awaited || !inSession(this.#path)) return
     const patienceMs = Math.max(PATIENCE_MS, 3 * best.latencyMs)
     this.#set({ awaited: { dueAtMs: this.#now + patienceMs, missed } })
   }
 
-  #ping(endpoint: Endpoint, vni: number | undefined): void {
-    const number = this.#path.nextPing
-    const pings = new Map(this.#path.pings).set(number, { endpoint, vni, atMs: this.#now })
-    this.#set({ pings, nextPing: number + 1 })
-    this.#asked.push({ type: 'ping', ping: number, endpoint, vni })
+  #pingLeg(leg: UdpLeg, full: boolean): number {
+    const ping = this.#path.nextPing
+    const { endpoint } = leg
+    const vni = leg.kind === 'relay' ? leg.vni : undefined
+    const pings = new Map(this.#path.pings).set(ping, { endpoint, vni, atMs: this.#now, full })
+    this.#set({ pings, nextPing: ping + 1 })
+    this.#asked.push({ type: 'ping', ping, endpoint, vni, full })
+    return ping
   }
 
   /** The round trip over DERP, for show; and a peer that answers there is alive. */
   #pingDerp(): void {
+    if (this.#hasTrustedDirect()) return
+    const isWatched = this.#isFlowing() && !isTrusted(this.#path, this.#now) && flaws(this.#path, this.#now).length > 0
+    this.#askDerp(isWatched ? DERP_WATCH_MS : DERP_PING_MS)
+  }
+
+  #askDerp(pauseMs: number): void {
     const region = derpRegion(this.#path)
-    const { derpPingedAtMs } = this.#path
-    if (region === undefined || this.#hasTrustedDirect()) return
-    if (derpPingedAtMs !== undefined && this.#now - derpPingedAtMs < DERP_PING_MS) return
-    this.#set({ derpPingedAtMs: this.#now })
+    const { derpPingedAtMs, derpOwesSinceMs } = this.#path
+    if (region === undefined || (derpPingedAtMs !== undefined && this.#now - derpPingedAtMs < pauseMs)) return
+    this.#set({ derpPingedAtMs: this.#now, derpOwesSinceMs: derpOwesSinceMs ?? this.#now })
     this.#asked.push({ type: 'derp-ping', region })
   }
 }

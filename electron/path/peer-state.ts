@@ -7,8 +7,10 @@ import type { Endpoint } from '../base/endpoint.ts'
 import type { Candidates } from './candidates.ts'
 import type { Leg, PathSpec, UdpLeg } from './leg.ts'
 import { allowsDerp, AUTOMATIC, type PathPolicy, type RelayName } from './path-policy.ts'
-import type { Avoided, Quality } from './path-quality.ts'
+import type { Avoidances } from './avoidance.ts'
+import type { Quality } from './path-quality.ts'
 import type { PathReason } from './path-view.ts'
+import type { Load, SizeChecks } from './size-check.ts'
 
 export const PING_TIMEOUT_MS = 5_000
 /**
@@ -31,6 +33,8 @@ export interface SentPing {
   /** Set for a ping through a peer relay. */
   readonly vni: number | undefined
   readonly atMs: number
+  /** Padded to the size of a full packet. */
+  readonly full: boolean
 }
 
 export const legOf = ({ endpoint, vni }: SentPing): UdpLeg =>
@@ -55,12 +59,18 @@ export interface PeerPath {
   readonly awaited: Awaited | undefined
   /** Of the paths used lately. */
   readonly quality: Quality
-  readonly avoided: Avoided | undefined
+  readonly avoided: Avoidances
+  /** Of the UDP paths used lately: whether full packets pass. */
+  readonly sizes: SizeChecks
+  readonly load: Load
   readonly home: number | undefined
   /** The region where the peer was last heard: the last resort when its home is unknown. */
   readonly heardRegion: number | undefined
   readonly derpLatencyMs: number | undefined
   readonly derpPingedAtMs: number | undefined
+  /** The last sign of life over DERP, and the first question since then. */
+  readonly derpHeardAtMs: number | undefined
+  readonly derpOwesSinceMs: number | undefined
   /** Outstanding pings by number, oldest first. */
   readonly pings: ReadonlyMap<number, SentPing>
   readonly nextPing: number
@@ -83,6 +93,8 @@ export interface PeerPath {
   readonly reason: PathReason
 }
 
+export const NO_LOAD: Load = { isBulk: false, isSilent: false }
+
 export function newPeerPath(nowMs: number): PeerPath {
   return {
     policy: AUTOMATIC,
@@ -93,11 +105,15 @@ export function newPeerPath(nowMs: number): PeerPath {
     suspicion: undefined,
     awaited: undefined,
     quality: new Map(),
-    avoided: undefined,
+    avoided: new Map(),
+    sizes: new Map(),
+    load: NO_LOAD,
     home: undefined,
     heardRegion: undefined,
     derpLatencyMs: undefined,
     derpPingedAtMs: undefined,
+    derpHeardAtMs: undefined,
+    derpOwesSinceMs: undefined,
     pings: new Map(),
     nextPing: 1,
     allowance: { pings: PING_BURST, atMs: nowMs },
@@ -152,6 +168,7 @@ export function nextWakeMs(path: PeerPath): number | undefined {
     due.push(path.heartbeatAtMs)
     if (path.best && !path.doubtful && path.doubtAtMs !== undefined) due.push(path.doubtAtMs)
     if (path.awaited) due.push(path.awaited.dueAtMs)
+    for (const { round } of path.sizes.values()) if (round) due.push(round.dueAtMs)
     if (path.relayDueAtMs !== undefined) due.push(path.relayDueAtMs)
   }
   return due.length === 0 ? undefined : Math.min(...due)

@@ -25,8 +25,12 @@ export const BENEFIT_OF_DOUBT_MS = 1_000
 /** Between two pings back to an endpoint that the peer pings us from. */
 export const ECHO_MS = 1_000
 export const DERP_PING_MS = 15_000
+/** The same while a path is left alone for the sake of DERP. */
+export const DERP_WATCH_MS = 650
 /** An answer later than this, or than three times the last one, is missing. */
 export const PATIENCE_MS = 280
+/** A candidate that answered no longer ago may be taken without another question. */
+export const ALIVE_MS = 2_500
 /** A timer this late means that this process slept or was busy: nothing can be said of the path. */
 export const STALLED_MS = 200
 /** A direct path is given this long before a relay is asked to help; most pairs need less. */

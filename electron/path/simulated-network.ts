@@ -76,6 +76,7 @@ export interface Packet {
   readonly kind: DiscoKind | undefined
   /** Inside a relay's header. */
   readonly relayed: boolean
+  readonly bytes: number
 }
 
 export class SimNetwork {
@@ -150,6 +151,7 @@ export class SimNetwork {
         return kindOf()
       },
       relayed: header !== undefined,
+      bytes: bytes.length,
     })
   }
 

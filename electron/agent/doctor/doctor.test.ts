@@ -115,6 +115,7 @@ async function start(peer: NodeInput = {}): Promise<Lab> {
     contact: () => NO_CONTACT,
     check: () => {},
     pathPolicy: () => AUTOMATIC,
+    pathFlaws: () => [],
   }
   doctor.look(sources)
   await Promise.resolve()

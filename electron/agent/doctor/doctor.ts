@@ -8,6 +8,7 @@ import type { PathView } from '../../contract/snapshot.ts'
 import { isExpired, type Netmap } from '../../control/netmap.ts'
 import type { PeerCounters } from '../../dataplane/dataplane.ts'
 import type { DerpRegionStatus } from '../../derp/derp-pool.ts'
+import type { Flaw } from '../../path/avoidance.ts'
 import { allowsDirect, type PathPolicy } from '../../path/path-policy.ts'
 import type { RelayFailure, RelayFailureStep } from '../../path/relay-client.ts'
 import type { NetcheckReport } from '../../path/report.ts'
@@ -48,6 +49,8 @@ export interface DoctorSources {
   /** Has the network looked at anew; the report comes when it is done. */
   check(): void
   pathPolicy(nodeKey: string): PathPolicy
+  /** Of paths that answer and are left alone. */
+  pathFlaws(nodeKey: string): readonly Flaw[]
 }
 
 interface PeerTimes {
@@ -323,7 +326,7 @@ function peerFacts(
     directAnsweredAgoMs:
       directAnsweredAtMs > (searchingSinceMs ?? Infinity) + LATE_ANSWER_MS ? nowMs - directAnsweredAtMs : undefined,
     directForbidden: !allowsDirect(policy) || (policy.mode === 'prefer-relay' && kind === 'peer-relay'),
-    largePacketsLost: undefined,
+    largePacketsLost: kind !== 'direct' && sources.pathFlaws(peer.key.text).includes('large-lost'),
     failingRelay: kind === 'peer-relay' ? undefined : failingRelay(sources, peer.key.text),
   }
 }

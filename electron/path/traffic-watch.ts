@@ -1,0 +1,47 @@
+// What the data plane's counters say of the way to a peer, looked at about once a second. WireGuard answers data within ten
+// seconds, if only with an empty packet; so data that nothing comes back for is a sign, whatever it is.
+
+import type { Load } from './size-check.ts'
+
+/** Counters of one peer; monotonic ms, 0 for never. */
+export interface Counted {
+  readonly txBytes: number
+  readonly lastSendMs: number
+  /** The last authenticated packet. */
+  readonly lastReceiveMs: number
+}
+
+export interface Traffic extends Counted {
+  readonly atMs: number
+  readonly load: Load
+  readonly hasSent: boolean
+  /** Since when data goes out and nothing comes back. */
+  readonly unansweredSinceMs: number | undefined
+}
+
+/** In one look: a few full packets may be among it. */
+const BULK_BYTES = 4_000
+/** Three round trips around the world, and what a busy machine adds. */
+const SILENT_MS = 1_500
+/** After a longer pause between two looks this process slept, and nothing can be said. */
+const LOST_SIGHT_MS = 5_000
+
+export function nextTraffic(before: Traffic | undefined, counted: Counted, nowMs: number): Traffic {
+  const { txBytes, lastSendMs, lastReceiveMs } = counted
+  const known = before && nowMs - before.atMs <= LOST_SIGHT_MS ? before : undefined
+  const isOwed = lastSendMs > lastReceiveMs
+  const isSame = known?.lastReceiveMs === lastReceiveMs
+  const unansweredSinceMs = isOwed ? ((isSame ? known.unansweredSinceMs : undefined) ?? nowMs) : undefined
+  return {
+    txBytes,
+    lastSendMs,
+    lastReceiveMs,
+    atMs: nowMs,
+    hasSent: lastSendMs > (before?.lastSendMs ?? 0),
+    unansweredSinceMs,
+    load: {
+      isBulk: known !== undefined && txBytes - known.txBytes >= BULK_BYTES,
+      isSilent: unansweredSinceMs !== undefined && nowMs - unansweredSinceMs >= SILENT_MS,
+    },
+  }
+}

@@ -84,11 +84,11 @@ export function pathText(peer: PeerView): string {
   const { doctor } = peer
   const { kind, via, latencyMs, lan, reasonText } = peer.path
   const latency = latencyMs === undefined ? '' : ` ${latencyMs < 1 ? '<1' : Math.round(latencyMs)} ms`
-  if (kind === 'direct') return `direct${lan ? ' (LAN)' : ''} ${via ?? ''}${latency}`
+  if (kind === 'direct') return `direct${lan ? ' (LAN)' : ''} ${via ?? ''}${latency}${doctor ? `, ${doctor.text}` : ''}`
   const why = doctor && doctor.cause !== 'idle' && doctor.cause !== 'unknown' ? doctor.text : reasonText
   if (kind === 'peer-relay') return `via ${via ?? 'a relay'}${latency}, ${why}`
   if (kind === 'derp') return `DERP ${via ?? ''}${latency}, ${why}`
-  return 'idle'
+  return doctor && doctor.cause !== 'idle' ? `no path, ${doctor.text}` : 'idle'
 }
 
 export const ip: Command = {

@@ -2,14 +2,18 @@
 // long as it lasts. docs/lab.md lists where each cause is made; those that need a machine to fall ill are in the other two files.
 
 import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import type { DoctorCause } from '../../electron/contract/doctor.ts'
 import { DERP_PORT, holds, names, startNetwork } from './doctor.ts'
 import { leaveOnlyV4, leaveOnlyV6, putBehind, showOneAddress, showPublic } from './doctor-routers.ts'
+import { stockUnavailable } from '../stock/binaries.ts'
+import { startTailscaled } from '../stock/tailscaled.ts'
 import { createLab, type Lab, type LabOptions, type Machine } from './lab.ts'
-import { addressOf, pingUntil } from './mesh-node.ts'
+import { addressOf, pingUntil, type MeshNode } from './mesh-node.ts'
 import { labUnavailable, runOrSkip } from './netns.ts'
-import { peerwayUnavailable, type PeerwayAgent } from './peerway.ts'
+import { peerwayUnavailable, type PeerwayAgent, type PeerwayCoord } from './peerway.ts'
 import { portMappingUnavailable, startPortMapping } from './port-mapping.ts'
 import { turnRelayOn } from './relay.ts'
 
@@ -19,6 +23,7 @@ const HOLD_MS = 45_000
 
 interface Scene {
   readonly lab: Lab
+  readonly coord: PeerwayCoord
   readonly agents: Readonly<Record<string, PeerwayAgent>>
 }
 
@@ -47,6 +52,14 @@ const agentOf = ({ agents }: Scene, name: string): PeerwayAgent => {
 /** No UDP between two sites, whichever way; everything else passes. */
 async function cut(lab: Lab, site: number, other: string): Promise<void> {
   for (const way of ['saddr', 'daddr']) await lab.site(site).router.addRule(`ip ${way} ${other} meta l4proto udp drop`)
+}
+
+/** Only the first may speak to the second; answers are free. */
+async function allowOneWay({ lab, coord }: Scene, from: MeshNode, to: MeshNode): Promise<void> {
+  const file = join(lab.dir, 'policy.hujson')
+  const [src, dst] = [await addressOf(from), await addressOf(to)]
+  writeFileSync(file, JSON.stringify({ grants: [{ src: [src], dst: [dst], ip: ['*'] }] }))
+  await coord.cli('policy', 'set', file)
 }
 
 /** The router says that it mapped a port, and its own firewall lets nothing in by it. */
@@ -202,6 +215,36 @@ const cases: readonly Case[] = [
     ],
   },
   {
+    says: 'a policy that lets one machine speak to the other and not back',
+    lab: { sites: [{ nat: 'easy' }, { nat: 'easy' }] },
+    machines: homes,
+    after: (scene) => allowOneWay(scene, agentOf(scene, 'home'), agentOf(scene, 'cabin')),
+    words: [
+      ['home', 'cabin', null],
+      ['cabin', 'home', 'access-denied', null],
+    ],
+  },
+  {
+    says: 'a direct path that loses half of all packets, with a relay at hand',
+    lab: { sites: [{ nat: 'easy' }, { nat: 'easy' }, { nat: 'open' }] },
+    machines: (lab) => ({ ...homes(lab), box: lab.client(2) }),
+    after: async (scene) => {
+      const [home, cabin] = [agentOf(scene, 'home'), agentOf(scene, 'cabin')]
+      await turnRelayOn(agentOf(scene, 'box'), 40_000)
+      await pingUntil(home, cabin, 'direct', 30_000)
+      for (const way of ['saddr', 'daddr'])
+        await scene.lab
+          .site(0)
+          .router.addRule(
+            `ip ${way} ${scene.lab.site(1).router.wanAddress} meta l4proto udp numgen random mod 2 < 1 drop`,
+          )
+    },
+    words: [
+      ['home', 'cabin', 'direct-poor', null],
+      ['cabin', 'home', 'direct-poor', null],
+    ],
+  },
+  {
     says: 'a relay that cannot be asked',
     lab: { sites: [{ nat: 'hard' }, { nat: 'hard' }, { nat: 'open' }] },
     make: async (lab) => {
@@ -237,10 +280,10 @@ for (const { says, lab: sites, make, machines, after, words } of cases)
     const lab = await createLab(sites)
     t.after(() => lab.close())
     await make?.(lab)
-    const { join } = await startNetwork(t, lab)
+    const { coord, join: joinAs } = await startNetwork(t, lab)
     const agents: Record<string, PeerwayAgent> = {}
-    for (const [name, machine] of Object.entries(machines(lab))) agents[name] = await join(machine, name)
-    const scene: Scene = { lab, agents }
+    for (const [name, machine] of Object.entries(machines(lab))) agents[name] = await joinAs(machine, name)
+    const scene: Scene = { lab, coord, agents }
     await after?.(scene, t)
     for (const [from, about] of words) {
       const address = await addressOf(agentOf(scene, about))
@@ -252,3 +295,24 @@ for (const { says, lab: sites, make, machines, after, words } of cases)
       HOLD_MS,
     )
   })
+
+const stock = process.env['PEERWAY_LONG']
+  ? runOrSkip(labUnavailable() ?? peerwayUnavailable() ?? stockUnavailable('tailscale-new'), 300_000)
+  : options
+
+test('the doctor and a policy that a stock client keeps', stock, async (t) => {
+  const lab = await createLab({ sites: [{ nat: 'easy' }, { nat: 'easy' }] })
+  t.after(() => lab.close())
+  const { coord, join: joinAs } = await startNetwork(t, lab)
+  const home = await joinAs(lab.client(0), 'home')
+  const client = await startTailscaled(lab, lab.client(1), { version: 'new', hostname: 'stock' })
+  await client.up({ loginServer: coord.url, authKey: await coord.createAuthKey('anna') })
+  await names(home, 'stock', null)
+  await allowOneWay({ lab, coord, agents: {} }, client, home)
+  // It tells of TCP only.
+  const address = await addressOf(client)
+  const knock = `while :; do timeout 1 bash -c '</dev/tcp/${address}/22'; sleep 1; done`
+  home.machine.ns.start(['bash', '-c', knock], { name: 'knock' })
+  await names(home, 'stock', 'access-denied', null)
+  await holds([[home, 'stock']], HOLD_MS)
+})

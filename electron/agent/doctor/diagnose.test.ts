@@ -92,12 +92,10 @@ const table: readonly (readonly [cause: DoctorCause | undefined, says: string, o
   ['firewall-suspected', 'another problem is no port in use', { problemCode: 'dataplane/no-rights' }, {}],
 
   ['peer-key-expired', 'the key ran out', {}, { expired: true }],
-  ['peer-key-expired', 'expired goes before offline', {}, { expired: true, online: false }],
 
   ['peer-offline', 'the server counts it as offline', {}, { online: false, heardAgoMs: undefined }],
   ['peer-offline', 'and nothing was heard for long', {}, { online: false, heardAgoMs: 60_000 }],
   ['hard-there', 'heard a moment ago, it is not off', {}, { online: false, ...hard }],
-  ['peer-offline', 'offline goes before what its router was', hard, { online: false, heardAgoMs: undefined, ...hard }],
   ['firewall-suspected', 'a server that does not say is no "offline"', {}, { online: undefined }],
 
   ['peer-asleep', 'nothing comes back', {}, { unansweredMs: 20_000, heardAgoMs: 40_000 }],
@@ -251,6 +249,18 @@ const table: readonly (readonly [cause: DoctorCause | undefined, says: string, o
     { endpoints: ['198.51.100.1:50000', '192.168.7.4:41641'], ...hard },
   ],
   ['firewall-suspected', 'one local network', {}, sameHome],
+  [
+    'double-nat',
+    'two houses behind one carrier',
+    { network: { routerIsBehindNat: true } },
+    { endpoints: ['198.51.100.1:50000', '192.168.7.4:41641'] },
+  ],
+  [
+    'vpn-default-route',
+    'two machines behind the exit of one VPN',
+    { vpnInterface: 'wg0' },
+    { endpoints: ['198.51.100.1:50000', '192.168.7.4:41641'] },
+  ],
   ['looking', 'two machines at home have only begun', hard, { ...sameHome, ...hard, searchingMs: 1_000 }],
 
   ['both-hard', 'both routers are hard', hard, hard],
@@ -340,6 +350,36 @@ for (const [cause, says, own, peer] of table)
   test(`${cause ?? 'nothing'}: ${says}`, () => {
     assert.equal(diagnose(ownFacts(own), peerFacts(peer))?.cause, cause)
   })
+
+/** What can be made a trouble of its own, from near to far, without undoing another. */
+const NEAR_TO_FAR: readonly (readonly [cause: DoctorCause, own: OwnChange, peer: PeerChange])[] = [
+  ['udp-port-in-use', { problemCode: 'dataplane/port-in-use' }, {}],
+  ['captive-portal', { captivePortal: true }, {}],
+  ['derp-unreachable', derpAway, {}],
+  ['peer-key-expired', {}, { expired: true }],
+  ['peer-offline', {}, { online: false, heardAgoMs: undefined }],
+  ['access-denied', {}, { accessDenied: true }],
+  ['path-rule', {}, { directForbidden: true }],
+  ['peer-no-home', {}, { homeRegion: undefined }],
+  ['peer-asleep', {}, { unansweredMs: 20_000, heardAgoMs: 40_000 }],
+  ['mtu-black-hole', {}, { largePacketsLost: true }],
+  ['direct-poor', {}, { directAnsweredAgoMs: 500 }],
+  ['udp-blocked-here', noUdp, {}],
+  ['udp-blocked-there', {}, { network: { workingUdp: false } }],
+  ['no-common-family', {}, v6Only],
+  ['hairpin-missing', {}, { endpoints: ['198.51.100.1:50000', '192.168.7.4:41641'] }],
+  ['both-hard', hard, hard],
+  ['firewall-suspected', {}, {}],
+]
+
+test('of any two troubles the nearer one is named', () => {
+  for (const [index, [near, nearOwn, nearPeer]] of NEAR_TO_FAR.entries())
+    for (const [far, farOwn, farPeer] of NEAR_TO_FAR.slice(index)) {
+      const own = { ...farOwn, ...nearOwn, network: { ...farOwn.network, ...nearOwn.network } }
+      const peer = { ...farPeer, ...nearPeer, network: { ...farPeer.network, ...nearPeer.network } }
+      assert.equal(diagnose(ownFacts(own), peerFacts(peer))?.cause, near, `${near} and ${far}`)
+    }
+})
 
 test('every cause is in the table, and so are at least fifteen', () => {
   const named = new Set(table.map(([cause]) => cause))

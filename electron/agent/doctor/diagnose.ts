@@ -1,6 +1,21 @@
-// Why a peer is not reached directly. Pure: facts in, one cause out, the first that the facts prove. What lies nearest to the
-// person goes first: a machine that is off needs no word about routers. A wrong cause sends people the wrong way, so every rule asks for
-// proof, and `unknown` is an answer.
+// Why a peer is not reached directly. Pure: facts in, one cause out, the first that the facts prove. A wrong cause sends people the
+// wrong way, so every rule asks for proof, and `unknown` is an answer.
+//
+// Of two troubles the one that lies nearer to the person is named: it has to go first in any case, and what lies behind it is often
+// only guessed while it lasts. From near to far:
+//
+//   1  this machine and its way to the network    udp-port-in-use, captive-portal, clock-off, derp-unreachable, offline-here
+//   2  the other machine                          peer-key-expired, peer-offline
+//   3  what people decided                        access-denied, path-rule
+//   4  whether the other one answers              peer-no-home, peer-asleep
+//   5  a direct path that is there                mtu-black-hole, direct-poor
+//   6  UDP at all: here, there, a common family   udp-blocked-here or vpn-default-route, stun-unanswered, udp-blocked-there,
+//                                                 no-common-family
+//   7  one router in front of both                vpn-default-route, double-nat, hairpin-missing
+//   8  the routers                                mapping-broken, vpn-default-route, double-nat, both-hard, hard-here, hard-there
+//   9  all of that allows a path                  firewall-suspected
+//
+// A relay that would get around 6 to 8 and fails is named in their place. A direct path in use knows only 2, 3 and 5.
 
 import type { DoctorCause, DoctorView } from '../../contract/doctor.ts'
 import type { OwnFacts, PeerFacts } from './facts.ts'
@@ -31,7 +46,14 @@ const ANSWERED_MS = 15_000
 const HEARD_MS = 30_000
 
 /** Causes that a peer relay would get around. */
-const RELAY_HELPS: ReadonlySet<DoctorCause> = new Set(['both-hard', 'hard-here', 'hard-there', 'double-nat'])
+const RELAY_HELPS: ReadonlySet<DoctorCause> = new Set([
+  'both-hard',
+  'hard-here',
+  'hard-there',
+  'double-nat',
+  'hairpin-missing',
+  'no-common-family',
+])
 
 /** Undefined for a peer that is reached directly. */
 export function diagnose(own: OwnFacts, peer: PeerFacts): DoctorView | undefined {
@@ -43,17 +65,13 @@ export function diagnose(own: OwnFacts, peer: PeerFacts): DoctorView | undefined
 
 function causeOf(own: OwnFacts, peer: PeerFacts): DoctorCause | undefined {
   if (own.problemCode === 'dataplane/port-in-use') return 'udp-port-in-use'
+  const isDirect = peer.pathKind === 'direct'
+  const here = isDirect ? undefined : ownTrouble(own)
+  if (here !== undefined && here !== 'unknown') return here
   if (peer.expired) return 'peer-key-expired'
-  if (peer.largePacketsLost === true) return 'mtu-black-hole'
-  if (peer.pathKind === 'direct') return peer.accessDenied ? 'access-denied' : undefined
-  return (
-    ownTrouble(own) ??
-    peerTrouble(peer) ??
-    choice(peer) ??
-    udpTrouble(own, peer) ??
-    wayTrouble(own, peer) ??
-    untold(peer)
-  )
+  if (isDirect)
+    return peer.accessDenied ? 'access-denied' : peer.largePacketsLost === true ? 'mtu-black-hole' : undefined
+  return here ?? peerTrouble(peer) ?? choice(peer) ?? udpTrouble(own, peer) ?? wayTrouble(own, peer) ?? untold(peer)
 }
 
 /** This machine cannot talk to anybody. */
@@ -84,7 +102,8 @@ function peerTrouble(peer: PeerFacts): DoctorCause | undefined {
 }
 
 /** A direct path there is, and it is not worth using. */
-function choice({ directAnsweredAgoMs }: PeerFacts): DoctorCause | undefined {
+function choice({ largePacketsLost, directAnsweredAgoMs }: PeerFacts): DoctorCause | undefined {
+  if (largePacketsLost === true) return 'mtu-black-hole'
   return directAnsweredAgoMs !== undefined && directAnsweredAgoMs < ANSWERED_MS ? 'direct-poor' : undefined
 }
 
@@ -120,6 +139,9 @@ function wayTrouble(own: OwnFacts, peer: PeerFacts): DoctorCause | undefined {
   if (sharePublicAddress(own, peer)) {
     if (!tried) return undefined
     if (mayShareLan(own, peer)) return 'firewall-suspected'
+    // The exit of a VPN and the router of a carrier have many behind them, in houses far apart.
+    if (own.vpnInterface !== undefined) return 'vpn-default-route'
+    if (isBehindTwo(network)) return 'double-nat'
     return overV6 === 'no' ? 'hairpin-missing' : 'unknown'
   }
   // IPv6 has no NAT to blame, and where it works the routers of IPv4 explain nothing.

@@ -38,7 +38,7 @@ export function doctorWords(cause: DoctorCause, own: OwnFacts, peer: PeerFacts):
           'Ask the owner of the network to renew the certificate of the DERP server.',
         )
       return words(
-        'This computer cannot reach its DERP server, which it needs to look for a direct path.',
+        'This computer cannot reach its DERP server, through which machines find each other.',
         'Check that the server runs and that its DERP port is open to this network.',
       )
     case 'clock-off':
@@ -83,12 +83,12 @@ export function doctorWords(cause: DoctorCause, own: OwnFacts, peer: PeerFacts):
     case 'udp-blocked-here':
       return words(
         'The network of this computer lets no UDP out, and direct paths need it.',
-        'Allow outgoing UDP in the firewall here, or use another network. Until then DERP carries the traffic.',
+        'Allow outgoing UDP in the firewall here, or use another network. Until then the traffic goes through the DERP server, which is slower.',
       )
     case 'udp-blocked-there':
       return words(
         `The network of ${name} lets no UDP out, and direct paths need it.`,
-        `Allow outgoing UDP in the firewall where ${name} is. Until then DERP carries the traffic.`,
+        `Allow outgoing UDP in the firewall where ${name} is. Until then the traffic goes through the DERP server, which is slower.`,
       )
     case 'stun-unanswered':
       return words(
@@ -103,7 +103,7 @@ export function doctorWords(cause: DoctorCause, own: OwnFacts, peer: PeerFacts):
     case 'hairpin-missing':
       return words(
         `This computer and ${name} share one internet address but not one local network, and their router does not lead back in.`,
-        'Put both in the same local network (not one in the guest network), or turn on NAT loopback in the router.',
+        'Put both in one local network, not one in the guest network. In different houses: let a third machine relay for them.',
       )
     case 'both-hard':
       return words(
@@ -143,7 +143,7 @@ export function doctorWords(cause: DoctorCause, own: OwnFacts, peer: PeerFacts):
     case 'mtu-black-hole':
       return words(
         `Small packets reach ${name} directly, large ones vanish on the way.`,
-        'Lower the MTU of the network card here, or turn on MSS clamping in the router.',
+        'Set a smaller packet size (MTU) on the network card here, 1400 for example.',
       )
     case 'relay-fails':
       return words(
@@ -157,7 +157,7 @@ export function doctorWords(cause: DoctorCause, own: OwnFacts, peer: PeerFacts):
     case 'unknown':
       return words(
         `What is known does not say why there is no direct path to ${name}.`,
-        `DERP carries the traffic. Ask again once both machines have been online for a minute.`,
+        'The traffic goes through the DERP server. Ask again once both machines have been online for a minute.',
       )
   }
 }

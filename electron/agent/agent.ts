@@ -169,6 +169,7 @@ export class Agent {
         'Name the coordination server of the network to join: --login-server URL.',
       )
     const known = this.#file.state.profiles.find((profile) => profile.serverUrl === serverUrl)
+    const peers = Object.values(this.#store.now.peers)
     const profile: Profile = {
       id: known?.id ?? randomBytes(4).toString('hex'),
       serverUrl,
@@ -181,7 +182,7 @@ export class Agent {
       relay: known?.relay,
       paths: known?.paths,
       portMapping: known?.portMapping,
-      routing: wish.routing ? changedRouting(known?.routing ?? NO_ROUTING, wish.routing) : known?.routing,
+      routing: wish.routing ? changedRouting(known?.routing ?? NO_ROUTING, wish.routing, peers) : known?.routing,
     }
     const running = this.#store.now.state === 'running' && before?.id === profile.id && wish.forceReauth !== true
     if (running && profile.hostname === before.hostname && wish.authKey === undefined) {
@@ -199,11 +200,12 @@ export class Agent {
     const profile = currentProfile(this.#file.state)
     if (!profile) throw new CodedError('agent/not-logged-in', 'This machine is not in a network yet: peerway up')
     const relay = changedRelay(profile.relay, wish)
-    const { self, peers } = this.#store.now
-    const machines = [...(self ? [self] : []), ...Object.values(peers)]
+    const { self, peers: others } = this.#store.now
+    const peers = Object.values(others)
+    const machines = [...(self ? [self] : []), ...peers]
     const paths = wish.path ? changedPaths(profile.paths ?? NO_PATH_SETTINGS, wish.path, machines) : profile.paths
     const portMapping = wish.portMapping ?? profile.portMapping
-    const routing = wish.routing ? changedRouting(profile.routing ?? NO_ROUTING, wish.routing) : profile.routing
+    const routing = wish.routing ? changedRouting(profile.routing ?? NO_ROUTING, wish.routing, peers) : profile.routing
     await this.#file.update((state) => withProfile(state, { ...profile, relay, paths, portMapping, routing }))
     if (this.#session?.profileId === profile.id) {
       this.#session.setRelay(relay)

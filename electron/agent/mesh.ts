@@ -17,7 +17,6 @@ import { type DerpMap, regionsOf } from '../derp/derp-map.ts'
 import { DerpPool, type DerpRegionStatus } from '../derp/derp-pool.ts'
 import { measureHttpsLatency } from '../derp/https-latency.ts'
 import { defaultGateway } from '../os/gateway.ts'
-import type { Served } from '../os/forwarding.ts'
 import type { HostConfig, HostNetwork } from '../os/host-network.ts'
 import type { Flaw } from '../path/avoidance.ts'
 import type { OwnEndpoint } from '../path/endpoints.ts'
@@ -46,12 +45,11 @@ import {
 } from './netmap-config.ts'
 import type { PeerContact } from './doctor/facts.ts'
 import { relayServers } from './peer-caps.ts'
-import { BUILT_IN_SERVER } from './naming/plan.ts'
 import { PeerIds } from './peer-ids.ts'
 import { RelayHost } from './relay-host.ts'
 import type { RelaySurroundings } from './relay-manners.ts'
 import type { RelaySettings } from './relay-settings.ts'
-import { acceptedRoutes, excluded, localNetworks } from './routing/networks.ts'
+import { NetworkUse, type Networks, NO_NETWORKS } from './routing/network-use.ts'
 import type { RoutingSettings } from './routing/routing-settings.ts'
 
 /** IPv6's minimum: nothing inside needs fragmenting, and the outer packet fits nearly every path (paths.md §7.5). */
@@ -79,6 +77,8 @@ export interface MeshOptions {
   /** Whether the home router is asked to forward ports. */
   readonly portMapping: boolean
   readonly routing: RoutingSettings
+  /** Name servers that the system had before us. */
+  readonly systemServers: () => readonly string[]
   readonly hostNetwork: HostNetwork
   /** The coordination server's. */
   readonly serverUrl: string
@@ -122,12 +122,9 @@ export class Mesh {
   }
   #regions: DerpMap = {}
   #routing: RoutingSettings
-  #networks: { readonly accepted: ReadonlyMap<string, readonly string[]>; readonly excluded: readonly string[] } = {
-    accepted: new Map(),
-    excluded: [],
-  }
-  /** What the system would not do for us, while the rest works. */
-  hostProblems: readonly CodedError[] = []
+  readonly #networkUse: NetworkUse
+  #networks: Networks = NO_NETWORKS
+  #hostProblems: readonly CodedError[] = []
   #started = false
   #mapsPorts: boolean
   /** By node key: since when the DERP servers say that the peer is not there. */
@@ -182,6 +179,14 @@ export class Mesh {
     this.#lifetime.defer(() => this.relay.close())
     this.#mapsPorts = options.portMapping
     this.#routing = options.routing
+    this.#networkUse = new NetworkUse({
+      clock: options.clock,
+      log: options.log.scoped('routes'),
+      serverUrl: options.serverUrl,
+      resolve: resolveHost,
+      gateway: () => defaultGateway()?.address,
+      systemServers: options.systemServers,
+    })
     this.relay.setPortMapping(options.portMapping)
     this.relay.configure(options.relay)
     this.#paths = new PathFinder({
@@ -247,14 +252,16 @@ export class Mesh {
       this.#paths.setDerpMap(pathDerpMap(netmap.derpMap))
     }
     // The data plane first: it has to know a peer before its path is set.
-    this.#networks = this.#networksOf(peers)
+    this.#networks = await this.#networkUse.look(netmap, peers, this.#routing, this.interfaces)
+    if (this.#lifetime.ended) return
     this.#dataplane.setPeers(dataplanePeers(peers, this.#ids, this.#networks.accepted))
     this.#tellPolicy()
     this.#paths.setPeers(pathPeers(peers, this.#ids))
     this.#tellRelayServers()
     for (const peer of peers) if (cutOff.has(peer.key.text)) this.#greet(peer, netmap.self)
     const { shieldsUp } = this.#routing
-    this.#dataplane.setFilter(shieldsUp ? [] : filterRules(netmap), localPrefixes(netmap, this.#served))
+    const { served = { routes: [], isExit: false } } = this.#networks
+    this.#dataplane.setFilter(shieldsUp ? [] : filterRules(netmap), localPrefixes(netmap, served))
     this.relay.setNetmap(netmap)
     if (!this.#started) {
       this.#started = true
@@ -267,26 +274,16 @@ export class Mesh {
 
   async #setHost(netmap: Netmap, peers: readonly Node[]): Promise<void> {
     const tun = { name: this.tunName, mtuBytes: MTU_BYTES }
-    const { accepted, excluded } = this.#networks
-    const served = this.#served
-    const serviceAddresses = this.#routing.acceptDns && netmap.dns ? [`${BUILT_IN_SERVER}/32`] : []
-    const networks = { accepted: accepted.values(), excluded, served, serviceAddresses }
-    const want = hostConfig(netmap, peers, tun, FIREWALL_MARK, networks)
+    const want = hostConfig(netmap, peers, tun, FIREWALL_MARK, this.#networks)
     // Most changes of a netmap are endpoints and presence: nothing of them shows in the system.
     if (isDeepStrictEqual(want, this.#hostConfig)) return
-    this.hostProblems = await this.#options.hostNetwork.set(want)
+    this.#hostProblems = await this.#options.hostNetwork.set(want)
     this.#hostConfig = want
   }
 
-  get #served(): Served {
-    return { routes: this.#routing.advertiseRoutes, isExit: this.#routing.advertiseExitNode }
-  }
-
-  #networksOf(peers: readonly Node[]): { accepted: Map<string, readonly string[]>; excluded: readonly string[] } {
-    if (!this.#routing.acceptRoutes) return { accepted: new Map(), excluded: [] }
-    const locals = localNetworks(this.interfaces)
-    const accepted = acceptedRoutes(peers, locals)
-    return { accepted, excluded: excluded(locals, [...accepted.values()].flat()) }
+  /** What of the settings does not work at the moment, while the rest does. */
+  get hostProblems(): readonly CodedError[] {
+    return [...this.#hostProblems, ...(this.#networks.problem ? [this.#networks.problem] : [])]
   }
 
   /** Which networks of others are used, and which are offered. */

@@ -4,6 +4,7 @@ import type { Netmap } from '../control/netmap.ts'
 import { dataplanePeers, filterRules, hostConfig, livePeers, localPrefixes, pathDerpMap } from './netmap-config.ts'
 import { netmapViews } from './netmap-views.ts'
 import { PeerIds } from './peer-ids.ts'
+import { NO_NETWORKS } from './routing/network-use.ts'
 import { netmapOf, nodeOf, NOW } from './test-netmap.ts'
 
 test('only addresses of its own lead to a peer, whatever routes it is given', () => {
@@ -17,8 +18,7 @@ test('only addresses of its own lead to a peer, whatever routes it is given', ()
   })
   const peers = livePeers(netmap, NOW)
   assert.deepEqual(dataplanePeers(peers, new PeerIds(), new Map())[0]?.allowedIps, ['100.64.0.2/32'])
-  const nothing = { accepted: [], excluded: [], served: undefined, serviceAddresses: [] }
-  assert.deepEqual(hostConfig(netmap, peers, { name: 'pw0', mtuBytes: 1280 }, 0, nothing), {
+  assert.deepEqual(hostConfig(netmap, peers, { name: 'pw0', mtuBytes: 1280 }, 0, NO_NETWORKS), {
     tunName: 'pw0',
     mtuBytes: 1280,
     addresses: ['100.64.0.1/32', 'fd7a:115c:a1e0::1/128'],

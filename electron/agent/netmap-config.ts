@@ -13,6 +13,7 @@ import type { FilterRule as WireFilterRule } from '../wire/tailcfg/filter-rule.t
 import type { Node } from '../wire/tailcfg/node.ts'
 import { RELAY_CAPABILITY_VERSION } from './peer-caps.ts'
 import type { PeerIds } from './peer-ids.ts'
+import type { Networks } from './routing/network-use.ts'
 
 /**
  * Peers that may be talked to. A key that has run out is cut off by every node's own clock (control.md §4.8). A jailed peer
@@ -106,15 +107,13 @@ export function hostConfig(
   peers: readonly Node[],
   tun: { name: string; mtuBytes: number },
   firewallMark: number,
-  networks: Pick<HostConfig, 'excluded' | 'served' | 'serviceAddresses'> & {
-    readonly accepted: Iterable<readonly string[]>
-  },
+  networks: Networks,
 ): HostConfig {
   return {
     tunName: tun.name,
     mtuBytes: tun.mtuBytes,
     addresses: ownPrefixes(netmap.self),
-    routes: [...new Set([...peers.flatMap(ownPrefixes), ...[...networks.accepted].flat()])],
+    routes: [...new Set([...peers.flatMap(ownPrefixes), ...[...networks.accepted.values()].flat()])],
     serviceAddresses: networks.serviceAddresses,
     excluded: networks.excluded,
     served: networks.served,

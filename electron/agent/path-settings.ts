@@ -28,7 +28,7 @@ const MOST_PEERS = 1_000
 const NO_SETTING: PathSetting = { mode: 'automatic', relay: undefined, family: undefined, derpData: true }
 export const NO_PATH_SETTINGS: PathSettings = { common: NO_SETTING, peers: new Map() }
 
-type Machine = Pick<PeerView | SelfView, 'id' | 'name' | 'dnsName' | 'addresses'>
+export type Machine = Pick<PeerView | SelfView, 'id' | 'name' | 'dnsName' | 'addresses'>
 
 /** The machine that a person means by name, address or id. */
 export function machineNamed<M extends Machine>(target: string, machines: readonly M[]): M {

@@ -235,6 +235,7 @@ export class Session {
       relaySurroundings: options.relaySurroundings,
       portMapping: this.#profile.portMapping ?? true,
       routing: this.#profile.routing ?? NO_ROUTING,
+      systemServers: () => this.#naming?.view().systemServers ?? [],
       hostNetwork: options.openHostNetwork(),
       serverUrl: this.#profile.serverUrl,
       listener: {
@@ -556,7 +557,8 @@ export class Session {
     this.#doctor.networkChanged()
     this.#mesh?.linkChanged()
     // Which networks this machine stands in decides which routes it takes.
-    if (this.#profile.routing?.acceptRoutes) this.#applyRouting(this.#profile.routing)
+    const { routing } = this.#profile
+    if (routing?.acceptRoutes || routing?.exitNode !== undefined) this.#applyRouting(routing)
   }
 
   /** Expires the node key at the server. */

@@ -3,15 +3,21 @@
 import type { RoutingWish } from '../contract/routing-wish.ts'
 import { type CommandCall, type OptionSpecs, stringOption } from './command.ts'
 
-const SWITCHES = ['accept-dns', 'accept-routes', 'advertise-exit-node', 'shields-up'] as const
-const LISTS = ['advertise-routes', 'advertise-tags'] as const
+const SWITCHES = [
+  'accept-dns',
+  'accept-routes',
+  'advertise-exit-node',
+  'exit-node-allow-lan-access',
+  'shields-up',
+] as const
+const TEXTS = ['advertise-routes', 'advertise-tags', 'exit-node'] as const
 
 export const routingOptions: OptionSpecs = Object.fromEntries([
   ...SWITCHES.flatMap((name) => [
     [name, { type: 'boolean' }],
     [`no-${name}`, { type: 'boolean' }],
   ]),
-  ...LISTS.map((name) => [name, { type: 'string' }]),
+  ...TEXTS.map((name) => [name, { type: 'string' }]),
 ]) as OptionSpecs
 
 export const routingHelp: Readonly<Record<string, string>> = {
@@ -20,6 +26,9 @@ export const routingHelp: Readonly<Record<string, string>> = {
   'advertise-routes': "--advertise-routes CIDR,…  let others reach these networks through this machine; '' for none",
   'advertise-exit-node': '--advertise-exit-node      let others go out to the internet through this machine',
   'advertise-tags': "--advertise-tags TAG,…     ask for these tags, such as tag:server; '' for none",
+  'exit-node': "--exit-node NODE           go out to the internet through this machine; '' for none",
+  'exit-node-allow-lan-access':
+    '--exit-node-allow-lan-access   and reach the networks this machine stands in all the same',
   'shields-up': '--shields-up               let nobody open connections to this machine',
 }
 
@@ -29,6 +38,8 @@ export function routingWishOf(call: CommandCall): RoutingWish | undefined {
     acceptDns: flagOption(call, 'accept-dns'),
     acceptRoutes: flagOption(call, 'accept-routes'),
     advertiseExitNode: flagOption(call, 'advertise-exit-node'),
+    exitNode: stringOption(call, 'exit-node'),
+    exitNodeAllowLan: flagOption(call, 'exit-node-allow-lan-access'),
     shieldsUp: flagOption(call, 'shields-up'),
     advertiseRoutes: listOption(call, 'advertise-routes'),
     advertiseTags: listOption(call, 'advertise-tags'),

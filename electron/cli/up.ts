@@ -19,8 +19,6 @@ const LONGEST_WAIT_MS = 24 * 60 * 60_000
 
 /** What people of this field also ask of `up`; turning it off is granted, as it is off. */
 const notYet = later({
-  'exit-node-allow-lan-access': 'boolean',
-  'exit-node': 'string',
   qr: 'boolean',
 })
 

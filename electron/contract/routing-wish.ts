@@ -12,6 +12,9 @@ export interface RoutingWish {
   readonly advertiseExitNode?: boolean | undefined
   /** Tags to ask the server for. */
   readonly advertiseTags?: readonly string[] | undefined
+  /** Name, address or id of the machine through which everything goes; empty for none. */
+  readonly exitNode?: string | undefined
+  readonly exitNodeAllowLan?: boolean | undefined
   /** Let nobody open connections to this machine. */
   readonly shieldsUp?: boolean | undefined
 }
@@ -25,5 +28,7 @@ export const routingWish: Check<RoutingWish> = shape({
   advertiseRoutes: optional(listOf(text(64), MOST_ROUTES)),
   advertiseExitNode: optional(yesNo),
   advertiseTags: optional(listOf(text(70), MOST_TAGS)),
+  exitNode: optional(text(253, 0)),
+  exitNodeAllowLan: optional(yesNo),
   shieldsUp: optional(yesNo),
 })

@@ -53,7 +53,7 @@ export class LinuxHostNetwork implements HostNetwork {
         const shown = await this.#ip(['-j', family, 'route', 'show', 'table', String(TABLE)])
         // A table that has never had a route is "does not exist" to iproute2.
         if (shown.status !== 0) continue
-        routes.push(...readRoutes(shown.stdout, want.tunName))
+        routes.push(...readRoutes(shown.stdout, want.tunName, family))
         excluded.push(...readExcluded(shown.stdout))
       }
       const usable = (prefix: string): boolean => families.includes(prefix.includes(':') ? '-6' : '-4')

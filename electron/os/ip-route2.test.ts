@@ -61,8 +61,10 @@ test('reads routes of the device only, single addresses as /32', () => {
     { dst: '10.1.1.1', dev: 'pw0' },
     { dst: '10.2.0.0/16', dev: 'eth0' },
   ])
-  assert.deepEqual(readRoutes(json, 'pw0'), ['100.64.0.0/10', '10.1.1.1/32'])
-  assert.deepEqual(readRoutes('not json', 'pw0'), [])
+  assert.deepEqual(readRoutes(json, 'pw0', '-4'), ['100.64.0.0/10', '10.1.1.1/32'])
+  assert.deepEqual(readRoutes('not json', 'pw0', '-4'), [])
+  const all = JSON.stringify([{ dst: 'default', dev: 'pw0' }])
+  assert.deepEqual([readRoutes(all, 'pw0', '-4'), readRoutes(all, 'pw0', '-6')], [['0.0.0.0/0'], ['::/0']])
   assert.equal(canonicalPrefix('FD7A:115C:A1E0::/48'), 'fd7a:115c:a1e0::/48')
 })
 
@@ -77,7 +79,7 @@ test('networks this machine stands in stay outside of the tunnel', () => {
     { type: 'throw', dst: '192.168.1.0/24', flags: [] },
     { dst: '10.1.1.1', dev: 'pw0' },
   ])
-  assert.deepEqual([readExcluded(json), readRoutes(json, 'pw0')], [['192.168.1.0/24'], ['10.1.1.1/32']])
+  assert.deepEqual([readExcluded(json), readRoutes(json, 'pw0', '-4')], [['192.168.1.0/24'], ['10.1.1.1/32']])
 })
 
 test('an address of a service is no source of packets to others', () => {

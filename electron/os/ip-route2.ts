@@ -39,11 +39,11 @@ export function readAddresses(json: string): { up: boolean; mtuBytes: number; ad
 }
 
 /** Destinations in canonical CIDR form that leave by `device`. */
-export function readRoutes(json: string, device: string): string[] {
-  const routes = parseArray(json)
-  return routes.flatMap((entry) => {
-    const { dst, dev } = entry
-    return typeof dst === 'string' && dev === device ? [canonicalPrefix(dst)] : []
+export function readRoutes(json: string, device: string, family: Family): string[] {
+  const everything = family === '-4' ? '0.0.0.0/0' : '::/0'
+  return parseArray(json).flatMap(({ dst, dev, type }) => {
+    if (typeof dst !== 'string' || dev !== device || type === 'throw') return []
+    return [dst === 'default' ? everything : canonicalPrefix(dst)]
   })
 }
 
@@ -68,7 +68,7 @@ function parseArray(json: string): Record<string, unknown>[] {
 const firstObject = (json: string): Record<string, unknown> | undefined =>
   parseArray(json).find((entry) => 'ifname' in entry)
 
-/** "100.64.0.1" → "100.64.0.1/32"; "default" stays readable as 0.0.0.0/0 only for IPv4, so callers pass families apart. */
+/** "100.64.0.1" → "100.64.0.1/32". */
 export function canonicalPrefix(text: string): string {
   const [address = '', bits] = text.split('/')
   const canonical = canonicalIp(address)

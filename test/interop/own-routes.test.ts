@@ -107,6 +107,43 @@ test('our own subnet router, exit node, and user of routes', options, async (t) 
     await server.stop()
   })
 
+  await t.test('we go out through an exit node, and the tunnel itself does not', async () => {
+    const own = lab.site(2).router.wanAddress
+    const exit = lab.site(0).router.wanAddress
+    const goesBy = async (to: string): Promise<string> =>
+      /dev (\S+)/.exec(await user.machine.ns.run(['ip', 'route', 'get', to]))?.[1] ?? ''
+    assert.equal(await seenAs(user, WEB, WEB_PORT), own)
+    await set(user, '--exit-node=ours')
+    await until(async () => (await seenAs(user, WEB, WEB_PORT)) === exit, {
+      timeoutMs: ARRIVE_MS,
+      what: 'traffic to leave by the exit node',
+      explain: () => user.log().slice(-3_000),
+    })
+    const neighbour = user.machine.address.replace(/\d+$/, '77')
+    const control = new URL(coord.url).hostname
+    assert.deepEqual(
+      [await goesBy(WEB), await goesBy(neighbour), await goesBy(control)],
+      ['peerway0', 'peerway0', 'eth0'],
+    )
+    await set(user, '--exit-node-allow-lan-access')
+    assert.deepEqual([await goesBy(WEB), await goesBy(neighbour)], ['peerway0', 'eth0'])
+    await ours.cli('down')
+    await until(async () => (await user.health()).some((line) => line.includes('exit node')), {
+      timeoutMs: ARRIVE_MS,
+      what: 'the absence of the exit node to be told',
+    })
+    assert.equal(await seenAs(user, WEB, WEB_PORT), undefined, 'nothing leaves beside the tunnel')
+    assert.equal((await ours.cli('up', '--timeout', '30s')).status, 0)
+    await until(async () => (await seenAs(user, WEB, WEB_PORT)) === exit, {
+      timeoutMs: ARRIVE_MS,
+      what: 'traffic to leave by the exit node again',
+    })
+    await set(user, '--exit-node=')
+    assert.equal(await seenAs(user, WEB, WEB_PORT), own)
+    const wrong = await user.cli('set', '--exit-node=nobody')
+    assert.deepEqual([wrong.status, wrong.stderr.includes('[agent/unknown-node]')], [1, true])
+  })
+
   await t.test('with shields up nobody comes in, and we still get out', async () => {
     const server = await serveAddresses(ours.machine.ns, '0.0.0.0', 9_102)
     const theirs = await serveAddresses(user.machine.ns, '0.0.0.0', 9_102)

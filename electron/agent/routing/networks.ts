@@ -11,6 +11,9 @@ const FOUR_VIA_SIX = 'fd7a:115c:a1e0:b1a::/64'
 /** This host, this link, many receivers at once (RFC 6890, RFC 5771, RFC 4291). */
 const OF_THIS_LINK = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3', '::/127', 'fe80::/10', 'ff00::/8']
 
+/** What even a machine that sends everything through another says to its own link: DHCP, neighbours, many at once. */
+export const ON_THIS_LINK = ['169.254.0.0/16', '224.0.0.0/4', '255.255.255.255/32', 'fe80::/10', 'ff00::/8']
+
 /** Whether no route may lead there. */
 export function isReserved(network: string): boolean {
   if (contains(FOUR_VIA_SIX, network)) return false

@@ -3,6 +3,8 @@
 import { CodedError } from '../../base/errors.ts'
 import { isDefaultRoute, networkOf } from '../../base/prefix.ts'
 import type { RoutingWish } from '../../contract/routing-wish.ts'
+import type { NodeId } from '../../contract/snapshot.ts'
+import { machineNamed, type Machine } from '../path-settings.ts'
 import { isReserved } from './networks.ts'
 
 export interface RoutingSettings {
@@ -15,6 +17,10 @@ export interface RoutingSettings {
   /** Whether others may go out to the internet through this machine. */
   readonly advertiseExitNode: boolean
   readonly advertiseTags: readonly string[]
+  /** Through which machine everything goes that is not in the network; undefined for none. */
+  readonly exitNode: NodeId | undefined
+  /** Whether the networks that this machine stands in are reached all the same. */
+  readonly exitNodeAllowLan: boolean
   /** Nobody opens connections to this machine, or through it. */
   readonly shieldsUp: boolean
 }
@@ -25,6 +31,8 @@ export const NO_ROUTING: RoutingSettings = {
   advertiseRoutes: [],
   advertiseExitNode: false,
   advertiseTags: [],
+  exitNode: undefined,
+  exitNodeAllowLan: false,
   shieldsUp: false,
 }
 
@@ -32,17 +40,26 @@ const MOST_ROUTES = 256
 const MOST_TAGS = 32
 const TAG = /^tag:[a-z][a-z0-9-]{0,62}$/
 
-/** Throws 'agent/bad-route' or 'agent/bad-tag' for what cannot be offered. */
-export function changedRouting(before: RoutingSettings, wish: RoutingWish): RoutingSettings {
+/** Throws 'agent/bad-route', 'agent/bad-tag' or 'agent/unknown-node' for what cannot be. `machines`: those of the network. */
+export function changedRouting(
+  before: RoutingSettings,
+  wish: RoutingWish,
+  machines: readonly Machine[] = [],
+): RoutingSettings {
   return {
     acceptRoutes: wish.acceptRoutes ?? before.acceptRoutes,
     acceptDns: wish.acceptDns ?? before.acceptDns,
     advertiseRoutes: wish.advertiseRoutes ? wish.advertiseRoutes.map(offered) : before.advertiseRoutes,
     advertiseExitNode: wish.advertiseExitNode ?? before.advertiseExitNode,
     advertiseTags: wish.advertiseTags ? [...new Set(wish.advertiseTags.map(checkedTag))] : before.advertiseTags,
+    exitNode: wish.exitNode === undefined ? before.exitNode : exitNamed(wish.exitNode, machines),
+    exitNodeAllowLan: wish.exitNodeAllowLan ?? before.exitNodeAllowLan,
     shieldsUp: wish.shieldsUp ?? before.shieldsUp,
   }
 }
+
+const exitNamed = (name: string, machines: readonly Machine[]): NodeId | undefined =>
+  name === '' ? undefined : machineNamed(name, machines).id
 
 function offered(text: string): string {
   const network = networkOf(text)
@@ -75,6 +92,8 @@ export function decodeRouting(value: unknown): RoutingSettings | undefined {
     advertiseRoutes: routes.filter((route) => !isDefaultRoute(route) && !isReserved(route)),
     advertiseExitNode: entry['advertiseExitNode'] === true,
     advertiseTags: texts(entry['advertiseTags'], MOST_TAGS).filter((tag) => TAG.test(tag)),
+    exitNode: typeof entry['exitNode'] === 'string' ? (entry['exitNode'] as NodeId) : undefined,
+    exitNodeAllowLan: entry['exitNodeAllowLan'] === true,
     shieldsUp: entry['shieldsUp'] === true,
   }
 }

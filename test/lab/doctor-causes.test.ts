@@ -69,16 +69,16 @@ async function lie(lab: Lab, site: number, isHard: boolean): Promise<void> {
   await lab.site(site).router.addRule('ct status dnat meta l4proto udp drop')
 }
 
-const SHARED: readonly [string, string] = ['100.127.0.1', '100.127.0.2']
-const BORROWED: readonly [string, string] = ['20.99.0.1', '20.99.0.2']
-const PRIVATE: readonly [string, string] = ['192.168.200.1', '192.168.200.2']
+const SHARED = '100.127.0'
+const BORROWED = '20.99.0'
+const PRIVATE = '192.168.200'
 
 const cases: readonly Case[] = [
   {
     says: 'a carrier between the router and the world, in the range that carriers share',
     lab: { sites: [{ nat: 'easy' }, { nat: 'easy' }, { nat: 'hard' }] },
     make: async (lab) => {
-      await putBehind(lab, 0, 'hard', SHARED)
+      await putBehind(lab, [0], 'hard', SHARED)
       await startPortMapping(lab, 0, { external: 'own' })
     },
     machines: (lab) => ({ ...homes(lab), phone: lab.client(2) }),
@@ -94,7 +94,7 @@ const cases: readonly Case[] = [
     says: 'a router behind the box of a provider',
     lab: { sites: [{ nat: 'easy' }, { nat: 'easy' }] },
     make: async (lab) => {
-      await putBehind(lab, 0, 'hard', PRIVATE)
+      await putBehind(lab, [0], 'hard', PRIVATE)
       await startPortMapping(lab, 0, { external: 'own' })
     },
     machines: homes,
@@ -107,7 +107,7 @@ const cases: readonly Case[] = [
     says: 'a carrier that gives its customers addresses of somebody else',
     lab: { sites: [{ nat: 'easy' }, { nat: 'hard' }] },
     make: async (lab) => {
-      const carrier = await putBehind(lab, 0, 'hard', BORROWED)
+      const carrier = await putBehind(lab, [0], 'hard', BORROWED)
       await showPublic(lab, 0, carrier, '20.77.2.1')
       await startPortMapping(lab, 0, { external: 'own' })
     },
@@ -118,9 +118,22 @@ const cases: readonly Case[] = [
     ],
   },
   {
+    says: 'two houses behind one carrier, which share an address',
+    lab: { sites: [{ nat: 'easy' }, { nat: 'easy' }] },
+    make: async (lab) => {
+      await putBehind(lab, [0, 1], 'hard', SHARED)
+      for (const site of [0, 1]) await startPortMapping(lab, site, { external: 'own' })
+    },
+    machines: homes,
+    words: [
+      ['home', 'cabin', 'double-nat'],
+      ['cabin', 'home', 'double-nat'],
+    ],
+  },
+  {
     says: 'two easy routers in a row, which are as one',
     lab: { sites: [{ nat: 'easy' }, { nat: 'easy' }, { nat: 'hard' }] },
-    make: (lab) => putBehind(lab, 0, 'easy', PRIVATE),
+    make: (lab) => putBehind(lab, [0], 'easy', PRIVATE),
     machines: (lab) => ({ ...homes(lab), phone: lab.client(2) }),
     words: [
       ['home', 'cabin', null],

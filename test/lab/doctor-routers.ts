@@ -4,25 +4,25 @@
 import { Router, LAN_IF, WAN_IF, type NatKind } from './nat.ts'
 import type { Lab, Machine } from './lab.ts'
 
-/** Puts a router between a site's and the wan: a carrier's, or the box of a provider. Returns it. */
-export async function putBehind(
-  lab: Lab,
-  site: number,
-  kind: NatKind,
-  [outer, inner]: readonly [outer: string, inner: string],
-): Promise<Router> {
-  const wanAddress = `10.77.2.${site + 1}`
-  const ns = await lab.nets.create(`carrier-${site}`)
+/** Puts one router between these sites' and the wan: a carrier's, or the box of a provider. `net` is what lies between. */
+export async function putBehind(lab: Lab, sites: readonly number[], kind: NatKind, net: string): Promise<Router> {
+  const [first = 0] = sites
+  const wanAddress = `10.77.2.${first + 1}`
+  const ns = await lab.nets.create(`carrier-${first}`)
   await lab.nets.veth(
     { ns, name: WAN_IF, cidrs: [`${wanAddress}/16`] },
-    { ns: lab.wan, name: `carrier${site}`, bridge: 'br0' },
+    { ns: lab.wan, name: `carrier${first}`, bridge: 'br0' },
   )
-  await lab.nets.bridge(ns, LAN_IF, [`${outer}/24`])
-  await lab.wan.ip(`link set site${site} nomaster`, `link set site${site} netns ${ns.name}`)
-  await ns.ip('link set lo up', `link set site${site} master ${LAN_IF} up`)
+  await lab.nets.bridge(ns, LAN_IF, [`${net}.1/24`])
+  await ns.ip('link set lo up')
   await ns.sysctl({ 'net/ipv4/ip_forward': 1 })
-  const near = lab.site(site).router.ns
-  await near.ip(`addr flush dev ${WAN_IF}`, `addr add ${inner}/24 dev ${WAN_IF}`, `route add default via ${outer}`)
+  for (const [index, site] of sites.entries()) {
+    const near = lab.site(site).router.ns
+    await lab.wan.ip(`link set site${site} nomaster`, `link set site${site} netns ${ns.name}`)
+    await ns.ip(`link set site${site} master ${LAN_IF} up`)
+    const own = `addr add ${net}.${index + 2}/24 dev ${WAN_IF}`
+    await near.ip(`addr flush dev ${WAN_IF}`, own, `route add default via ${net}.1`)
+  }
   const router = new Router(ns, wanAddress, kind)
   await router.setUp()
   return router

@@ -26,18 +26,22 @@ const SILENT_MS = 1_500
 /** After a longer pause between two looks this process slept, and nothing can be said. */
 const LOST_SIGHT_MS = 5_000
 
+/** Times are counted back from two clocks: the same one differs a little from look to look. */
+const SAME_MS = 1
+const isLater = (a: number, b: number): boolean => a - b > SAME_MS
+
 export function nextTraffic(before: Traffic | undefined, counted: Counted, nowMs: number): Traffic {
   const { txBytes, lastSendMs, lastReceiveMs } = counted
   const known = before && nowMs - before.atMs <= LOST_SIGHT_MS ? before : undefined
   const isOwed = lastSendMs > lastReceiveMs
-  const isSame = known?.lastReceiveMs === lastReceiveMs
+  const isSame = known !== undefined && !isLater(lastReceiveMs, known.lastReceiveMs)
   const unansweredSinceMs = isOwed ? ((isSame ? known.unansweredSinceMs : undefined) ?? nowMs) : undefined
   return {
     txBytes,
     lastSendMs,
     lastReceiveMs,
     atMs: nowMs,
-    hasSent: lastSendMs > (before?.lastSendMs ?? 0),
+    hasSent: isLater(lastSendMs, before?.lastSendMs ?? 0),
     unansweredSinceMs,
     load: {
       isBulk: known !== undefined && txBytes - known.txBytes >= BULK_BYTES,

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type Counted, nextTraffic, type Traffic } from './traffic-watch.ts'
+
+/** Looks once a second at what `counted` gives. */
+function watch(seconds: number, counted: (second: number) => Counted): readonly Traffic[] {
+  const seen: Traffic[] = []
+  for (let second = 0; second < seconds; second++) seen.push(nextTraffic(seen.at(-1), counted(second), second * 1_000))
+  return seen
+}
+
+/** What two clocks make of the same time. */
+const shaky = (ms: number, second: number): number => (ms === 0 ? 0 : ms + ((second % 3) - 1) / 1_000)
+
+test('a peer that sent nothing for an hour is not taken for an active one, whatever the clocks do', () => {
+  const seen = watch(3_600, (second) => ({ txBytes: 9_000, lastSendMs: shaky(500, second), lastReceiveMs: 0 }))
+  assert.equal(seen.filter(({ hasSent }) => hasSent).length, 1)
+})
+
+test('data that nothing comes back for is silent after two seconds, until something comes', () => {
+  const seen = watch(10, (second) => ({
+    txBytes: second * 1_000,
+    lastSendMs: second * 1_000 - 10,
+    lastReceiveMs: shaky(second < 8 ? 900 : 7_900, second),
+  }))
+  assert.deepEqual(
+    seen.map(({ load }) => load.isSilent),
+    [false, false, false, true, true, true, true, true, false, false],
+  )
+})
+
+test('data that is answered is never silent', () => {
+  const seen = watch(60, (second) => ({
+    txBytes: 0,
+    lastSendMs: second * 1_000 - 10,
+    lastReceiveMs: second * 1_000 - 900,
+  }))
+  assert.ok(seen.every(({ load }) => !load.isSilent && !load.isBulk))
+})
+
+test('a process that slept does not know whether an answer came', () => {
+  const owed = { txBytes: 0, lastSendMs: 900, lastReceiveMs: 0 }
+  const before = nextTraffic(undefined, owed, 1_000)
+  assert.equal(nextTraffic(before, owed, 3_600_000).unansweredSinceMs, 3_600_000)
+})

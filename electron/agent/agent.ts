@@ -2,6 +2,7 @@
 // while the wish is "on".
 
 import { randomBytes } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import { CodedError, isCoded, messageOf } from '../base/errors.ts'
 import { Lifetime, Listeners } from '../base/lifetime.ts'
 import { VERSION } from '../base/version.ts'
@@ -26,13 +27,14 @@ import { relayBrief } from './relay-brief.ts'
 import { changedPaths, NO_PATH_SETTINGS } from './path-settings.ts'
 import { mannersView } from './relay-manners.ts'
 import { changedRelay, relayOff } from './relay-settings.ts'
+import { profileNamed, profileViews } from './profiles.ts'
 import { RelayUsage } from './relay-usage.ts'
 import { changedRouting, NO_ROUTING, type RoutingSettings } from './routing/routing-settings.ts'
 import type { DerpMapInput } from '../wire/tailcfg/derp-map.ts'
 import { netcheckView } from './netcheck-words.ts'
 import { type AgentSurroundings, Session } from './session.ts'
 import { SnapshotStore } from './snapshot-store.ts'
-import { type AgentState, currentProfile, type Profile, StateFile, withProfile } from './state-file.ts'
+import { type AgentState, currentProfile, type Profile, StateFile, withoutProfile, withProfile } from './state-file.ts'
 
 export interface AgentOptions extends AgentSurroundings {
   readonly stateDir: string
@@ -62,6 +64,8 @@ export class Agent {
     'agent.up': (wish) => this.#inTurn(() => this.#up(wish)),
     'agent.down': () => this.#inTurn(() => this.#down()),
     'agent.logout': () => this.#inTurn(() => this.#logout()),
+    'agent.switch': ({ profile }) => this.#inTurn(() => this.#switch(profile)),
+    'agent.removeProfile': ({ profile }) => this.#inTurn(() => this.#removeProfile(profile)),
     'agent.set': (wish) => this.#inTurn(() => this.#set(wish)),
     'agent.relayTest': () => this.#relayTest(),
     'agent.relayStatus': () => Promise.resolve(this.#relayStatus()),
@@ -82,6 +86,7 @@ export class Agent {
     const file = await StateFile.open(options.stateDir)
     const agent = new Agent(options, file, await RelayUsage.open(options.stateDir, options.log))
     await agent.#sweep()
+    agent.#showProfiles()
     const profile = currentProfile(agent.#file.state)
     if (profile?.nodeKey && agent.#file.state.wantRunning) agent.#start(profile, {})
     else agent.#rest()
@@ -168,7 +173,10 @@ export class Agent {
         'agent/no-server',
         'Name the coordination server of the network to join: --login-server URL.',
       )
-    const known = this.#file.state.profiles.find((profile) => profile.serverUrl === serverUrl)
+    const known =
+      wish.isNew === true
+        ? undefined
+        : [before, ...this.#file.state.profiles].find((profile) => profile?.serverUrl === serverUrl)
     const peers = Object.values(this.#store.now.peers)
     const profile: Profile = {
       id: known?.id ?? randomBytes(4).toString('hex'),
@@ -184,7 +192,8 @@ export class Agent {
       portMapping: known?.portMapping,
       routing: wish.routing ? changedRouting(known?.routing ?? NO_ROUTING, wish.routing, peers) : known?.routing,
     }
-    const running = this.#store.now.state === 'running' && before?.id === profile.id && wish.forceReauth !== true
+    const isCurrent = before !== undefined && before.id === profile.id
+    const running = this.#store.now.state === 'running' && isCurrent && wish.forceReauth !== true
     if (running && profile.hostname === before.hostname && wish.authKey === undefined) {
       if (wish.routing) await this.#setRouting(profile, profile.routing ?? NO_ROUTING)
       return
@@ -192,8 +201,42 @@ export class Agent {
     await this.#stop()
     // A server that has not taken this machine in yet does not replace one that has: only its acceptance is written down.
     const keepsBefore = before?.nodeKey !== undefined && profile.nodeKey === undefined
-    await this.#file.update((state) => ({ ...(keepsBefore ? state : withProfile(state, profile)), wantRunning: true }))
+    await this.#save((state) => ({ ...(keepsBefore ? state : withProfile(state, profile)), wantRunning: true }))
     this.#start(profile, { authKey: wish.authKey, forceReauth: wish.forceReauth === true })
+  }
+
+  /** Every change of what is kept goes through here, so that the list of networks is always the one on disk. */
+  async #save(change: (now: AgentState) => AgentState): Promise<void> {
+    await this.#file.update(change)
+    this.#showProfiles()
+  }
+
+  #showProfiles(): void {
+    const profiles = profileViews(this.#file.state)
+    this.#store.update((now) => (isDeepStrictEqual(now.profiles, profiles) ? {} : { profiles }))
+  }
+
+  async #switch(wanted: string): Promise<void> {
+    const profile = profileNamed(wanted, this.#file.state)
+    if (this.#session?.profileId === profile.id) return
+    if (!profile.nodeKey)
+      throw new CodedError('agent/not-logged-in', 'This machine is logged out of that network. Log in: peerway up')
+    await this.#stop()
+    await this.#save((state) => ({ ...state, currentProfile: profile.id, wantRunning: true }))
+    this.#start(profile, {})
+  }
+
+  async #removeProfile(wanted: string): Promise<void> {
+    const profile = profileNamed(wanted, this.#file.state)
+    const isCurrent = currentProfile(this.#file.state)?.id === profile.id
+    if (isCurrent && profile.nodeKey) await this.#logout()
+    else if (profile.nodeKey) {
+      const session = this.#newSession(profile, {})
+      await session.logOutAtServer().catch((error: unknown) => this.#sayLogoutUnsaid(messageOf(error)))
+      await session.close()
+    }
+    await this.#save((state) => withoutProfile(state, profile.id))
+    if (isCurrent) this.#rest()
   }
 
   async #set(wish: SetArgument): Promise<void> {
@@ -206,7 +249,7 @@ export class Agent {
     const paths = wish.path ? changedPaths(profile.paths ?? NO_PATH_SETTINGS, wish.path, machines) : profile.paths
     const portMapping = wish.portMapping ?? profile.portMapping
     const routing = wish.routing ? changedRouting(profile.routing ?? NO_ROUTING, wish.routing, peers) : profile.routing
-    await this.#file.update((state) => withProfile(state, { ...profile, relay, paths, portMapping, routing }))
+    await this.#save((state) => withProfile(state, { ...profile, relay, paths, portMapping, routing }))
     if (this.#session?.profileId === profile.id) {
       this.#session.setRelay(relay)
       if (paths) this.#session.setPaths(paths)
@@ -217,7 +260,7 @@ export class Agent {
   }
 
   async #setRouting(profile: Profile, routing: RoutingSettings): Promise<void> {
-    await this.#file.update((state) => withProfile(state, { ...profile, routing }))
+    await this.#save((state) => withProfile(state, { ...profile, routing }))
     if (this.#session?.profileId === profile.id) await this.#session.setRouting(routing)
   }
 
@@ -257,7 +300,7 @@ export class Agent {
 
   async #down(): Promise<void> {
     await this.#stop()
-    await this.#file.update((state) => ({ ...state, wantRunning: false }))
+    await this.#save((state) => ({ ...state, wantRunning: false }))
     this.#rest()
   }
 
@@ -274,7 +317,7 @@ export class Agent {
       trouble = messageOf(error)
     }
     await this.#stop()
-    await this.#file.update((state) => ({
+    await this.#save((state) => ({
       ...withProfile(state, {
         ...profile,
         nodeKey: undefined,
@@ -285,12 +328,15 @@ export class Agent {
       wantRunning: false,
     }))
     this.#rest()
-    if (trouble !== undefined)
-      this.#events.emit({
-        type: 'notice',
-        code: 'agent/logout-unsaid',
-        text: `Logged out here, but the server could not be told: ${trouble}`,
-      })
+    if (trouble !== undefined) this.#sayLogoutUnsaid(trouble)
+  }
+
+  #sayLogoutUnsaid(trouble: string): void {
+    this.#events.emit({
+      type: 'notice',
+      code: 'agent/logout-unsaid',
+      text: `Logged out here, but the server could not be told: ${trouble}`,
+    })
   }
 
   #sessionFor(profile: Profile): Session {
@@ -331,7 +377,7 @@ export class Agent {
       store: this.#store,
       events: this.#events,
       relaySurroundings: { usage: this.#usage, power: this.#options.power, metered: this.#options.metered },
-      saveProfile: (changed) => this.#file.update((state: AgentState) => withProfile(state, changed)),
+      saveProfile: (changed) => this.#save((state: AgentState) => withProfile(state, changed)),
     })
   }
 

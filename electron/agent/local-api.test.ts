@@ -22,6 +22,8 @@ function sourceOf(store: SnapshotStore, handlers: Partial<AgentHandlers> = {}): 
       'agent.up': done,
       'agent.down': done,
       'agent.logout': done,
+      'agent.switch': done,
+      'agent.removeProfile': done,
       'agent.set': done,
       'agent.relayTest': () => Promise.resolve({ steps: [], failing: undefined }),
       'agent.relayStatus': () => Promise.resolve(relayOff(undefined)),

@@ -1,7 +1,8 @@
-// The agent's socket: HTTP over a Unix socket (who may open it is the file's owner). Four things live on it:
+// The agent's socket: HTTP over a Unix socket (who may open it is the file's owner). Five things live on it:
 //   POST /peerway/v0/call     {"name": "agent.up", "arg": {…}} → Reply
 //   GET  /peerway/v0/watch    one JSON line per snapshot or event, the present snapshot first
 //   GET  /localapi/v0/status  the status document of this field, for scripts and a stock CLI
+//   …    /localapi/v0/profiles/ the networks of this machine, to list, switch and remove with a stock CLI
 //   GET  /localapi/v0/derpmap where a stock CLI's `netcheck` finds the DERP servers to ask
 
 import { lstat, unlink } from 'node:fs/promises'
@@ -15,6 +16,7 @@ import type { AgentEvent, AgentSnapshot } from '../contract/snapshot.ts'
 import { ensurePrivateFolder } from '../os/host.ts'
 import { derpMap, type DerpMapInput } from '../wire/tailcfg/derp-map.ts'
 import { encodeMessage } from '../wire/tailcfg/schema.ts'
+import { answerProfiles } from './local-profiles.ts'
 import { statusJson } from './status-json.ts'
 
 const MOST_BODY_BYTES = 64 * 1024
@@ -90,6 +92,16 @@ export class LocalApi {
       const { name, arg } = parseCall(body)
       sendJson(response, 200, await answer(agentCalls, source.handlers, name, arg))
     } else {
+      const { profiles = [] } = source.snapshot()
+      const told = await answerProfiles(request.method ?? '', path, profiles, source.handlers)
+      if (told?.status === 204) {
+        response.writeHead(204).end()
+        return
+      }
+      if (told) {
+        sendJson(response, told.status, told.body)
+        return
+      }
       sendJson(response, 404, {
         ok: false,
         code: 'agent/unknown-path',

@@ -9,6 +9,7 @@ import { fromHex, toHex } from '../base/bytes.ts'
 import { CodedError, codeOf, messageOf } from '../base/errors.ts'
 import { FolderLock } from '../base/folder-lock.ts'
 import { MachinePrivate, NodePrivate, NodePublic } from '../crypto/keys.ts'
+import { isSameLogin } from './profiles.ts'
 import { decodePaths, encodePaths, type PathSettings } from './path-settings.ts'
 import { decodeRouting, encodeRouting, type RoutingSettings } from './routing/routing-settings.ts'
 import { decodeRelay, encodeRelay, type RelaySettings } from './relay-settings.ts'
@@ -56,12 +57,26 @@ export function currentProfile(state: AgentState): Profile | undefined {
   return state.profiles.find((profile) => profile.id === state.currentProfile)
 }
 
-/** Replaces the profile of the same id, or adds it; it is the current one then. Others without a login are forgotten. */
+/**
+ * Replaces the profile of the same id, or adds it; it is the current one then. Others without a login are forgotten, and one
+ * that is the same login.
+ */
 export function withProfile(state: AgentState, profile: Profile): AgentState {
-  const others = state.profiles.filter((other) => other.id !== profile.id && other.nodeKey !== undefined)
-  if (others.length >= MOST_PROFILES)
+  const isReplaced = (other: Profile): boolean => other.id === profile.id || isSameLogin(other, profile)
+  const at = state.profiles.findIndex(isReplaced)
+  const all = at < 0 ? [...state.profiles, profile] : state.profiles.with(at, profile)
+  const profiles = all.filter((one) => one === profile || (!isReplaced(one) && one.nodeKey !== undefined))
+  if (profiles.length > MOST_PROFILES)
     throw new CodedError('agent/too-many-profiles', `There are ${MOST_PROFILES} networks already. Remove one first.`)
-  return { ...state, profiles: [...others, profile], currentProfile: profile.id }
+  return { ...state, profiles, currentProfile: profile.id }
+}
+
+/** When it was the current one, another is, and off. */
+export function withoutProfile(state: AgentState, id: string): AgentState {
+  const profiles = state.profiles.filter((profile) => profile.id !== id)
+  if (state.currentProfile !== id) return { ...state, profiles }
+  const next = profiles.find(({ nodeKey }) => nodeKey !== undefined)
+  return { ...state, profiles, currentProfile: next?.id, wantRunning: false }
 }
 
 export function encodeState(state: AgentState): string {

@@ -10,14 +10,17 @@ import { metrics } from './metrics.ts'
 import { ping } from './ping.ts'
 import { ip, status } from './status.ts'
 import { set } from './set.ts'
-import { down, logout, up } from './up.ts'
+import { switchProfile } from './switch.ts'
+import { down, login, logout, up } from './up.ts'
 import { version } from './version.ts'
 
 const commands: readonly Command[] = [
   agent,
   up,
   down,
+  login,
   logout,
+  switchProfile,
   set,
   status,
   ip,

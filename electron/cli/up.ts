@@ -4,6 +4,7 @@ import {
   agentOptionHelp,
   agentOptions,
   type Command,
+  type CommandCall,
   DONE,
   durationOption,
   print,
@@ -50,51 +51,59 @@ export const up: Command = {
     ...notYet.options,
   },
   positionals: [0, 0],
-  async run(call) {
-    notYet.refuse(call)
-    const agent = agentOf(call)
-    const timeoutMs = durationOption(call, 'timeout', 0)
-    const before = await agent.call('agent.snapshot')
-    await agent.call('agent.up', {
-      serverUrl: stringOption(call, 'login-server'),
-      authKey: stringOption(call, 'auth-key'),
-      hostname: stringOption(call, 'hostname'),
-      forceReauth: call.values['force-reauth'] === true,
-      routing: routingWishOf(call),
-    })
-    const giveUp = AbortSignal.timeout(timeoutMs > 0 ? timeoutMs : LONGEST_WAIT_MS)
-    let shownUrl: string | undefined
-    let last: AgentSnapshot | undefined
-    for await (const snapshot of agent.snapshots(giveUp)) {
-      // The wish itself makes a new revision; what was before it says nothing about this start.
-      if (snapshot.revision <= before.revision && snapshot.state !== 'running') continue
-      last = snapshot
-      if (snapshot.state === 'running') {
-        remark(
-          `Connected to ${snapshot.tailnet?.name ?? 'the network'} as ${snapshot.self?.addresses.join(', ') ?? ''}`,
-        )
-        return DONE
-      }
-      if (snapshot.loginUrl !== undefined && snapshot.loginUrl !== shownUrl) {
-        shownUrl = snapshot.loginUrl
-        print(`\nTo log in, open this page in a browser:\n\n\t${shownUrl}\n`)
-      }
-      if (snapshot.problem && snapshot.state !== 'starting')
-        throw new CodedError(snapshot.problem.code, snapshot.problem.message)
+  run: (call) => bringUp(call, { isNew: false }),
+}
+
+export const login: Command = {
+  ...up,
+  name: 'login',
+  summary:
+    'Joins another network, or another account of one, beside those there are; "peerway switch" changes between them.',
+  usage: ['login [--login-server URL] [--auth-key KEY] [--hostname NAME] [--timeout D]'],
+  example: 'peerway login --login-server https://net.example.org',
+  run: (call) => bringUp(call, { isNew: true }),
+}
+
+async function bringUp(call: CommandCall, { isNew }: { readonly isNew: boolean }): Promise<number> {
+  notYet.refuse(call)
+  const agent = agentOf(call)
+  const timeoutMs = durationOption(call, 'timeout', 0)
+  const before = await agent.call('agent.snapshot')
+  await agent.call('agent.up', {
+    serverUrl: stringOption(call, 'login-server'),
+    authKey: stringOption(call, 'auth-key'),
+    hostname: stringOption(call, 'hostname'),
+    forceReauth: call.values['force-reauth'] === true,
+    routing: routingWishOf(call),
+    isNew,
+  })
+  const giveUp = AbortSignal.timeout(timeoutMs > 0 ? timeoutMs : LONGEST_WAIT_MS)
+  let shownUrl: string | undefined
+  let last: AgentSnapshot | undefined
+  for await (const snapshot of agent.snapshots(giveUp)) {
+    // The wish itself makes a new revision; what was before it says nothing about this start.
+    if (snapshot.revision <= before.revision && snapshot.state !== 'running') continue
+    last = snapshot
+    if (snapshot.state === 'running') {
+      remark(`Connected to ${snapshot.tailnet?.name ?? 'the network'} as ${snapshot.self?.addresses.join(', ') ?? ''}`)
+      return DONE
     }
-    if (!giveUp.aborted)
-      throw new CodedError(
-        'cli/agent-gone',
-        'The agent ended while it was starting. Look at its output for the reason.',
-      )
-    if (last?.problem) throw new CodedError(last.problem.code, last.problem.message)
-    throw new CodedError(
-      'cli/timeout',
-      shownUrl === undefined
-        ? `Not connected yet; the agent is waiting for ${last?.waitingFor ?? 'the server'}.`
-        : 'Nobody logged in yet. The page above stays valid; run peerway up again to wait on.',
-    )
-  },
+    if (snapshot.loginUrl !== undefined && snapshot.loginUrl !== shownUrl) {
+      shownUrl = snapshot.loginUrl
+      print(`\nTo log in, open this page in a browser:\n\n\t${shownUrl}\n`)
+    }
+    if (snapshot.problem && snapshot.state !== 'starting')
+      throw new CodedError(snapshot.problem.code, snapshot.problem.message)
+  }
+  if (!giveUp.aborted)
+    throw new CodedError('cli/agent-gone', 'The agent ended while it was starting. Look at its output for the reason.')
+  if (last?.problem) throw new CodedError(last.problem.code, last.problem.message)
+  throw new CodedError(
+    'cli/timeout',
+    shownUrl === undefined
+      ? `Not connected yet; the agent is waiting for ${last?.waitingFor ?? 'the server'}.`
+      : 'Nobody logged in yet. The page above stays valid; run peerway up again to wait on.',
+  )
 }
 
 export const down: Command = {

@@ -28,6 +28,8 @@ export interface UpArgument {
   readonly hostname: string | undefined
   readonly forceReauth: boolean | undefined
   readonly routing?: RoutingWish | undefined
+  /** Another login beside those that there are, also at a server that is known. */
+  readonly isNew?: boolean | undefined
 }
 
 const up: Check<UpArgument> = shape({
@@ -36,6 +38,7 @@ const up: Check<UpArgument> = shape({
   hostname: optional(text(253)),
   forceReauth: optional(yesNo),
   routing: optional(routingWish),
+  isNew: optional(yesNo),
 })
 
 /** What is left undefined stays as it is. */
@@ -101,6 +104,10 @@ export const agentCalls = {
   /** Forgets this login: the node key is expired at the server and dropped here. */
   'agent.logout': call<void, void>(nothing),
   /** Changes settings of the current login, at once and for later starts. */
+  /** Changes to another network that was joined before, by its id or one of its names. */
+  'agent.switch': call<{ readonly profile: string }, void>(shape({ profile: text(2048) })),
+  /** Logs out of a network and forgets it. */
+  'agent.removeProfile': call<{ readonly profile: string }, void>(shape({ profile: text(2048) })),
   'agent.set': call<SetArgument, void>(set),
   'agent.relayStatus': call<void, RelayStatusView>(nothing),
   /** Takes up to twenty seconds. */

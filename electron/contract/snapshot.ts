@@ -2,6 +2,7 @@
 // it crosses process borders as it is. Words here are the program's; what a person reads is made from them by the window.
 
 import type { DoctorView } from './doctor.ts'
+import type { ProfileView } from './profile-view.ts'
 
 /** The stable id of a node in its tailnet. */
 export type NodeId = string & { readonly __brand: 'NodeId' }
@@ -37,6 +38,8 @@ export interface AgentSnapshot {
   readonly controlConnected: boolean
   /** This machine as a relay for others, in short; "agent.relayStatus" has the rest. Undefined before it is in a network. */
   readonly relay?: RelayBriefView | undefined
+  /** Networks that this machine has joined. */
+  readonly profiles?: readonly ProfileView[] | undefined
 }
 
 export interface RelayBriefView {

@@ -28,6 +28,8 @@ export function windowHandlers(backend: Backend, desktop: Desktop): WindowHandle
     'agent.up': (wish) => asked((agent) => agent['agent.up'](wish)),
     'agent.down': () => asked((agent) => agent['agent.down']()),
     'agent.logout': () => asked((agent) => agent['agent.logout']()),
+    'agent.switch': (which) => asked((agent) => agent['agent.switch'](which)),
+    'agent.removeProfile': (which) => asked((agent) => agent['agent.removeProfile'](which)),
     'agent.set': (settings) => asked((agent) => agent['agent.set'](settings)),
     'agent.relayTest': () => asked((agent) => agent['agent.relayTest']()),
     'agent.relayStatus': () => asked((agent) => agent['agent.relayStatus']()),

@@ -77,7 +77,8 @@ test('a stock command line lists, switches and removes', async () => {
     list.map(({ ID, Name }) => `${ID} ${Name}`),
     ['aaaa anna', 'bbbb anna@work.example', 'cccc ben@work.example'],
   )
-  assert.equal(((await ask('GET', '/localapi/v0/profiles/current'))?.body as { ID: string }).ID, 'cccc')
+  const current = (await ask('GET', '/localapi/v0/profiles/current'))?.body as { ID: string } | undefined
+  assert.equal(current?.ID, 'cccc')
   assert.equal((await ask('POST', '/localapi/v0/profiles/aaaa'))?.status, 204)
   assert.equal((await ask('DELETE', '/localapi/v0/profiles/bbbb'))?.status, 204)
   assert.deepEqual(asked, ['switch aaaa', 'remove bbbb'])

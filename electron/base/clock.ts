@@ -42,7 +42,8 @@ export class VirtualClock implements Clock {
   }
 
   wallNow(): number {
-    return this.#nowMs + this.#wallOffsetMs
+    // Whole, as the system's is, also when a timer with a fraction is what it stands at.
+    return Math.floor(this.#nowMs + this.#wallOffsetMs)
   }
 
   after(delayMs: number, callback: () => void): () => void {

@@ -27,10 +27,13 @@ export type Change =
   /** What the machines of a user tell their person changed. */
   | { readonly type: 'notices'; readonly id: UserId }
 
-/** Who hears of a change: one tailnet, or the server when a tailnet itself came, changed or went. */
+/**
+ * Who hears of a change: one tailnet, or the server when a tailnet itself came, changed or went, or people there sign in
+ * otherwise.
+ */
 export type Heard =
   | { readonly tailnetId: TailnetId; readonly change: Change }
-  | { readonly tailnetId: TailnetId; readonly change: 'tailnet' }
+  | { readonly tailnetId: TailnetId; readonly change: 'tailnet' | 'sign-in' }
 
 /** Brings memory to what the disk holds. */
 export type Effect = (memory: ServerMemory) => readonly Heard[]
@@ -46,6 +49,8 @@ export interface RegistryTransaction {
   insertMember(id: UserId, role: Role): Promise<User>
   updateUser(id: UserId, change: UserChange): Promise<void>
   deleteUser(id: UserId): Promise<void>
+  /** After something changed of how people sign in. */
+  touchSignIn(): void
   /** After something changed of the accounts elsewhere that a person signs in with. */
   refreshGroups(id: UserId): Promise<void>
   insertNode(node: NewNode, report: NodeReport): Promise<Node>
@@ -137,6 +142,11 @@ export class MemoryTransaction implements RegistryTransaction {
       memory.removeUser(id, tailnetId)
       return heard
     })
+  }
+
+  touchSignIn(): void {
+    const tailnetId = this.store.tailnetId ?? FIRST_TAILNET
+    this.#effects.push(() => [{ tailnetId, change: 'sign-in' }])
   }
 
   async refreshGroups(id: UserId): Promise<void> {

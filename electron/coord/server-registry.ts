@@ -20,6 +20,8 @@ const REPORT_FLUSH_MS = 1_000
 export class ServerRegistry implements RegistryServer {
   /** A tailnet came, changed its name, or went: whoever listens looks it up. */
   readonly tailnetChanges = new Listeners<TailnetId>()
+  /** People there may sign in otherwise than before. */
+  readonly signInChanges = new Listeners<TailnetId>()
   readonly #store: Store
   readonly #clock: Clock
   readonly #log: Logger
@@ -160,7 +162,8 @@ export class ServerRegistry implements RegistryServer {
       if (change === 'tailnet') {
         this.#follow(tailnetId)
         this.tailnetChanges.emit(tailnetId, onError)
-      } else this.#registries.get(tailnetId)?.changes.emit(change, onError)
+      } else if (change === 'sign-in') this.signInChanges.emit(tailnetId, onError)
+      else this.#registries.get(tailnetId)?.changes.emit(change, onError)
     }
   }
 

@@ -24,6 +24,7 @@ import type { CallName, PageState, Reply } from './login-api.ts'
 import { checkPlace, loginCalls, stageOf, type LoginCalls } from './login-calls.ts'
 import { OwnAccount } from './own-account.ts'
 import { sendDocument } from './page.ts'
+import { Notices } from './notices.ts'
 import { OidcSignIn } from './oidc/oidc-sign-in.ts'
 import { Recoveries } from './recoveries.ts'
 import { Sessions } from './sessions.ts'
@@ -41,10 +42,14 @@ const CALLBACK_PATH = /^\/login\/oidc\/[a-z0-9-]{1,32}\/callback$/
 const ENROL_PATH = /^\/enrol\/([A-Za-z0-9_-]{8,64})$/
 
 export async function identityLogin(context: LoginContext): Promise<LoginProvider> {
-  const recoveries = new Recoveries(context.registry, context.clock, context.publicUrl)
-  await recoveries.announce()
-  const pages = new LoginPages(context, recoveries)
-  return { handleHttp: (request, response) => pages.handle(request, response) }
+  const { registry, clock, publicUrl, log } = context
+  const notices = new Notices(registry, clock, publicUrl, log)
+  await notices.start()
+  const pages = new LoginPages(context, new Recoveries(registry, clock, notices))
+  return {
+    handleHttp: (request, response) => pages.handle(request, response),
+    close: async () => notices.close(),
+  }
 }
 
 class LoginPages {

@@ -178,7 +178,7 @@ export class OwnAccount {
     const { about, challenge } = endCeremony(this.#ceremonies, visitor, made.ceremony, 'add')
     if (about.userId !== me.user.id) throw tooLate()
     const passkey = await checkCreation(made.response, { ...about.site, challenge })
-    await this.#change(me, (tx) => this.#accounts.addPasskey(tx, me.user.id, passkey, made.name))
+    await this.#changeWays(me, (tx) => this.#accounts.addPasskey(tx, me.user.id, passkey, made.name))
   }
 
   renamePasskey(me: CurrentSession, id: string, name: string): Promise<void> {
@@ -190,7 +190,7 @@ export class OwnAccount {
 
   removePasskey(me: CurrentSession, id: string): Promise<void> {
     this.mustBeFresh(me)
-    return this.#change(me, async (tx) => {
+    return this.#changeWays(me, async (tx) => {
       const { identity } = tx.store
       const passkey = (await identity.passkeysOf(me.user.id)).find((passkey) => passkey.id === id)
       if (!passkey) throw gone()
@@ -208,7 +208,7 @@ export class OwnAccount {
     const { user } = me
     this.#accounts.checkRule(password, [user.name, user.displayName, user.email ?? ''])
     const phc = await this.#accounts.passwordCheck.passwords.hash(password)
-    await this.#change(me, async (tx) => {
+    await this.#changeWays(me, async (tx) => {
       const { identity } = tx.store
       await identity.setPassword(user.id, phc, this.#context.clock.wallNow())
       await identity.deleteSessionsOf(user.id, me.session.id)
@@ -219,7 +219,7 @@ export class OwnAccount {
 
   removePassword(me: CurrentSession): Promise<void> {
     this.mustBeFresh(me)
-    return this.#change(me, async (tx) => {
+    return this.#changeWays(me, async (tx) => {
       const { identity } = tx.store
       if ((await identity.passwordOf(me.user.id)) === undefined) throw gone()
       await this.#mustStayUsable(identity, me, { kind: 'password' })
@@ -273,7 +273,7 @@ export class OwnAccount {
   /** An account elsewhere is let go only by who came in without it: so the way that stays was proved. */
   removeElsewhere(me: CurrentSession, providerName: string, subject: string): Promise<void> {
     this.mustBeFresh(me)
-    return this.#change(me, async (tx) => {
+    return this.#changeWays(me, async (tx) => {
       const { identity } = tx.store
       const provider = (await identity.oidc.providers()).find(({ name }) => name === providerName)
       const known = provider && (await identity.oidc.identity(provider.id, subject))
@@ -320,6 +320,14 @@ export class OwnAccount {
     return this.#change(me, async (tx) => {
       await tx.store.identity.deleteSessionsOf(me.user.id, me.session.id)
       await this.#audit(tx, me, 'session.end', 'all others')
+    })
+  }
+
+  /** Which may be what somebody's machines were waiting for. */
+  #changeWays(me: CurrentSession, work: (tx: RegistryTransaction) => Promise<void>): Promise<void> {
+    return this.#change(me, async (tx) => {
+      await work(tx)
+      tx.touchSignIn()
     })
   }
 

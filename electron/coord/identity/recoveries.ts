@@ -9,6 +9,7 @@ import type { ServerRegistry } from '../server-registry.ts'
 import type { Recovery } from '../store/identity-store.ts'
 import { createEnrolLink, type EnrolLink } from './enrol-links.ts'
 import { IdentityError } from './identity-error.ts'
+import type { Notices } from './notices.ts'
 
 export const RECOVERY_DELAY_MS = 24 * 3_600_000
 
@@ -29,27 +30,17 @@ export function mayHelp(helper: User, person: User): boolean {
 export class Recoveries {
   readonly #registry: ServerRegistry
   readonly #clock: Clock
+  readonly #notices: Notices
 
-  readonly #publicUrl: string
-
-  constructor(registry: ServerRegistry, clock: Clock, publicUrl: string) {
+  constructor(registry: ServerRegistry, clock: Clock, notices: Notices) {
     this.#registry = registry
     this.#clock = clock
-    this.#publicUrl = publicUrl
+    this.#notices = notices
   }
 
-  /** Has the machines of each person say what is under way, so that nobody has to look at a page to see it. */
-  async announce(): Promise<void> {
-    const notices = new Map<UserId, string[]>()
-    for (const { userId, helperId, readyAtMs } of await this.open()) {
-      const helper = this.#registry.user(helperId)?.displayName ?? 'Somebody'
-      const time = new Date(readyAtMs).toISOString().slice(0, 16).replace('T', ' ')
-      const text =
-        `${helper} gives your account a new way to sign in, from ${time} UTC on. ` +
-        `If you did not ask for that, stop it at ${this.#publicUrl}/account`
-      notices.set(userId, [...(notices.get(userId) ?? []), text])
-    }
-    this.#registry.setNotices(notices)
+  /** Has the machines of each person say what is under way. */
+  announce(): Promise<void> {
+    return this.#notices.announce()
   }
 
   open(): Promise<Recovery[]> {

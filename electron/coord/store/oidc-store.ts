@@ -53,6 +53,8 @@ export interface OidcTables {
   identity(providerId: ProviderId, subject: string): Promise<OidcIdentity | undefined>
   identitiesOf(userId: UserId): Promise<OidcIdentity[]>
   identitiesAt(providerId: ProviderId): Promise<OidcIdentity[]>
+  /** Who signs in by it and by nothing else that lasts: a passkey counts for these host names, a provider unless it is left. */
+  dependents(providerId: ProviderId, hosts: readonly string[]): Promise<UserId[]>
   /** Of all people, as policies write them: group@provider. */
   groups(): Promise<Map<UserId, string[]>>
   /** Of one. */
@@ -131,6 +133,42 @@ export class SqlOidc implements OidcTables {
   async identitiesAt(providerId: ProviderId): Promise<OidcIdentity[]> {
     const there = this.#db.selectFrom('oidc_identities').selectAll().where('provider_id', '=', providerId)
     return (await there.orderBy('user_id').orderBy('subject').execute()).map(identityOf)
+  }
+
+  async dependents(providerId: ProviderId, hosts: readonly string[]): Promise<UserId[]> {
+    const rows = await this.#db
+      .selectFrom('oidc_identities as here')
+      .select('here.user_id')
+      .distinct()
+      .where('here.provider_id', '=', providerId)
+      .where(({ not, exists, selectFrom }) =>
+        not(exists(selectFrom('passwords').select('user_id').whereRef('passwords.user_id', '=', 'here.user_id'))),
+      )
+      .where(({ not, exists, selectFrom }) =>
+        not(
+          exists(
+            selectFrom('passkeys')
+              .select('id')
+              .whereRef('passkeys.user_id', '=', 'here.user_id')
+              .where('passkeys.rp_id', 'in', hosts),
+          ),
+        ),
+      )
+      .where(({ not, exists, selectFrom }) =>
+        not(
+          exists(
+            selectFrom('oidc_identities as other')
+              .innerJoin('oidc_providers', 'oidc_providers.id', 'other.provider_id')
+              .select('other.subject')
+              .whereRef('other.user_id', '=', 'here.user_id')
+              .where('other.provider_id', '<>', providerId)
+              .where('oidc_providers.leave_at', 'is', null),
+          ),
+        ),
+      )
+      .orderBy('here.user_id')
+      .execute()
+    return rows.map((row) => reading('oidc_identities', () => int(row, 'user_id')))
   }
 
   async groups(): Promise<Map<UserId, string[]>> {

@@ -3,12 +3,11 @@
 import { isCoded, messageOf } from '../../../base/errors.ts'
 import type { Clock } from '../../../base/clock.ts'
 import { CoordError } from '../../errors.ts'
-import type { User } from '../../model.ts'
+import type { User, UserId } from '../../model.ts'
 import type { Registry, RegistryTransaction } from '../../registry.ts'
-import type { OidcIdentity } from '../../store/oidc-store.ts'
 import { createEnrolLink, PUBLIC_URL } from '../enrol-links.ts'
 import type { ServerSecrets } from '../server-secrets.ts'
-import { isUsable, waysOfUser } from '../ways.ts'
+import { waysOfUser } from '../ways.ts'
 import { redirectUriOf } from './oidc-sign-in.ts'
 import { mayBePlain, ProviderClient } from './provider-client.ts'
 import { DEFAULT_RULES, type ProviderRules } from './provider-rules.ts'
@@ -101,7 +100,7 @@ export class OidcAdmin {
   list(): Promise<OidcProviderInfo[]> {
     return this.#transaction(async (tx) => {
       const infos: OidcProviderInfo[] = []
-      for (const provider of await this.#own(tx)) infos.push((await this.#status(tx, provider)).provider)
+      for (const provider of await this.#own(tx)) infos.push(await this.#info(tx, provider))
       return infos
     })
   }
@@ -134,7 +133,7 @@ export class OidcAdmin {
         leaveAtMs: undefined,
       })
       await tx.audit(actor, 'oidc.add', `oidc:${name}`, issuer)
-      return (await this.#status(tx, await this.#find(tx, name))).provider
+      return this.#info(tx, await this.#find(tx, name))
     })
   }
 
@@ -152,6 +151,7 @@ export class OidcAdmin {
       const provider = await this.#find(tx, name)
       if (isOver(provider, nowMs)) throw new CoordError('coord/conflict', `${provider.name} was left already.`)
       await tx.store.identity.oidc.updateProvider(provider.id, { leaveAtMs: atMs })
+      tx.touchSignIn()
       await tx.audit(actor, 'oidc.leave', `oidc:${provider.name}`, timeText(atMs))
       return this.#status(tx, await this.#find(tx, name))
     })
@@ -164,6 +164,7 @@ export class OidcAdmin {
       if (provider.leaveAtMs === undefined)
         throw new CoordError('coord/conflict', `Nobody plans to leave ${provider.name}.`)
       await tx.store.identity.oidc.updateProvider(provider.id, { leaveAtMs: undefined })
+      tx.touchSignIn()
       await tx.audit(actor, 'oidc.stay', `oidc:${provider.name}`)
       return this.#status(tx, await this.#find(tx, name))
     })
@@ -185,7 +186,9 @@ export class OidcAdmin {
       const untilMs = provider.leaveAtMs > nowMs ? provider.leaveAtMs : nowMs + LONGEST_LINK_MS
       const lifeMs = Math.min(untilMs - nowMs, LONGEST_LINK_MS)
       const links: OidcLinkInfo[] = []
-      for (const { user } of (await this.#people(tx, provider)).filter(({ depends }) => depends)) {
+      for (const id of await this.#dependents(tx, provider)) {
+        const user = this.#user(id)
+        if (!user) continue
         const { url, expiresAtMs } = await createEnrolLink(tx, user, 'invite', { nowMs, actor, lifeMs })
         links.push({ user: user.name, url, expiresAt: timeText(expiresAtMs) })
       }
@@ -198,88 +201,81 @@ export class OidcAdmin {
   remove(name: string, evenIfNeeded: boolean, actor = this.#options.actor): Promise<void> {
     return this.#transaction(async (tx) => {
       const provider = await this.#find(tx, name)
-      const people = await this.#people(tx, provider)
-      const dependents = people.filter(({ depends }) => depends)
+      const people = await tx.store.identity.oidc.identitiesAt(provider.id)
+      const dependents = [...(await this.#dependents(tx, provider))]
       const [first] = dependents
-      if (first && !evenIfNeeded && !isOver(provider, this.#options.clock.wallNow()))
+      if (first !== undefined && !evenIfNeeded && !isOver(provider, this.#options.clock.wallNow()))
         throw new CoordError(
           'coord/conflict',
-          `${first.user.name}${dependents.length > 1 ? ` and ${dependents.length - 1} more` : ''} can sign in by nothing ` +
+          `${this.#user(first)?.name ?? ''}${dependents.length > 1 ? ` and ${dependents.length - 1} more` : ''} can sign in by nothing ` +
             `else. Leave it by a date instead: peerway coord oidc leave ${provider.name} --at DATE. To lock them out, add --force.`,
         )
       await tx.store.identity.oidc.deleteProvider(provider.id)
-      for (const { user } of people) await tx.refreshGroups(user.id)
+      for (const userId of new Set(people.map(({ userId }) => userId))) await tx.refreshGroups(userId)
+      tx.touchSignIn()
       await tx.audit(actor, 'oidc.remove', `oidc:${provider.name}`, provider.issuer)
     })
   }
 
-  async #status(tx: RegistryTransaction, provider: Provider): Promise<OidcStatusInfo> {
-    const people = await this.#people(tx, provider)
+  async #info(tx: RegistryTransaction, provider: Provider): Promise<OidcProviderInfo> {
     const publicUrl = await tx.store.setting(PUBLIC_URL)
     const { rules, leaveAtMs } = provider
     return {
-      provider: {
-        name: provider.name,
-        label: provider.label,
-        issuer: provider.issuer,
-        clientId: provider.clientId,
-        hasSecret: provider.sealedSecret !== undefined,
-        allowDomains: rules.domains,
-        allowGroups: rules.groups,
-        allowEveryone: rules.everyone,
-        groupsClaim: rules.groupsClaim,
-        scopes: rules.scopes,
-        ...(publicUrl !== undefined && { redirectUri: redirectUriOf(publicUrl, provider.name) }),
-        createdAt: timeText(provider.createdAtMs),
-        ...(leaveAtMs !== undefined && { leavesAt: timeText(leaveAtMs) }),
-        isOver: isOver(provider, this.#options.clock.wallNow()),
-        people: new Set(people.map(({ user }) => user.id)).size,
-        dependents: people.filter(({ depends }) => depends).length,
-      },
-      people: people.map(({ user, identity, depends, passkeys, password, otherProviders }) => ({
-        user: user.name,
-        displayName: user.displayName,
-        account: identity.shown,
-        groups: identity.groups,
-        lastSignInAt: timeText(identity.lastUsedAtMs),
-        passkeys,
-        password,
-        otherProviders,
-        depends,
-        machines: [...this.#options.registry.nodes()].filter(({ userId }) => userId === user.id).length,
-      })),
+      name: provider.name,
+      label: provider.label,
+      issuer: provider.issuer,
+      clientId: provider.clientId,
+      hasSecret: provider.sealedSecret !== undefined,
+      allowDomains: rules.domains,
+      allowGroups: rules.groups,
+      allowEveryone: rules.everyone,
+      groupsClaim: rules.groupsClaim,
+      scopes: rules.scopes,
+      ...(publicUrl !== undefined && { redirectUri: redirectUriOf(publicUrl, provider.name) }),
+      createdAt: timeText(provider.createdAtMs),
+      ...(leaveAtMs !== undefined && { leavesAt: timeText(leaveAtMs) }),
+      isOver: isOver(provider, this.#options.clock.wallNow()),
+      people: new Set((await tx.store.identity.oidc.identitiesAt(provider.id)).map(({ userId }) => userId)).size,
+      dependents: (await this.#dependents(tx, provider)).size,
     }
   }
 
-  /** One for each account there; those who depend come first. */
-  async #people(tx: RegistryTransaction, provider: Provider): Promise<Person[]> {
-    const { identity } = tx.store
-    const all = await allProviders(tx.store)
-    const publicUrl = await tx.store.setting(PUBLIC_URL)
-    const hosts = new Set(['localhost', ...(publicUrl === undefined ? [] : [new URL(publicUrl).hostname])])
-    const people: Person[] = []
-    const seen = new Set<number>()
-    for (const one of await identity.oidc.identitiesAt(provider.id)) {
-      const user = this.#options.registry.user(one.userId)
+  async #status(tx: RegistryTransaction, provider: Provider): Promise<OidcStatusInfo> {
+    const { registry } = this.#options
+    const dependents = await this.#dependents(tx, provider)
+    const names = new Map((await allProviders(tx.store)).map(({ id, name }) => [id, name]))
+    const people: OidcPersonInfo[] = []
+    for (const one of await tx.store.identity.oidc.identitiesAt(provider.id)) {
+      const user = registry.user(one.userId)
       if (!user) continue
-      const ways = await waysOfUser(identity, user.id)
-      const others = ways.filter((way) => way.kind === 'oidc' && way.providerId !== provider.id && !way.isLeft)
-      const passkeys = ways.filter((way) => way.kind === 'passkey' && isUsable(way, hosts)).length
-      const password = ways.some(({ kind }) => kind === 'password')
+      const ways = await waysOfUser(tx.store.identity, user.id)
       people.push({
-        user,
-        identity: one,
-        passkeys,
-        password,
-        otherProviders: others.flatMap(
-          (way) => all.find(({ id }) => way.kind === 'oidc' && id === way.providerId)?.name ?? [],
+        user: user.name,
+        displayName: user.displayName,
+        account: one.shown,
+        groups: one.groups,
+        lastSignInAt: timeText(one.lastUsedAtMs),
+        passkeys: ways.filter(({ kind }) => kind === 'passkey').length,
+        password: ways.some(({ kind }) => kind === 'password'),
+        otherProviders: ways.flatMap((way) =>
+          way.kind === 'oidc' && way.providerId !== provider.id && !way.isLeft ? (names.get(way.providerId) ?? []) : [],
         ),
-        // Once, however many accounts they have there.
-        depends: passkeys === 0 && !password && others.length === 0 && !seen.has(user.id),
+        depends: dependents.has(user.id),
+        machines: [...registry.nodes()].filter(({ userId }) => userId === user.id).length,
       })
-      seen.add(user.id)
     }
-    return people.toSorted((a, b) => Number(b.depends) - Number(a.depends) || a.user.name.localeCompare(b.user.name))
+    people.sort((a, b) => Number(b.depends) - Number(a.depends) || a.user.localeCompare(b.user))
+    return { provider: await this.#info(tx, provider), people }
+  }
+
+  async #dependents(tx: RegistryTransaction, { id }: Provider): Promise<Set<UserId>> {
+    const publicUrl = await tx.store.setting(PUBLIC_URL)
+    const hosts = ['localhost', ...(publicUrl === undefined ? [] : [new URL(publicUrl).hostname])]
+    return new Set(await tx.store.identity.oidc.dependents(id, hosts))
+  }
+
+  #user(id: UserId): User | undefined {
+    return this.#options.registry.user(id)
   }
 
   async #own(tx: RegistryTransaction): Promise<Provider[]> {
@@ -295,15 +291,6 @@ export class OidcAdmin {
   #transaction<T>(work: (tx: RegistryTransaction) => Promise<T>): Promise<T> {
     return this.#options.registry.transaction(work)
   }
-}
-
-interface Person {
-  readonly user: User
-  readonly identity: OidcIdentity
-  readonly passkeys: number
-  readonly password: boolean
-  readonly otherProviders: readonly string[]
-  readonly depends: boolean
 }
 
 function checked(wish: NewProviderWish): {

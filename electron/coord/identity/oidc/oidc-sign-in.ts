@@ -265,6 +265,7 @@ export class OidcSignIn {
       lastUsedAtMs: nowMs,
     })
     await tx.refreshGroups(user.id)
+    tx.touchSignIn()
     await tx.audit(`user:${user.id}`, action, `user:${user.id}`, `${provider.name}: ${shownAs(claims)}`)
   }
 

@@ -159,6 +159,14 @@ testOnEach('an account elsewhere is one person’s, and goes with the provider o
     assert.deepEqual(await oidc.identity(provider.id, 's1'), used)
     assert.deepEqual(await oidc.identitiesOf(1), [used])
     assert.equal((await oidc.identitiesAt(provider.id)).length, 2)
+    assert.deepEqual(
+      [...(await oidc.groups())],
+      [
+        [1, ['b@corp', 'c@corp']],
+        [2, ['a@corp']],
+      ],
+    )
+    assert.deepEqual([await oidc.groupsOf(1), await oidc.groupsOf(3)], [['b@corp', 'c@corp'], []])
     assert.equal(await oidc.deleteIdentity(2, provider.id, 's1'), false)
     assert.equal(await oidc.deleteIdentity(1, provider.id, 's1'), true)
   })
@@ -171,5 +179,52 @@ testOnEach('an account elsewhere is one person’s, and goes with the provider o
     assert.deepEqual(await identity.oidc.providers(), [])
   })
 })
+
+testOnEach(
+  'who depends on a provider: those without a password, a passkey of this host, or a provider that stays',
+  async (t, open) => {
+    const on = await store(t, open)
+    await on(async (identity) => {
+      const { oidc } = identity
+      const add = (name: string, leaveAtMs?: number) =>
+        oidc.insertProvider({
+          tailnetId: 1,
+          name,
+          issuer: `https://${name}.example`,
+          clientId: 'x',
+          sealedSecret: undefined,
+          rules: '{}',
+          createdAtMs: 1,
+          leaveAtMs,
+        })
+      const [one, staying, leaving] = [await add('one'), await add('staying'), await add('leaving', 9)]
+      const link = (providerId: number, userId: number, subject = `s${userId}`) =>
+        oidc.insertIdentity({ providerId, subject, userId, shown: '', groups: [], createdAtMs: 1, lastUsedAtMs: 1 })
+      for (const id of [1, 2]) await link(one.id, id)
+      await link(one.id, 1, 'second')
+      const depend = (): Promise<number[]> => oidc.dependents(one.id, ['home.example', 'localhost'])
+      assert.deepEqual(await depend(), [1, 2])
+      await link(leaving.id, 1)
+      assert.deepEqual(await depend(), [1, 2])
+      await link(staying.id, 1)
+      assert.deepEqual(await depend(), [2])
+      const passkey = {
+        publicKey: bytes(1),
+        counter: 0,
+        transports: [],
+        name: '',
+        createdAtMs: 1,
+        lastUsedAtMs: undefined,
+      }
+      await identity.insertPasskey({ ...passkey, id: 'a', userId: 2, rpId: 'old.example' })
+      assert.deepEqual(await depend(), [2])
+      await identity.insertPasskey({ ...passkey, id: 'b', userId: 2, rpId: 'home.example' })
+      assert.deepEqual(await depend(), [])
+      await identity.deletePasskey(2, 'b')
+      await identity.setPassword(2, '$argon2id$', 1)
+      assert.deepEqual(await depend(), [])
+    })
+  },
+)
 
 endPostgres()

@@ -141,23 +141,29 @@ export class SqlOidc implements OidcTables {
       .select('here.user_id')
       .distinct()
       .where('here.provider_id', '=', providerId)
-      .where(({ not, exists, selectFrom }) =>
-        not(exists(selectFrom('passwords').select('user_id').whereRef('passwords.user_id', '=', 'here.user_id'))),
+      .where((where) =>
+        where.not(
+          where.exists(
+            where.selectFrom('passwords').select('user_id').whereRef('passwords.user_id', '=', 'here.user_id'),
+          ),
+        ),
       )
-      .where(({ not, exists, selectFrom }) =>
-        not(
-          exists(
-            selectFrom('passkeys')
+      .where((where) =>
+        where.not(
+          where.exists(
+            where
+              .selectFrom('passkeys')
               .select('id')
               .whereRef('passkeys.user_id', '=', 'here.user_id')
               .where('passkeys.rp_id', 'in', hosts),
           ),
         ),
       )
-      .where(({ not, exists, selectFrom }) =>
-        not(
-          exists(
-            selectFrom('oidc_identities as other')
+      .where((where) =>
+        where.not(
+          where.exists(
+            where
+              .selectFrom('oidc_identities as other')
               .innerJoin('oidc_providers', 'oidc_providers.id', 'other.provider_id')
               .select('other.subject')
               .whereRef('other.user_id', '=', 'here.user_id')

@@ -2,6 +2,7 @@
 
 import type { AccountPage, PasskeyView, PersonView, RecoveryView } from '../../identity/login-api.ts'
 import { h, icon, qrDrawing } from './dom.ts'
+import { providerRows } from './elsewhere.ts'
 import { appCodeField, attempt, formOf, missing, newPasswordField, tooShort, warnings } from './forms.ts'
 import type { Page, Setting } from './page.ts'
 import { column, copyable, link, nameField, passwordField, primary, Trouble, wayRow, whole } from './parts.ts'
@@ -21,15 +22,26 @@ export function sensitive(setting: Setting, page: AccountPage, open: (page: Acco
   else setting.go(provePage(setting, page, open))
 }
 
-function provePage(setting: Setting, page: AccountPage, open: (page: AccountPage) => Page): Page {
+export function provePage(
+  setting: Setting,
+  page: AccountPage,
+  /** Where it leads; the account when left out. */
+  open: ((page: AccountPage) => Page) | undefined,
+  /** Of this server's own; otherwise a provider will do too. */
+  isOwnOnly = false,
+): Page {
   const { api, state } = setting
+  const elsewhere = (trouble: Trouble): HTMLElement[] =>
+    isOwnOnly
+      ? []
+      : providerRows(setting, 'prove', trouble, (name) => page.elsewhere.some((one) => one.provider === name))
   const noPasskeys = withoutPasskeys(state)
   const canPasskey = noPasskeys === undefined && page.passkeys.some(({ host }) => host === state.host)
   const heading = { title: text.prove, lines: [state.host, text.proveText] }
   /** With the new session, and what it may. */
   const done = async (): Promise<void> => {
-    const fresh = await setting.renewed()
-    if (fresh) setting.go(open(fresh))
+    const fresh = open && (await setting.renewed())
+    if (open && fresh) setting.go(open(fresh))
     else await setting.reload()
   }
 
@@ -57,6 +69,7 @@ function provePage(setting: Setting, page: AccountPage, open: (page: AccountPage
       h('div', { class: 'gap-4' }, warnings(state, undefined, true), form),
       trouble.element,
       canPasskey && wayRow('fingerprint', words.signIn.otherWay, () => setting.go(withPasskey())),
+      ...elsewhere(trouble),
       back(setting),
     )
     return { title: heading.title, element, focus: password.input }
@@ -78,12 +91,22 @@ function provePage(setting: Setting, page: AccountPage, open: (page: AccountPage
       trouble.element,
       page.password &&
         wayRow('user', text.proveWithPassword, () => setting.go(withPassword(page.totpSinceMs !== undefined))),
+      ...elsewhere(trouble),
       back(setting),
     )
     return { title: heading.title, element, focus: button }
   }
   // Who came by a recovery code may have neither: signing in anew is the way then.
-  if (!canPasskey && !page.password) return removePage(setting, signInAnew(setting))
+  if (!canPasskey && !page.password) {
+    const trouble = new Trouble()
+    const rows = elsewhere(trouble)
+    if (rows.length === 0) return removePage(setting, signInAnew(setting))
+    const lines = [state.host, text.proveText, words.elsewhere.proveText]
+    return {
+      title: heading.title,
+      element: column({ title: heading.title, lines }, ...rows, trouble.element, back(setting)),
+    }
+  }
   return canPasskey ? withPasskey() : withPassword(page.totpSinceMs !== undefined)
 }
 

@@ -13,6 +13,7 @@ import {
   totpPage,
 } from './account-pages.ts'
 import { attempt } from './forms.ts'
+import { elsewhereSection, leavingParts } from './leave-provider.ts'
 import { h, icon } from './dom.ts'
 import type { Page, Setting } from './page.ts'
 import { action, column, link, list, note, section, Trouble, whole, type Item } from './parts.ts'
@@ -42,8 +43,10 @@ export function accountView(setting: Setting, page: AccountPage): Page {
     ),
     trouble.element,
     recoveryNotes(setting, trouble, page.recoveries, page.nowMs),
+    ...leavingParts(setting, page),
     passkeySection(setting, page),
     otherSection(setting, page),
+    elsewhereSection(setting, page),
     sessionSection(setting, page, trouble),
     page.mayInvite.length > 0 && peopleSection(setting, page, trouble),
   )
@@ -85,7 +88,10 @@ function ending(setting: Setting, trouble: Trouble, button: HTMLElement, { id }:
 
 function passkeySection(setting: Setting, page: AccountPage): HTMLElement {
   const noPasskeys = withoutPasskeys(setting.state)
-  const usable = page.passkeys.filter(({ isUsable }) => isUsable).length + (page.password ? 1 : 0)
+  const usable =
+    page.passkeys.filter(({ isUsable }) => isUsable).length +
+    (page.password ? 1 : 0) +
+    page.elsewhere.filter(({ endsAtMs }) => endsAtMs === undefined).length
   const none: Item = { icon: 'fingerprint', name: text.noPasskey, text: text.noPasskeyText }
   const items =
     page.passkeys.length === 0 ? [none] : page.passkeys.map((passkey) => passkeyItem(setting, page, passkey))

@@ -11,8 +11,14 @@ const text = words.elsewhere
 const CALLBACK = /^\/login\/oidc\/([a-z0-9-]{1,32})\/callback$/
 
 /** A row for each provider; the browser leaves with it. */
-export function providerRows(setting: Setting, purpose: 'sign-in' | 'prove', trouble: Trouble): HTMLElement[] {
-  return setting.state.providers.map(({ name, label }) => {
+export function providerRows(
+  setting: Setting,
+  purpose: 'sign-in' | 'prove',
+  trouble: Trouble,
+  isShown: (name: string) => boolean = () => true,
+): HTMLElement[] {
+  const shown = setting.state.providers.filter(({ name }) => isShown(name))
+  return shown.map(({ name, label }) => {
     const row: HTMLElement = wayRow('shield', text.use(label), () => {
       void attempt(trouble, row, () => leaveFor(setting, name, purpose))
     })

@@ -17,8 +17,8 @@ export interface PersonClaims {
   readonly userName: string | undefined
   readonly displayName: string | undefined
   readonly groups: readonly string[]
-  /** When the person last showed the provider who they are, in seconds; undefined where it does not say. */
-  readonly authTime: number | undefined
+  /** How long ago the person showed the provider who they are, by its own clock; undefined where it does not say. */
+  readonly authAgeMs: number | undefined
 }
 
 /** Undefined when there is no subject, or one that is too long: then it is nobody. */
@@ -27,7 +27,7 @@ export function readClaims(raw: Readonly<Record<string, unknown>>, groupsClaim: 
   if (typeof subject !== 'string' || subject === '' || subject.length > MOST_SUBJECT) return undefined
   const email = raw['email']
   const isAddress = typeof email === 'string' && email.length <= MOST_EMAIL_CHARS && /^[^\s@]+@[^\s@]+$/.test(email)
-  const authTime = raw['auth_time']
+  const [issuedAt, authTime] = [raw['iat'], raw['auth_time']]
   return {
     subject,
     email: isAddress ? email : undefined,
@@ -35,7 +35,7 @@ export function readClaims(raw: Readonly<Record<string, unknown>>, groupsClaim: 
     userName: shown(raw['preferred_username']),
     displayName: shown(raw['name']),
     groups: groupsOf(raw[groupsClaim]),
-    authTime: typeof authTime === 'number' && Number.isFinite(authTime) ? authTime : undefined,
+    authAgeMs: typeof issuedAt === 'number' && typeof authTime === 'number' ? (issuedAt - authTime) * 1000 : undefined,
   }
 }
 

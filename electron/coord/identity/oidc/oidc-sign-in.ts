@@ -202,9 +202,8 @@ export class OidcSignIn {
   }
 
   async #prove(visitor: Visitor, me: CurrentSession, provider: Provider, claims: PersonClaims): Promise<SignedIn> {
-    const nowS = this.#context.clock.wallNow() / 1000
     // Not every provider says when; one that does must have asked just now.
-    if (claims.authTime !== undefined && nowS - claims.authTime > FRESH_MS / 1000)
+    if (claims.authAgeMs !== undefined && claims.authAgeMs > FRESH_MS)
       throw new IdentityError(
         'login/provider-refused',
         `${provider.label} did not ask again who you are. Sign out there, then try again.`,

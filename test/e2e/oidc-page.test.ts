@@ -44,11 +44,11 @@ test('a person comes in by a provider, and leaves it in three steps', { skip }, 
   await t.test('who cancels there reads so here, and goes on where they were', async () => {
     provider.person = undefined
     await at.button('Continue with Corp').click()
-    await at.heading('You are not signed in')
+    await at.heading('It did not work')
     await at.page.getByRole('alert').getByText('Corp says that it was cancelled').waitFor()
     assert.equal(new URL(at.page.url()).search, '', 'what came along does not stay in the address')
     await shoot(at, 'oidc-cancelled')
-    await at.page.getByRole('link', { name: 'Choose how to sign in' }).click()
+    await at.button('Choose how to go on').click()
     await at.heading('Sign in')
     provider.person = KARIN
   })

@@ -4,7 +4,7 @@ import { Refusal } from './api.ts'
 import { h } from './dom.ts'
 import { attempt } from './forms.ts'
 import type { Page, Setting } from './page.ts'
-import { column, note, type Trouble, wayRow } from './parts.ts'
+import { column, note, primary, type Trouble, wayRow } from './parts.ts'
 import { words } from './words.ts'
 
 const text = words.elsewhere
@@ -56,7 +56,7 @@ export async function comeBack(
 }
 
 function troublePage(message: string, next: string): Page {
-  const again = h('a', { class: 'btn primary wide', href: next }, text.again)
+  const again = primary(text.again, undefined, () => location.replace(next))
   const element = column(
     { title: text.troubleTitle, lines: [location.host] },
     h('div', { class: 'gap-4', role: 'alert' }, note('bad', message)),

@@ -3,7 +3,7 @@
 
 import type { AccountPage, ElsewhereView } from '../../identity/login-api.ts'
 import { addPasskeyPage, passwordPage, provePage, removePage, sensitive } from './account-pages.ts'
-import { h, icon } from './dom.ts'
+import { h, icon, type IconName } from './dom.ts'
 import { leaveFor } from './elsewhere.ts'
 import type { Setting } from './page.ts'
 import { action, link, list, note, section, type Item } from './parts.ts'
@@ -65,9 +65,15 @@ function stepsCard(setting: Setting, page: AccountPage, one: ElsewhereView): HTM
     void setting.reload()
   })
   const steps: readonly Step[] = [
-    { name: canPasskey ? text.addPasskey : text.addPassword, text: text.addText, isDone: isAdded, act: add },
-    { name: text.prove, text: text.proveOwnText, isDone: isProved, act: prove },
-    { name: text.remove(one.label), text: text.dropText(one.label), isDone: false, act: drop },
+    {
+      icon: canPasskey ? 'fingerprint' : 'user',
+      name: canPasskey ? text.addPasskey : text.addPassword,
+      text: text.addText,
+      isDone: isAdded,
+      act: add,
+    },
+    { icon: 'key', name: text.prove, text: text.proveOwnText, isDone: isProved, act: prove },
+    { icon: 'shield', name: text.remove(one.label), text: text.dropText(one.label), isDone: false, act: drop },
   ]
   const next = steps.findIndex(({ isDone }) => !isDone)
   return section(
@@ -79,17 +85,18 @@ function stepsCard(setting: Setting, page: AccountPage, one: ElsewhereView): HTM
 }
 
 interface Step {
+  readonly icon: IconName
   readonly name: string
   readonly text: string
   readonly isDone: boolean
   readonly act: () => void
 }
 
-function stepItem({ name, text: more, isDone, act }: Step, at: number, next: number): HTMLElement {
+function stepItem({ icon: sign, name, text: more, isDone, act }: Step, at: number, next: number): HTMLElement {
   return h(
     'li',
     { class: 'item', 'aria-current': at === next ? 'step' : undefined },
-    icon(isDone ? 'check' : at === next ? 'chevron' : 'key'),
+    icon(isDone ? 'check' : sign),
     h(
       'div',
       { class: 'text' },

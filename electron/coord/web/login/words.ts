@@ -20,8 +20,8 @@ export const words = {
   },
   elsewhere: {
     use: (label: string) => `Continue with ${label}`,
-    troubleTitle: 'You are not signed in',
-    again: 'Choose how to sign in',
+    troubleTitle: 'It did not work',
+    again: 'Choose how to go on',
     proveText: 'You come back to your account, and have five minutes for changes.',
     title: 'Accounts elsewhere',
     none: 'No account elsewhere',

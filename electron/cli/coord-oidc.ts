@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers'
 import { messageOf } from '../base/errors.ts'
 import type { OidcProviderInfo, OidcStatusInfo } from '../coord/identity/oidc/oidc-admin.ts'
 import { adminOptionHelp, adminOptions, answer, ask, list, when } from './coord-admin.ts'
-import { type Command, type CommandCall, remark, stringOption, UsageError } from './command.ts'
+import { type Command, type CommandCall, type OptionSpecs, remark, stringOption, UsageError } from './command.ts'
 
 const base = { help: adminOptionHelp, options: adminOptions }
 /** A provider far away has to answer first. */
@@ -34,6 +34,45 @@ const oidcList: Command = {
   },
 }
 
+const changeOptions = {
+  ...adminOptions,
+  'client-id': { type: 'string' },
+  'client-secret-file': { type: 'string' },
+  'allow-domain': { type: 'string', multiple: true },
+  'allow-group': { type: 'string', multiple: true },
+  'allow-everyone': { type: 'boolean' },
+  label: { type: 'string' },
+  'groups-claim': { type: 'string' },
+  scope: { type: 'string', multiple: true },
+} as const satisfies OptionSpecs
+
+const changeHelp = {
+  'client-id': '--client-id ID     what the provider calls this server',
+  'client-secret-file': '--client-secret-file F  the secret it gave, in a file; - is standard input',
+  'allow-domain': '--allow-domain D   people with a proven address of this domain come in',
+  'allow-group': '--allow-group G    people in this group of the provider come in',
+  'allow-everyone':
+    '--allow-everyone   whoever the provider knows; without any of the three, only who linked their account',
+  label: '--label TEXT       on the button; the name when left out',
+  'groups-claim': '--groups-claim C   the claim that lists groups (groups)',
+  scope: '--scope S          asked for beside openid (profile, email)',
+  ...adminOptionHelp,
+}
+
+async function changeIn(call: CommandCall) {
+  const file = stringOption(call, 'client-secret-file')
+  return {
+    clientId: stringOption(call, 'client-id'),
+    clientSecret: file === undefined ? undefined : await secretIn(file),
+    label: stringOption(call, 'label'),
+    allowDomains: several(call, 'allow-domain'),
+    allowGroups: several(call, 'allow-group'),
+    allowEveryone: call.values['allow-everyone'] === true ? true : undefined,
+    groupsClaim: stringOption(call, 'groups-claim'),
+    scopes: several(call, 'scope'),
+  }
+}
+
 const oidcAdd: Command = {
   name: 'coord oidc add',
   summary: 'Lets people sign in by an OpenID Connect provider.',
@@ -43,31 +82,11 @@ const oidcAdd: Command = {
   ],
   help: {
     issuer: '--issuer URL       as the provider writes it; a slash at the end counts',
-    'client-id': '--client-id ID     what the provider calls this server',
-    'client-secret-file': '--client-secret-file F  the secret it gave, in a file; - is standard input',
-    'allow-domain': '--allow-domain D   people with a proven address of this domain come in',
-    'allow-group': '--allow-group G    people in this group of the provider come in',
-    'allow-everyone':
-      '--allow-everyone   whoever the provider knows; without any of the three, only who linked their account',
-    label: '--label TEXT       on the button; the name when left out',
-    'groups-claim': '--groups-claim C   the claim that lists groups (groups)',
-    scope: '--scope S          asked for beside openid (profile, email)',
-    ...adminOptionHelp,
+    ...changeHelp,
   },
   example:
     'peerway coord oidc add corp --issuer https://id.example.org --client-id peerway --client-secret-file secret --allow-domain example.org',
-  options: {
-    ...adminOptions,
-    issuer: { type: 'string' },
-    'client-id': { type: 'string' },
-    'client-secret-file': { type: 'string' },
-    'allow-domain': { type: 'string', multiple: true },
-    'allow-group': { type: 'string', multiple: true },
-    'allow-everyone': { type: 'boolean' },
-    label: { type: 'string' },
-    'groups-claim': { type: 'string' },
-    scope: { type: 'string', multiple: true },
-  },
+  options: { ...changeOptions, issuer: { type: 'string' } },
   positionals: [1, 1],
   async run(call) {
     const [name] = call.positionals
@@ -75,19 +94,7 @@ const oidcAdd: Command = {
     const clientId = stringOption(call, 'client-id')
     if (issuer === undefined || clientId === undefined)
       throw new UsageError('Say which provider, and what it calls this server: --issuer URL --client-id ID.')
-    const file = stringOption(call, 'client-secret-file')
-    const wish = {
-      name,
-      issuer,
-      clientId,
-      clientSecret: file === undefined ? undefined : await secretIn(file),
-      label: stringOption(call, 'label'),
-      allowDomains: several(call, 'allow-domain'),
-      allowGroups: several(call, 'allow-group'),
-      allowEveryone: call.values['allow-everyone'] === true,
-      groupsClaim: stringOption(call, 'groups-claim'),
-      scopes: several(call, 'scope'),
-    }
+    const wish = { name, issuer, ...(await changeIn(call)) }
     const provider = await ask(call, 'oidc.add', wish, LONG_MS)
     if (letsIn(provider) === 'linked accounts')
       remark('It lets nobody new in: people link their accounts on the page of their own account.')
@@ -96,6 +103,34 @@ const oidcAdd: Command = {
         ? `The provider ${name} is there. Its redirect address is shown once the server has run: peerway coord oidc list --json`
         : `The provider ${name} is there. Enter this redirect address at the provider: ${redirectUri}`,
     )
+  },
+}
+
+const oidcSet: Command = {
+  name: 'coord oidc set',
+  summary: 'Changes a provider: another secret, or whom it lets in. What is left out stays.',
+  usage: [
+    'coord oidc set NAME [--client-secret-file F] [--allow-domain D | --allow-group G]… [--allow-everyone | --allow-linked]',
+  ],
+  help: { ...changeHelp, 'allow-linked': '--allow-linked     nobody new any more: only who linked their account' },
+  example: 'peerway coord oidc set corp --client-secret-file secret',
+  options: { ...changeOptions, 'allow-linked': { type: 'boolean' } },
+  positionals: [1, 1],
+  async run(call) {
+    const [name] = call.positionals
+    const change = await changeIn(call)
+    const { allowDomains, allowGroups, allowEveryone } = change
+    // One answer to "who comes in" takes the place of another.
+    const rules =
+      call.values['allow-linked'] === true
+        ? { allowDomains: [], allowGroups: [], allowEveryone: false }
+        : allowEveryone === true
+          ? { allowDomains: [], allowGroups: [], allowEveryone }
+          : allowDomains || allowGroups
+            ? { allowDomains: allowDomains ?? [], allowGroups: allowGroups ?? [], allowEveryone: false }
+            : {}
+    const provider = await ask(call, 'oidc.update', { name, ...change, ...rules })
+    return answer(call, provider, (provider) => `${provider.name} lets in: ${letsIn(provider)}.`)
   },
 }
 
@@ -183,6 +218,7 @@ const oidcRemove: Command = {
 export const oidcCommands: readonly Command[] = [
   oidcList,
   oidcAdd,
+  oidcSet,
   oidcStatus,
   oidcLeave,
   oidcStay,

@@ -2,6 +2,7 @@
 // trusted to have the right shape.
 
 import { CoordError } from '../errors.ts'
+import type { ProviderChange } from '../identity/oidc/oidc-admin.ts'
 import { ROLES, type Role } from '../model.ts'
 import type { Admin } from './admin.ts'
 import type { ServerAdmin } from './server-admin.ts'
@@ -38,17 +39,12 @@ export const adminCalls = {
   'oidc.list': (admin) => admin.oidc.list(),
   'oidc.add': (admin, args) =>
     admin.oidc.add({
+      ...providerChange(args),
       name: text(args, 'name'),
       issuer: text(args, 'issuer'),
       clientId: text(args, 'clientId'),
-      clientSecret: maybeText(args, 'clientSecret'),
-      label: maybeText(args, 'label'),
-      allowDomains: maybeTexts(args, 'allowDomains'),
-      allowGroups: maybeTexts(args, 'allowGroups'),
-      allowEveryone: maybeFlag(args, 'allowEveryone'),
-      groupsClaim: maybeText(args, 'groupsClaim'),
-      scopes: maybeTexts(args, 'scopes'),
     }),
+  'oidc.update': (admin, args) => admin.oidc.update(text(args, 'name'), providerChange(args)),
   'oidc.status': (admin, args) => admin.oidc.status(text(args, 'name')),
   'oidc.leave': (admin, args) => admin.oidc.leave(text(args, 'name'), maybeNumber(args, 'atMs') ?? Number.NaN),
   'oidc.stay': (admin, args) => admin.oidc.stay(text(args, 'name')),
@@ -127,6 +123,17 @@ export async function runAdminCall<N extends AdminCallName>(
 export function isAdminCall(name: string): name is AdminCallName {
   return Object.hasOwn(adminCalls, name)
 }
+
+const providerChange = (args: CallArguments): ProviderChange => ({
+  clientId: maybeText(args, 'clientId'),
+  clientSecret: maybeText(args, 'clientSecret'),
+  label: maybeText(args, 'label'),
+  allowDomains: maybeTexts(args, 'allowDomains'),
+  allowGroups: maybeTexts(args, 'allowGroups'),
+  allowEveryone: maybeFlag(args, 'allowEveryone'),
+  groupsClaim: maybeText(args, 'groupsClaim'),
+  scopes: maybeTexts(args, 'scopes'),
+})
 
 function text(args: CallArguments, name: string): string {
   const value = args[name]

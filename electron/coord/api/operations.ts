@@ -29,6 +29,15 @@ const DAY_MS = 86_400_000
 const node = { node: text('Its name, number, stable id or an address.') }
 const user = { name: text('The user’s name.') }
 const provider = { name: text('The provider’s name.', 32) }
+const providerRules = {
+  clientSecret: maybe(text('Kept sealed, and never shown.')),
+  label: maybe(text('On the button; the name when left out.', 40)),
+  allowDomains: maybe(texts('Only people with a proven address of one of these.')),
+  allowGroups: maybe(texts('Only people in one of these groups.')),
+  allowEveryone: maybe(flag('Whoever the provider knows; otherwise only who linked their account.')),
+  groupsClaim: maybe(text('The claim that lists groups; "groups" when left out.', 128)),
+  scopes: maybe(texts('Asked for beside openid; profile and email when left out.')),
+}
 const routes = { routes: maybe(texts('Prefixes; all that the node announces when left out.', 1_024)) }
 
 type Parts = Partial<Pick<Operation, 'query' | 'body'>> & { readonly args?: Fields }
@@ -148,13 +157,7 @@ export const OPERATIONS: readonly Operation[] = [
       name: text('Unique on the server; in the redirect address, and behind the @ of its groups.', 32),
       issuer: text('As the provider writes it, beginning with https://.'),
       clientId: text('What the provider calls this server.', 512),
-      clientSecret: maybe(text('Kept sealed, and never shown.')),
-      label: maybe(text('On the button; the name when left out.', 40)),
-      allowDomains: maybe(texts('Only people with a proven address of one of these.')),
-      allowGroups: maybe(texts('Only people in one of these groups.')),
-      allowEveryone: maybe(flag('Whoever the provider knows; otherwise only who linked their account.')),
-      groupsClaim: maybe(text('The claim that lists groups; "groups" when left out.', 128)),
-      scopes: maybe(texts('Asked for beside openid; profile and email when left out.')),
+      ...providerRules,
     },
   }),
   operation(
@@ -166,6 +169,18 @@ export const OPERATIONS: readonly Operation[] = [
     'ProviderStatus',
     {
       args: provider,
+    },
+  ),
+  operation(
+    'PATCH',
+    '/providers/{name}',
+    'oidc.update',
+    'users',
+    'Change a provider; what is left out stays',
+    'Provider',
+    {
+      args: provider,
+      body: { clientId: maybe(text('What the provider calls this server.', 512)), ...providerRules },
     },
   ),
   operation('PUT', '/providers/{name}/leave', 'oidc.leave', 'users', 'Leave it by a date', 'ProviderStatus', {

@@ -8,6 +8,7 @@ import { CompiledPolicy } from './compile.ts'
 import type { Policy } from './document.ts'
 import { type Effects, policyEffects } from './effects.ts'
 import { PolicyError } from './problem.ts'
+import { unknownProviders } from './provider-groups.ts'
 import { readPolicy } from './read-policy.ts'
 import { runPolicyTests } from './run-tests.ts'
 import { topologyOf } from './server-topology.ts'
@@ -52,7 +53,7 @@ export class PolicyAdmin {
 
   /** What would change for the nodes there are. Throws PolicyError. */
   async diff(text: string): Promise<Effects> {
-    const policy = this.#checked(text)
+    const policy = await this.#checked(text)
     const before = this.#inForce()
     const compile = (one: Policy) => new CompiledPolicy(one, topologyOf(this.#registry, one))
     return policyEffects(compile(before), compile(policy), (key) => this.#registry.node(Number(key))?.name ?? key)
@@ -63,7 +64,7 @@ export class PolicyAdmin {
    * PolicyError, and then nothing has changed.
    */
   async set(text: string, actor: string, expected?: number): Promise<PolicyInfo> {
-    this.#checked(text)
+    await this.#checked(text)
     const stored = await this.#registry.transaction(async (tx) => {
       const revision = (await loadPolicy(tx.store))?.revision ?? 0
       if (expected !== undefined && expected !== revision)
@@ -79,10 +80,15 @@ export class PolicyAdmin {
     return info(stored)
   }
 
-  #checked(text: string): Policy {
+  async #checked(text: string): Promise<Policy> {
     if (text.length > MOST_CHARS)
       throw new CoordError('coord/bad-argument', 'A policy has at most 512 KiB; put people into groups.')
     const policy = readPolicy(text)
+    const { id } = this.#registry.tailnet
+    const providers = await this.#registry.read(({ identity }) => identity.oidc.providers())
+    const names = providers.filter(({ tailnetId }) => tailnetId === id).map(({ name }) => name)
+    const unknown = unknownProviders(text, policy, names)
+    if (unknown.length > 0) throw new PolicyError(unknown)
     const failures = runPolicyTests(text, policy, topologyOf(this.#registry, policy))
     if (failures.length > 0) throw new PolicyError(failures)
     return policy

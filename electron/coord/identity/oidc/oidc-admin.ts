@@ -83,6 +83,11 @@ export interface NewProviderWish {
   readonly scopes?: readonly string[] | undefined
 }
 
+/** What is left out stays; people and their accounts stay anyway. */
+export type ProviderChange = Omit<NewProviderWish, 'name' | 'issuer' | 'clientId'> & {
+  readonly clientId?: string | undefined
+}
+
 export interface OidcAdminOptions {
   readonly registry: Registry
   readonly secrets: ServerSecrets
@@ -124,15 +129,42 @@ export class OidcAdmin {
         name,
         issuer,
         clientId,
-        sealedSecret:
-          wish.clientSecret === undefined
-            ? undefined
-            : secrets.seal(secretPurpose(name), new TextEncoder().encode(wish.clientSecret)),
+        sealedSecret: wish.clientSecret === undefined ? undefined : sealedSecret(secrets, name, wish.clientSecret),
         rules: JSON.stringify(rules),
         createdAtMs: clock.wallNow(),
         leaveAtMs: undefined,
       })
       await tx.audit(actor, 'oidc.add', `oidc:${name}`, issuer)
+      return this.#info(tx, await this.#find(tx, name))
+    })
+  }
+
+  /** Another secret when the old one runs out, or other rules. The issuer stays: another one has other people. */
+  async update(name: string, change: ProviderChange, actor = this.#options.actor): Promise<OidcProviderInfo> {
+    return this.#transaction(async (tx) => {
+      const { id, rules, clientId, issuer, ...now } = await this.#find(tx, name)
+      const next = checked({
+        name: now.name,
+        issuer,
+        clientId: change.clientId ?? clientId,
+        clientSecret: change.clientSecret,
+        label: change.label ?? rules.label,
+        allowDomains: change.allowDomains ?? rules.domains,
+        allowGroups: change.allowGroups ?? rules.groups,
+        allowEveryone: change.allowEveryone ?? rules.everyone,
+        groupsClaim: change.groupsClaim ?? rules.groupsClaim,
+        scopes: change.scopes ?? rules.scopes,
+      })
+      const { clientSecret } = change
+      await tx.store.identity.oidc.updateProvider(id, {
+        clientId: next.clientId,
+        rules: JSON.stringify(next.rules),
+        ...(clientSecret !== undefined && {
+          sealedSecret: sealedSecret(this.#options.secrets, now.name, clientSecret),
+        }),
+      })
+      const what = Object.entries(change).flatMap(([what, value]) => (value === undefined ? [] : what))
+      await tx.audit(actor, 'oidc.update', `oidc:${now.name}`, what.join(', '))
       return this.#info(tx, await this.#find(tx, name))
     })
   }
@@ -292,6 +324,9 @@ export class OidcAdmin {
     return this.#options.registry.transaction(work)
   }
 }
+
+const sealedSecret = (secrets: ServerSecrets, name: string, secret: string): Uint8Array =>
+  secrets.seal(secretPurpose(name), new TextEncoder().encode(secret))
 
 function checked(wish: NewProviderWish): {
   readonly name: string

@@ -32,7 +32,10 @@ export interface TestProvider {
 
 export const CLIENT = { id: 'peerway', secret: randomBytes(24).toString('base64url') }
 
-export async function testProvider(t: Pick<TestContext, 'after'>, redirectUris: readonly string[]): Promise<TestProvider> {
+export async function testProvider(
+  t: Pick<TestContext, 'after'>,
+  redirectUris: readonly string[],
+): Promise<TestProvider> {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
   const kid = 'one'
   const people = new Map<string, Person>()

@@ -55,7 +55,7 @@ export function shape<S extends Record<string, Check<unknown>>>(
   return (raw) => {
     if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) throw new BadArgument('Expected an object.')
     for (const name of Object.keys(raw))
-      if (!(name in members)) throw new BadArgument(`Unknown member "${name.slice(0, 40)}".`)
+      if (!Object.hasOwn(members, name)) throw new BadArgument(`Unknown member "${name.slice(0, 40)}".`)
     const input = raw as Record<string, unknown>
     const checked: Record<string, unknown> = {}
     for (const [name, check] of Object.entries(members)) {

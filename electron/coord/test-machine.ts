@@ -168,7 +168,8 @@ export async function serverKeyOf(url: string): Promise<MachinePublic> {
   return MachinePublic.parse(answer.publicKey)
 }
 
-async function dial(url: string, machineKey: MachinePrivate, route: TestRoute): Promise<Duplex> {
+/** A connection on which nothing was said yet inside the encrypted channel. */
+export async function dial(url: string, machineKey: MachinePrivate, route: TestRoute = {}): Promise<Duplex> {
   const handshake = clientHandshake(CAP_VERSION, machineKey, route.serverKey ?? (await serverKeyOf(url)))
   const [socket, head] = await upgrade(url, Buffer.from(handshake.initiation).toString('base64'), route)
   let received = Buffer.from(head)

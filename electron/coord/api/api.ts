@@ -60,15 +60,16 @@ export class Api {
 
   /** False when it is not for the API. Never throws. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<boolean> {
-    const url = new URL(request.url ?? '/', 'http://server')
-    if (!url.pathname.startsWith(`${API_PREFIX}/`)) return false
+    // As it came: what a request names need not be a URL.
+    const [path = '', query = ''] = (request.url ?? '').split(/\?(.*)/s)
+    if (!path.startsWith(`${API_PREFIX}/`)) return false
     response.setHeader('cache-control', 'no-store')
     response.setHeader('x-content-type-options', 'nosniff')
     try {
-      await this.#answer(request, response, url)
+      await this.#answer(request, response, path.slice(API_PREFIX.length), new URLSearchParams(query))
     } catch (error) {
       const failure = failureOf(error)
-      if (!failure) this.#options.log.error('API request failed', { path: url.pathname, error })
+      if (!failure) this.#options.log.error('API request failed', { path, error })
       const { status, error: told } = failure ?? INTERNAL
       send(response, status, { error: told })
     }
@@ -79,10 +80,14 @@ export class Api {
     this.#streams.close()
   }
 
-  async #answer(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
+  async #answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+    path: string,
+    query: URLSearchParams,
+  ): Promise<void> {
     const source = sourceOf(request.socket.remoteAddress)
     if (!this.#limit.take(source)) throw tooMany()
-    const path = url.pathname.slice(API_PREFIX.length)
     if (path === '/openapi.json' && request.method === 'GET')
       return send(response, 200, openApiDocument(this.#options.publicUrl))
     const route = this.#find(request.method, path)
@@ -110,7 +115,7 @@ export class Api {
     if (!roleAllows) throw new ApiError(403, 'api/not-allowed', `A ${caller.role} may not do this.`)
     const args = {
       ...pathArguments(route, path),
-      ...checked(operation.query, Object.fromEntries(url.searchParams)),
+      ...checked(operation.query, Object.fromEntries(query)),
       ...checked(operation.body, await jsonBody(request, Object.keys(operation.body).length > 0)),
     }
     const value = await this.#run(operation, caller, args)

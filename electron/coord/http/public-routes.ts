@@ -17,6 +17,11 @@ import { RateLimiter, sourceOf } from './rate-limiter.ts'
 const VERIFY_BODY_BYTES = 4 * 1024
 const REQUEST_LIMIT = { perSecond: 50, burst: 1_000 }
 
+/** What is answered here itself; HEAD is asked as GET. The fuzz test walks this list. */
+export const PUBLIC_ROUTES = ['GET /key', 'GET /generate_204', 'GET /health', 'POST /verify'] as const
+type PublicRoute = (typeof PUBLIC_ROUTES)[number]
+type Handler = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>
+
 export interface PublicRoutesOptions {
   readonly serverKey: MachinePublic
   readonly admitsToDerp: (key: NodePublic) => boolean
@@ -30,6 +35,12 @@ export interface PublicRoutesOptions {
 export class PublicRoutes {
   readonly #options: PublicRoutesOptions
   readonly #limiter: RateLimiter
+  readonly #handlers: Readonly<Record<PublicRoute, Handler>> = {
+    'GET /key': (request, response) => this.#key(request, response),
+    'GET /generate_204': noContent,
+    'GET /health': (_request, response) => sendJson(response, 200, { status: 'pass' }),
+    'POST /verify': (request, response) => this.#verify(request, response),
+  }
 
   constructor(options: PublicRoutesOptions) {
     this.#options = options
@@ -39,7 +50,8 @@ export class PublicRoutes {
   /** Never throws. */
   handle(request: IncomingMessage, response: ServerResponse): void {
     this.#answer(request, response).catch((error: unknown) => {
-      if (!(error instanceof WireError)) this.#options.log.error('request failed', { path: (request.url ?? '').split('?')[0], error })
+      if (!(error instanceof WireError))
+        this.#options.log.error('request failed', { path: (request.url ?? '').split('?')[0], error })
       sendText(response, error instanceof WireError ? 400 : 500, 'the request could not be answered')
     })
   }
@@ -49,12 +61,12 @@ export class PublicRoutes {
       response.setHeader('retry-after', '5')
       return sendText(response, 429, 'too many requests')
     }
+    // Which of two is meant, what stands in front of us may decide otherwise (RFC 9112 section 3.2).
+    if ((request.headersDistinct['host']?.length ?? 0) > 1) return sendText(response, 400, 'one host per request')
     const path = (request.url ?? '').split('?')[0]
     const isRead = request.method === 'GET' || request.method === 'HEAD'
-    if (path === '/key' && isRead) return this.#key(request, response)
-    if (path === '/generate_204' && isRead) return noContent(request, response)
-    if (path === '/health' && isRead) return sendJson(response, 200, { status: 'pass' })
-    if (path === '/verify' && request.method === 'POST') return this.#verify(request, response)
+    const route = `${isRead ? 'GET' : request.method} ${path}`
+    if (isPublicRoute(route)) return this.#handlers[route](request, response)
     if (path === '/ts2021') return sendText(response, 400, 'missing next protocol: a proxy may have removed Upgrade')
     if (await this.#options.api.handle(request, response)) return
     if (isRead && sendConsole(request, response, path ?? '', this.#options.publicUrl)) return
@@ -78,6 +90,10 @@ export class PublicRoutes {
     response.writeHead(200, { 'content-type': 'application/json', 'content-length': answer.length })
     response.end(answer)
   }
+}
+
+function isPublicRoute(route: string): route is PublicRoute {
+  return PUBLIC_ROUTES.some((known) => known === route)
 }
 
 function home(request: IncomingMessage, response: ServerResponse): void {

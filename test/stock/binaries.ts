@@ -2,7 +2,7 @@
 
 import { stockPeers } from './build.mjs'
 
-export type StockName = 'tailscale-new' | 'tailscale-old' | 'headscale' | 'wireguard-go'
+export type StockName = 'tailscale-new' | 'tailscale-old' | 'headscale' | 'wireguard-go' | 'dex'
 
 /** Why one of these cannot be run here; undefined when all can. */
 export function stockUnavailable(...names: readonly StockName[]): string | undefined {

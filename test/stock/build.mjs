@@ -1,7 +1,7 @@
 // Builds the stock peers: the programs that our protocol claims are checked against. They come from their published
 // modules, pinned by the go.mod and go.sum of each folder here, into a cache outside the tree, and are never shipped.
 //
-//   node test/stock/build.mjs [NAME…]     builds what is missing: tailscale-new tailscale-old headscale wireguard-go
+//   node test/stock/build.mjs [NAME…]     builds what is missing: tailscale-new tailscale-old headscale wireguard-go dex
 //   import { stockPeers } from './build.mjs'   tells the paths, or why there are none; builds nothing
 
 import { spawnSync } from 'node:child_process'
@@ -30,6 +30,13 @@ const TAILSCALE_NEW_TAGS = [
 
 /** Each is a folder beside this file with a go.mod of its own: one module cannot require two versions of another. */
 const PEERS = [
+  {
+    // Newer versions say v2 and are in a module without; this is the last that can be had as one.
+    name: 'dex',
+    module: 'github.com/dexidp/dex',
+    binaries: { dex: 'peerway.invalid/test/stock/dex' },
+    tags: [],
+  },
   {
     name: 'wireguard-go',
     module: 'golang.zx2c4.com/wireguard',

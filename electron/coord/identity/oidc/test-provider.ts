@@ -119,7 +119,7 @@ export async function testProvider(
 const MOST_STEPS = 12
 
 /** Keeps the provider's cookies for this visit; what is not the provider's is where it ends. */
-async function follow(start: string, issuer: string): Promise<string> {
+export async function follow(start: string, issuer: string): Promise<string> {
   const cookies = new Map<string, string>()
   let url = start
   for (let step = 0; step < MOST_STEPS; step++) {

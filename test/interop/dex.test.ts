@@ -2,6 +2,9 @@
 // today: no PKCE, no user information, groups only for who asks for them by a scope.
 
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import {
   accountIn,
@@ -22,8 +25,12 @@ const skip = stockUnavailable('dex') ?? false
 
 async function startDex(t: TestContext): Promise<string> {
   const command = [stockBinary('dex', 'dex'), REDIRECT_URI, CLIENT.id, CLIENT.secret]
-  const dex = new LabProcess(command, { name: 'dex' })
-  t.after(() => dex.stop())
+  const folder = mkdtempSync(join(tmpdir(), 'peerway-dex-'))
+  const dex = new LabProcess(command, { name: 'dex', env: { TMPDIR: folder } })
+  t.after(async () => {
+    await dex.stop()
+    rmSync(folder, { recursive: true, force: true })
+  })
   const [, issuer = ''] = await dex.waitForOutput(/^ready (\S+)$/m, 10_000)
   return issuer
 }

@@ -208,6 +208,7 @@ test('every call of the account is refused to who is not signed in', async (t) =
     ['totp/begin', {}],
     ['totp/confirm', { pending: 'AAAA', code: '123456' }],
     ['totp/remove', {}],
+    ['oidc/remove', { provider: 'corp', subject: 'x' }],
     ['recovery-codes/make', {}],
     ['session/end', { id: 1 }],
     ['session/end-others', {}],

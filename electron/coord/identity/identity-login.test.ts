@@ -332,9 +332,11 @@ test('no body whatever gets more than a refusal', async (t) => {
     'enrol/passkey',
     'first/passkey',
     'approve',
+    'oidc/begin',
+    'oidc/finish',
     'none',
     'constructor',
-    ...['passkey/add', 'passkey/rename', 'totp/confirm', 'session/end', 'recovery/start'].map(
+    ...['passkey/add', 'passkey/rename', 'totp/confirm', 'session/end', 'recovery/start', 'oidc/remove'].map(
       (name) => `account/${name}`,
     ),
   ]

@@ -11,7 +11,7 @@ const BODILESS: ReadonlySet<number> = new Set([101, 103, 204, 205, 304])
 export class UnfitAnswer extends Error {}
 
 /** For OAuth requests. `mayBePlain` is for a provider on this very machine, where nobody is on the way. */
-export function boundedFetch(mayBePlain: boolean) {
+export function boundedFetch(mayBePlain: boolean, timeoutMs = TIMEOUT_MS) {
   return async (
     url: string,
     { method, headers, body }: Pick<CustomFetchOptions<string, unknown>, 'method' | 'headers' | 'body'>,
@@ -24,7 +24,7 @@ export function boundedFetch(mayBePlain: boolean) {
       headers,
       ...(body instanceof URLSearchParams && { body }),
       redirect: 'manual',
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(timeoutMs),
     })
     const bytes = await readAll(response)
     const { status, statusText } = response

@@ -121,3 +121,16 @@ test('when the network leaves a provider the account says so, and shows the way'
   await late.heading('Sign in')
   assert.equal(await late.button('Continue with Corp').count(), 0)
 })
+
+test('an invited person takes their account elsewhere', { skip }, async (t) => {
+  const { coord } = await place(t)
+  const at = await visit(t, (await coord.admin.inviteUser('karin')).url)
+  await at.heading('Set how you sign in')
+  await shoot(at, 'oidc-enrol')
+  await at.button('Continue with Corp').click()
+  await at.heading('All set')
+  await shoot(at, 'oidc-enrolled')
+  await at.page.goto(`${coord.url}/account`)
+  await at.button('Continue with Corp').click()
+  await at.page.getByText('Signed in as karin, member').waitFor()
+})

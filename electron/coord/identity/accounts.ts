@@ -271,6 +271,11 @@ export class Accounts {
     })
   }
 
+  /** `link` throws when the account elsewhere cannot be this person's; the link is good then still. */
+  enrolElsewhere(token: string, link: (tx: RegistryTransaction, user: User) => Promise<void>): Promise<User> {
+    return this.#spendLink(token, 'oidc', link)
+  }
+
   async #openLink(token: string): Promise<{ readonly link: EnrolToken; readonly user: User }> {
     const open = await this.enrolLink(token)
     if (!open) throw linkOver()
@@ -292,11 +297,14 @@ export class Accounts {
         await tx.store.identity.deleteCredentials(user.id)
         for (const { id, userId } of await tx.store.identity.recoveries())
           if (userId === user.id) await tx.store.identity.endRecovery(id, nowMs)
+        // Accounts elsewhere went too.
+        await tx.refreshGroups(user.id)
       }
       await this.passwordCheck.guesses.clear(tx.store.identity, user.id)
       // A new way in ends what began by an old one.
       await tx.store.identity.deleteSessionsOf(user.id)
       await equip(tx, user)
+      tx.touchSignIn()
       await tx.audit(`user:${user.id}`, 'enrol-link.use', `user:${user.id}`, `${open.link.purpose}, ${method}`)
       return user
     })
@@ -365,7 +373,7 @@ const newHandle = (): Uint8Array => new Uint8Array(randomBytes(32))
 export const loginOver = (): IdentityError =>
   new IdentityError('login/over', 'The machine does not wait any more. Start again on it.')
 
-const linkOver = (): IdentityError =>
+export const linkOver = (): IdentityError =>
   new IdentityError('login/link-over', 'This link was used or is too old. Ask for another one.')
 
 const hasOwner = (): IdentityError =>

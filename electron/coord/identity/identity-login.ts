@@ -169,7 +169,11 @@ class LoginPages {
       host: site.hostname,
       noPasskeys: site.noPasskeys,
       isReadable: !site.isPrivate,
-      providers: (await this.#parts.oidc.list()).map(({ name, label }) => ({ name, label })),
+      providers: (await this.#parts.oidc.list()).map(({ name, label, leaveAtMs }) => ({
+        name,
+        label,
+        isLeft: leaveAtMs !== undefined,
+      })),
       stage: await stageOf(place, this.#parts, caller),
     }
   }

@@ -45,6 +45,8 @@ export interface ProviderView {
   readonly name: string
   /** On the button. */
   readonly label: string
+  /** The network leaves it: not for who sets up something new. */
+  readonly isLeft: boolean
 }
 
 /** Said by the machine itself, so never more than text. */
@@ -167,13 +169,19 @@ export interface Calls {
   }
   /** `url` is the provider's page, for which the browser leaves; it comes back at /login/oidc/<provider>/callback. */
   'oidc/begin': {
-    ask: { provider: string; purpose: 'sign-in' | 'prove' | 'link'; login: Login }
+    ask: { provider: string; purpose: 'sign-in' | 'prove' | 'link' | 'enrol'; login: Login; enrol?: Login }
     value: { url: string }
   }
   /** `query` is what the provider sent the browser back with. */
   'oidc/finish': {
     ask: { provider: string; query: string }
-    value: { login: Login; refused: { code: string; message: string } | undefined }
+    value: {
+      login: Login
+      enrol: Login
+      /** Whose one-time link was used. */
+      enrolled: AccountView | undefined
+      refused: { code: string; message: string } | undefined
+    }
   }
   approve: { ask: { login: string }; value: null }
   refuse: { ask: { login: string }; value: null }

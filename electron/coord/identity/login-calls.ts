@@ -57,7 +57,8 @@ export function loginCalls(parts: Parts): LoginCalls {
     await parts.recoveries.announce()
     return { account: accountView(user) }
   }
-  const isMachine = (place: ReturnPlace): place is { readonly login: string } => 'login' in place
+  const returnPlace = (enrol: string | undefined, login: string | undefined): ReturnPlace =>
+    enrol !== undefined ? { enrol } : login !== undefined ? { login } : { account: true }
   const mustWait = (login: string | undefined): void => {
     if (login !== undefined && !context.pendingLogin(login)) throw loginOver()
   }
@@ -101,11 +102,11 @@ export function loginCalls(parts: Parts): LoginCalls {
       },
     ),
     'oidc/begin': call<'oidc/begin'>(
-      shape({ provider, purpose: oneOf('sign-in', 'prove', 'link'), login }),
-      async ({ provider, purpose, login }, caller) => {
+      shape({ provider, purpose: oneOf('sign-in', 'prove', 'link', 'enrol'), login, enrol: optional(enrolToken) }),
+      async ({ provider, purpose, login, enrol }, caller) => {
         mustWait(login)
-        const place = login === undefined ? ({ account: true } as const) : { login }
-        const me = purpose === 'sign-in' ? undefined : await signedIn(caller)
+        const place = returnPlace(purpose === 'enrol' ? (enrol ?? '') : undefined, login)
+        const me = purpose === 'sign-in' || purpose === 'enrol' ? undefined : await signedIn(caller)
         if (me && purpose === 'link') parts.own.mustBeFresh(me)
         return { url: await parts.oidc.begin(caller.visitor, caller.site, provider, { purpose, place, me }) }
       },
@@ -114,13 +115,19 @@ export function loginCalls(parts: Parts): LoginCalls {
       shape({ provider, query: text(MOST_QUERY_CHARS, 0) }),
       async ({ provider, query }, caller) => {
         const finished = await parts.oidc.finish(caller.visitor, provider, query, () => caller.session())
-        const login = isMachine(finished.place) ? finished.place.login : undefined
-        if (finished.kind === 'refused') {
-          const { code, message } = finished.error
-          return { login, refused: { code, message } }
+        const { place, kind } = finished
+        const back = {
+          login: 'login' in place ? place.login : undefined,
+          enrol: 'enrol' in place ? place.enrol : undefined,
+          enrolled: kind === 'enrolled' ? accountView(finished.user) : undefined,
         }
-        if (finished.kind === 'signed-in') await caller.signIn(finished.signedIn.token)
-        return { login, refused: undefined }
+        if (kind === 'refused') {
+          const { code, message } = finished.error
+          return { ...back, refused: { code, message } }
+        }
+        if (kind === 'signed-in') await caller.signIn(finished.signedIn.token)
+        if (kind === 'enrolled') await parts.recoveries.announce()
+        return { ...back, refused: undefined }
       },
     ),
     approve: call<'approve'>(shape({ login: loginId }), async ({ login }, caller) => {

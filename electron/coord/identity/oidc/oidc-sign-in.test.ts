@@ -229,6 +229,36 @@ test('a person links an account, with a fresh sign-in, and comes in by it from t
   })
 })
 
+test('an invited person enrols by their account elsewhere, once, as who was asked in', async (t) => {
+  const its = await oidcSite(t)
+  const { provider, coord } = its
+  const linkFor = async (name: string): Promise<string> =>
+    (await coord.admin.inviteUser(name)).url.split('/').at(-1) ?? ''
+  const enrol = await linkFor('karin')
+  const browser = new Browser(its)
+  await browser.open({ enrol })
+  const wrong = { ...KARIN, email: 'karin@other.example' }
+  const refused = await comeBack(browser, await leave(browser, provider, wrong, { purpose: 'enrol', enrol }))
+  assert.deepEqual([refusalIn(refused)?.code, refused.body.value?.['enrol']], ['login/provider-stranger', enrol])
+  const done = await comeBack(browser, await leave(browser, provider, KARIN, { purpose: 'enrol', enrol }))
+  assert.deepEqual(done.body.value, { enrol, enrolled: { name: 'karin', displayName: 'karin' } })
+  assert.equal((await browser.open({ enrol }))['kind'], 'link-over')
+  assert.equal(await nameIn(browser), undefined, 'a link sets up, and signs nobody in')
+  assert.equal(refusalIn(await goAndComeBack(browser, provider, KARIN)), undefined)
+  assert.equal(await nameIn(browser), 'karin')
+
+  // What was used belongs to karin; the link that it was tried with is good still.
+  const other = await linkFor('otto')
+  const otto = new Browser(its)
+  await otto.open({ enrol: other })
+  const taken = await comeBack(otto, await leave(otto, provider, KARIN, { purpose: 'enrol', enrol: other }))
+  assert.match(refusalIn(taken)?.message ?? '', /belongs to somebody else/)
+  assert.equal((await otto.open({ enrol: other }))['kind'], 'enrol')
+  const over = await otto.call('oidc/begin', { provider: 'corp', purpose: 'enrol', enrol })
+  assert.equal(over.body.code, 'login/link-over')
+  assert.equal((await otto.call('oidc/begin', { provider: 'corp', purpose: 'enrol' })).body.code, 'login/link-over')
+})
+
 test('the last usable way stays, and what stays was proved', async (t) => {
   const its = await oidcSite(t)
   const { provider, coord } = its

@@ -8,7 +8,7 @@ import type { LoginContext } from '../../login/login-provider.ts'
 import type { User } from '../../model.ts'
 import type { RegistryTransaction } from '../../registry.ts'
 import type { OidcIdentity } from '../../store/oidc-store.ts'
-import { type Accounts, type SignedIn, tooLate, type Visitor } from '../accounts.ts'
+import { type Accounts, linkOver, type SignedIn, tooLate, type Visitor } from '../accounts.ts'
 import { Ceremonies } from '../ceremonies.ts'
 import { IdentityError } from '../identity-error.ts'
 import { type CurrentSession, FRESH_MS, mustBeFresh, notSignedIn } from '../sessions.ts'
@@ -23,9 +23,9 @@ import { accessTo, allProviders, isOver, type Provider, providerById } from './p
 const ATTEMPT_MS = 15 * 60_000
 const MOST_OF_ONE_USER = 16
 
-export type Purpose = 'sign-in' | 'prove' | 'link'
-/** Where the browser was, and goes back to: the page of a machine that waits, or the account. */
-export type ReturnPlace = { readonly login: string } | { readonly account: true }
+export type Purpose = 'sign-in' | 'prove' | 'link' | 'enrol'
+/** Where the browser was, and goes back to: the page of a machine that waits, of a one-time link, or the account. */
+export type ReturnPlace = { readonly login: string } | { readonly enrol: string } | { readonly account: true }
 
 interface About extends Omit<Attempt, 'state'> {
   readonly purpose: Purpose
@@ -38,6 +38,7 @@ interface About extends Omit<Attempt, 'state'> {
 export type Finished =
   | { readonly kind: 'signed-in'; readonly place: ReturnPlace; readonly signedIn: SignedIn }
   | { readonly kind: 'linked'; readonly place: ReturnPlace }
+  | { readonly kind: 'enrolled'; readonly place: ReturnPlace; readonly user: User }
   /** In words for the person; `place` is where they can try again. */
   | { readonly kind: 'refused'; readonly place: ReturnPlace; readonly error: IdentityError }
 
@@ -78,7 +79,8 @@ export class OidcSignIn {
     if (!provider)
       throw new IdentityError('login/gone', 'There is no such account to sign in with. Load the page again.')
     if (isOver(provider, clock.wallNow())) throw over(provider)
-    if (wish.me && wish.me.user.homeId !== provider.tailnetId)
+    const whose = wish.me?.user ?? (await this.#invited(wish.place))
+    if (whose && whose.homeId !== provider.tailnetId)
       throw new IdentityError('login/not-allowed', `${provider.label} is for people of another network of this server.`)
     const access = accessTo(provider, secrets)
     if (!access) {
@@ -123,6 +125,8 @@ export class OidcSignIn {
       const claims = await this.#claims(visitor, provider, { ...about, state }, came)
       if (about.purpose === 'sign-in')
         return { kind: 'signed-in', place, signedIn: await this.#signIn(visitor, provider, claims) }
+      if (about.purpose === 'enrol')
+        return { kind: 'enrolled', place, user: await this.#enrol(visitor, place, provider, claims) }
       const me = await session()
       if (!me || me.user.id !== about.userId) throw notSignedIn()
       if (about.purpose === 'prove')
@@ -221,28 +225,59 @@ export class OidcSignIn {
     })
   }
 
+  /** Whose one-time link it is. */
+  async #invited(place: ReturnPlace): Promise<User | undefined> {
+    if (!('enrol' in place)) return undefined
+    const open = await this.#accounts.enrolLink(place.enrol)
+    if (!open) throw linkOver()
+    return open.user
+  }
+
+  async #enrol(visitor: Visitor, place: ReturnPlace, provider: Provider, claims: PersonClaims): Promise<User> {
+    const invited = await this.#invited(place)
+    if (!('enrol' in place)) throw linkOver()
+    await this.#mustBeAllowed(visitor, invited, provider, claims)
+    return this.#accounts.enrolElsewhere(place.enrol, async (tx, user) => {
+      if (user.homeId !== (await this.#mustBeOpen(tx, provider)).tailnetId) throw linkOver()
+      await this.#linkTo(tx, user, provider, claims)
+    })
+  }
+
+  async #mustBeAllowed(
+    visitor: Visitor,
+    user: User | undefined,
+    provider: Provider,
+    claims: PersonClaims,
+  ): Promise<void> {
+    const allowed = admission(provider.rules, claims)
+    if (allowed === 'yes' || allowed === 'known-only') return
+    await this.#accounts.noteRefusal(visitor, user, `${provider.name}: ${allowed}`)
+    throw notAdmitted(provider, allowed)
+  }
+
   async #link(visitor: Visitor, me: CurrentSession, provider: Provider, claims: PersonClaims): Promise<void> {
     mustBeFresh(me, this.#context.clock.wallNow(), ATTEMPT_MS)
-    const allowed = admission(provider.rules, claims)
-    if (allowed !== 'yes' && allowed !== 'known-only') {
-      await this.#accounts.noteRefusal(visitor, me.user, `${provider.name}: ${allowed}`)
-      throw notAdmitted(provider, allowed)
-    }
+    await this.#mustBeAllowed(visitor, me.user, provider, claims)
     await this.#context.registry.transaction(async (tx) => {
       await this.#mustBeOpen(tx, provider)
       const { identity } = tx.store
       if (!(await identity.sessionsOf(me.user.id)).some(({ id }) => id === me.session.id)) throw notSignedIn()
-      const known = await identity.oidc.identity(provider.id, claims.subject)
-      if (known?.userId === me.user.id) return this.#noteUse(tx, known, claims)
-      if (known)
-        throw new IdentityError(
-          'login/conflict',
-          `The account ${shownAs(claims)} at ${provider.label} belongs to somebody else here already.`,
-        )
-      if ((await identity.oidc.identitiesOf(me.user.id)).length >= MOST_OF_ONE_USER)
-        throw new IdentityError('login/conflict', `There are ${MOST_OF_ONE_USER} accounts elsewhere. Remove one first.`)
-      await this.#insertIdentity(tx, me.user, provider, claims, 'oidc.link')
+      await this.#linkTo(tx, me.user, provider, claims)
     })
+  }
+
+  async #linkTo(tx: RegistryTransaction, user: User, provider: Provider, claims: PersonClaims): Promise<void> {
+    const { oidc } = tx.store.identity
+    const known = await oidc.identity(provider.id, claims.subject)
+    if (known?.userId === user.id) return this.#noteUse(tx, known, claims)
+    if (known)
+      throw new IdentityError(
+        'login/conflict',
+        `The account ${shownAs(claims)} at ${provider.label} belongs to somebody else here already.`,
+      )
+    if ((await oidc.identitiesOf(user.id)).length >= MOST_OF_ONE_USER)
+      throw new IdentityError('login/conflict', `There are ${MOST_OF_ONE_USER} accounts elsewhere. Remove one first.`)
+    await this.#insertIdentity(tx, user, provider, claims, 'oidc.link')
   }
 
   async #insertIdentity(

@@ -47,9 +47,10 @@ export async function leave(
     purpose = 'sign-in',
     login,
     name = 'corp',
-  }: { readonly purpose?: string; readonly login?: string; readonly name?: string } = {},
+    enrol,
+  }: { readonly purpose?: string; readonly login?: string; readonly name?: string; readonly enrol?: string } = {},
 ): Promise<string> {
-  const begun = await browser.call('oidc/begin', { provider: name, purpose, login })
+  const begun = await browser.call('oidc/begin', { provider: name, purpose, login, enrol })
   assert.equal(begun.status, 200, begun.text)
   provider.person = person
   const back = await provider.visit(String(begun.body.value?.['url']))

@@ -4,7 +4,7 @@ import { Refusal } from './api.ts'
 import { h } from './dom.ts'
 import { attempt } from './forms.ts'
 import type { Page, Setting } from './page.ts'
-import { column, note, primary, type Trouble, wayRow } from './parts.ts'
+import { column, endPage, note, primary, type Trouble, wayRow, whole } from './parts.ts'
 import { words } from './words.ts'
 
 const text = words.elsewhere
@@ -13,11 +13,11 @@ const CALLBACK = /^\/login\/oidc\/([a-z0-9-]{1,32})\/callback$/
 /** A row for each provider; the browser leaves with it. */
 export function providerRows(
   setting: Setting,
-  purpose: 'sign-in' | 'prove',
+  purpose: 'sign-in' | 'prove' | 'enrol',
   trouble: Trouble,
   isShown: (name: string) => boolean = () => true,
 ): HTMLElement[] {
-  const shown = setting.state.providers.filter(({ name }) => isShown(name))
+  const shown = setting.state.providers.filter(({ name, isLeft }) => isShown(name) && !(isLeft && purpose === 'enrol'))
   return shown.map(({ name, label }) => {
     const row: HTMLElement = wayRow('shield', text.use(label), () => {
       void attempt(trouble, row, () => leaveFor(setting, name, purpose))
@@ -27,11 +27,16 @@ export function providerRows(
 }
 
 export async function leaveFor(
-  { api, login }: Pick<Setting, 'api' | 'login'>,
+  { api, login, enrol }: Pick<Setting, 'api' | 'login' | 'enrol'>,
   provider: string,
-  purpose: 'sign-in' | 'prove' | 'link',
+  purpose: 'sign-in' | 'prove' | 'link' | 'enrol',
 ): Promise<void> {
-  const { url } = await api.call('oidc/begin', { provider, purpose, login })
+  const { url } = await api.call('oidc/begin', {
+    provider,
+    purpose,
+    login,
+    enrol: purpose === 'enrol' ? enrol : undefined,
+  })
   location.assign(url)
 }
 
@@ -45,9 +50,15 @@ export async function comeBack(
   query: string,
 ): Promise<Page | undefined> {
   try {
-    const { login, refused } = await api.call('oidc/finish', { provider, query })
-    const next = login === undefined ? '/account' : `/login/${encodeURIComponent(login)}`
+    const { login, enrol, enrolled, refused } = await api.call('oidc/finish', { provider, query })
+    const next =
+      login !== undefined
+        ? `/login/${encodeURIComponent(login)}`
+        : enrol !== undefined
+          ? `/enrol/${encodeURIComponent(enrol)}`
+          : '/account'
     if (refused) return troublePage(refused.message, next)
+    if (enrolled) return endPage(words.end.enrolled, words.end.enrolledText(whole(enrolled)), true)
     location.replace(next)
     return undefined
   } catch (error) {

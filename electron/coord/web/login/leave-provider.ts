@@ -113,7 +113,7 @@ export function elsewhereSection(setting: Setting, page: AccountPage): HTMLEleme
   if (page.elsewhere.length === 0 && providers.length === 0) return undefined
   const none: Item = { icon: 'shield', name: text.none, text: text.noneText }
   const links = providers
-    .filter(({ name }) => !page.elsewhere.some(({ provider }) => provider === name))
+    .filter(({ name, isLeft }) => !isLeft && !page.elsewhere.some(({ provider }) => provider === name))
     .map(({ name, label }) => {
       const button = link(text.link(label), () =>
         sensitive(setting, page, () =>

@@ -2,6 +2,7 @@
 
 import type { AccountView, MachineView } from '../../identity/login-api.ts'
 import { h, icon, mark, type IconName } from './dom.ts'
+import type { Page } from './page.ts'
 import { words } from './words.ts'
 
 export interface Heading {
@@ -288,3 +289,8 @@ export function copyable(text: string, label: string): HTMLElement {
 
 /** How long the sign of success stays (design guide, §4). */
 const COPIED_MS = 1_200
+
+export function endPage(title: string, text: string, hasAccount = false): Page {
+  const account = hasAccount && h('p', { class: 'gap-2' }, h('a', { href: '/account' }, words.end.account))
+  return { title, element: column({ title, lines: [text] }, account) }
+}

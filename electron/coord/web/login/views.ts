@@ -7,6 +7,7 @@ import { appCodeField, attempt, formOf, marked, missing, newPasswordField, tooSh
 import {
   codeField,
   column,
+  endPage,
   foot,
   link,
   machineFacts,
@@ -338,6 +339,7 @@ function enrolPage(setting: Setting, account: AccountView, replaces: boolean): P
       h('div', { class: 'gap-4' }, warnings(state, noPasskeys, true), form),
       trouble.element,
       noPasskeys === undefined && wayRow('fingerprint', words.enrol.passkeyInstead, () => setting.go(withPasskey())),
+      ...providerRows(setting, 'enrol', trouble),
       foot(),
     )
     return { title: heading.title, element, focus: password.input }
@@ -362,16 +364,12 @@ function enrolPage(setting: Setting, account: AccountView, replaces: boolean): P
       h('div', { class: 'gap-4' }, button),
       trouble.element,
       wayRow('user', words.enrol.passwordInstead, () => setting.go(withPassword())),
+      ...providerRows(setting, 'enrol', trouble),
       foot(),
     )
     return { title: heading.title, element, focus: button }
   }
   return noPasskeys === undefined ? withPasskey() : withPassword()
-}
-
-export function endPage(title: string, text: string, hasAccount = false): Page {
-  const account = hasAccount && h('p', { class: 'gap-2' }, h('a', { href: '/account' }, words.end.account))
-  return { title, element: column({ title, lines: [text] }, account) }
 }
 
 function lostParts(): { readonly button: HTMLElement; readonly text: HTMLElement } {

@@ -71,6 +71,7 @@ export interface AddonPeerCounters {
   readonly lastHandshakeAt: number
   readonly lastReceiveMs: number
   readonly lastSendMs: number
+  readonly askingSinceMs: number
 }
 
 export interface AddonDataplane {

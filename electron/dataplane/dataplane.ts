@@ -111,6 +111,8 @@ export interface PeerCounters {
   readonly lastReceiveMs: number
   /** Monotonic ms of the last data packet sent; 0 = never. */
   readonly lastSendMs: number
+  /** Monotonic ms since when WireGuard handshakes have been asked for in vain; 0 = none is needed. */
+  readonly askingSinceMs: number
 }
 
 export interface DataplaneCounters {

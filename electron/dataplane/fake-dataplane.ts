@@ -107,7 +107,7 @@ export class FakeDataplane implements Dataplane {
   }
 
   counters(): DataplaneCounters {
-    const none = { rxBytes: 0, txBytes: 0, lastHandshakeAt: 0, lastReceiveMs: 0, lastSendMs: 0 }
+    const none = { rxBytes: 0, txBytes: 0, lastHandshakeAt: 0, lastReceiveMs: 0, lastSendMs: 0, askingSinceMs: 0 }
     return {
       peers: this.peers.map(({ id }) => this.peerCounters.get(id) ?? { id, ...none }),
       totals: { ...this.totals },

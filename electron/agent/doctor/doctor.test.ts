@@ -151,6 +151,7 @@ const counted = (lab: Lab, sentAgoMs: number, heardAgoMs: number): ReadonlyMap<s
         lastHandshakeAt: 1,
         lastReceiveMs: lab.clock.now() - heardAgoMs,
         lastSendMs: lab.clock.now() - sentAgoMs,
+        askingSinceMs: 0,
       },
     ],
   ])

@@ -77,6 +77,7 @@ pub struct PeerCounters {
     pub last_handshake_at: f64,
     pub last_receive_ms: f64,
     pub last_send_ms: f64,
+    pub asking_since_ms: f64,
 }
 
 #[napi(object)]
@@ -236,6 +237,7 @@ impl NativeDataplane {
             last_handshake_at: peer.last_handshake_at,
             last_receive_ms: peer.last_receive_ms,
             last_send_ms: peer.last_send_ms,
+            asking_since_ms: peer.asking_since_ms,
         });
         Ok(converted.collect())
     }

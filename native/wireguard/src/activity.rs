@@ -19,6 +19,7 @@ struct BySender {
 struct ByReceiver {
     last_received_ns: AtomicU64,
     last_handshake_ns: AtomicU64,
+    asking_since_ns: AtomicU64,
 }
 
 /// Traffic notes of one peer. Times are nanoseconds of the tunnel's clock; 0 means never.
@@ -82,6 +83,18 @@ impl Activity {
         self.receiver.0.last_handshake_ns.load(Relaxed)
     }
 
+    /// Since when initiations have been going out without an answer; 0 while there is no need of one.
+    pub fn asking_since_ns(&self) -> u64 {
+        self.receiver.0.asking_since_ns.load(Relaxed)
+    }
+
+    pub(crate) fn note_asked(&self, now_ns: u64) {
+        if self.asking_since_ns() == 0 {
+            self.receiver.0.asking_since_ns.store(now_ns, Relaxed);
+        }
+        self.note_sent(now_ns);
+    }
+
     pub(crate) fn note_sent(&self, now_ns: u64) {
         self.sender.0.last_sent_ns.store(now_ns, Relaxed);
     }
@@ -93,11 +106,12 @@ impl Activity {
 
     pub(crate) fn note_handshake(&self, now_ns: u64) {
         self.receiver.0.last_handshake_ns.store(now_ns, Relaxed);
-        self.handshake_wanted.store(false, Release);
+        self.handshake_settled();
     }
 
     /// The attempt ended without an answer; the next packet may ask again.
     pub(crate) fn handshake_settled(&self) {
+        self.receiver.0.asking_since_ns.store(0, Relaxed);
         self.handshake_wanted.store(false, Release);
     }
 

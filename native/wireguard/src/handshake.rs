@@ -85,7 +85,7 @@ impl Peer {
         if let Some(oldest) = std::mem::replace(&mut self.in_flight[1], second) {
             cx.indices.free(oldest.local_index);
         }
-        self.activity.note_sent(now_ns);
+        self.activity.note_asked(now_ns);
         let message = Message::new(&message);
         cx.outputs.push_back(Output::Send { peer: self.id, kind: SendKind::Initiation, message });
         Ok(())

@@ -81,6 +81,7 @@ pub struct PeerCounters {
     /// `performance.now()`; 0 for never.
     pub last_receive_ms: f64,
     pub last_send_ms: f64,
+    pub asking_since_ms: f64,
 }
 
 impl Device {
@@ -211,6 +212,7 @@ impl Device {
                 last_handshake_at: when(unix_ms, activity.map(|a| a.last_handshake_ns())),
                 last_receive_ms: when(js_ms, activity.map(|a| a.last_received_ns())),
                 last_send_ms: when(js_ms, activity.map(|a| a.last_data_sent_ns())),
+                asking_since_ms: when(js_ms, activity.map(|a| a.asking_since_ns())),
             }
         });
         counters.collect()

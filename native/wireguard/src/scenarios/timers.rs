@@ -120,6 +120,23 @@ fn a_peer_that_lost_everything_is_found_again() {
 }
 
 #[test]
+fn asking_in_vain_is_told_from_the_first_initiation_until_an_answer() {
+    let mut pair = Pair::new();
+    pair.nodes[1].mute = true;
+    assert_eq!(pair.nodes[0].activity.asking_since_ns(), 0);
+    let start = pair.now_ns;
+    pair.send(0, b"anyone?");
+    for _ in 0..3 {
+        pair.pass(6.0);
+        assert_eq!(pair.nodes[0].activity.asking_since_ns(), start);
+    }
+    pair.nodes[1].mute = false;
+    pair.pass(6.0);
+    assert_eq!(pair.nodes[0].done, [Role::Initiator]);
+    assert_eq!(pair.nodes[0].activity.asking_since_ns(), 0);
+}
+
+#[test]
 fn an_attempt_retries_every_5_seconds_with_jitter_and_ends_after_90() {
     let mut pair = Pair::new();
     pair.nodes[1].mute = true;

@@ -5,6 +5,10 @@ import type { Alias, Policy } from './document.ts'
 import { lineAndColumn } from './hujson.ts'
 import type { PolicyProblem } from './problem.ts'
 
+/** With their "group:". */
+export const providerGroupsIn = (policy: Policy): string[] =>
+  groupsIn(policy).flatMap(({ name }) => (policy.groups.has(name) || !isProviderGroup(name) ? [] : name))
+
 /** Those that name none of these providers. */
 export function unknownProviders(text: string, policy: Policy, providers: readonly string[]): PolicyProblem[] {
   return groupsIn(policy).flatMap(({ name, at }) => {

@@ -5,6 +5,8 @@ import type { Clock } from '../../../base/clock.ts'
 import { CoordError } from '../../errors.ts'
 import type { User, UserId } from '../../model.ts'
 import type { Registry, RegistryTransaction } from '../../registry.ts'
+import { providerGroupsIn } from '../../policy/provider-groups.ts'
+import { readPolicy } from '../../policy/read-policy.ts'
 import { createEnrolLink, PUBLIC_URL } from '../enrol-links.ts'
 import type { ServerSecrets } from '../server-secrets.ts'
 import { waysOfUser } from '../ways.ts'
@@ -242,11 +244,29 @@ export class OidcAdmin {
           `${this.#user(first)?.name ?? ''}${dependents.length > 1 ? ` and ${dependents.length - 1} more` : ''} can sign in by nothing ` +
             `else. Leave it by a date instead: peerway coord oidc leave ${provider.name} --at DATE. To lock them out, add --force.`,
         )
+      const named = this.#groupsInPolicy(provider.name)
+      if (named !== undefined && !evenIfNeeded)
+        throw new CoordError(
+          'coord/conflict',
+          `The policy names ${named}, in which nobody will be any more. Change the policy first, or add --force.`,
+        )
       await tx.store.identity.oidc.deleteProvider(provider.id)
       for (const userId of new Set(people.map(({ userId }) => userId))) await tx.refreshGroups(userId)
       tx.touchSignIn()
       await tx.audit(actor, 'oidc.remove', `oidc:${provider.name}`, provider.issuer)
     })
+  }
+
+  /** The first of its groups that the policy in force names. */
+  #groupsInPolicy(name: string): string | undefined {
+    const text = this.#options.registry.policy?.text
+    if (text === undefined) return undefined
+    try {
+      return providerGroupsIn(readPolicy(text)).find((group) => group.endsWith(`@${name}`))
+    } catch {
+      // One that cannot be read denies everything anyway.
+      return undefined
+    }
   }
 
   async #info(tx: RegistryTransaction, provider: Provider): Promise<OidcProviderInfo> {

@@ -1,36 +1,11 @@
 // The web console of a real server in a real browser: who sees it, and a day's work in it.
 
 import assert from 'node:assert/strict'
-import { createRequire } from 'node:module'
 import { test } from 'node:test'
 import { TestMachine } from '../../electron/coord/test-machine.ts'
-import { firstByPasskey, scene, shoot, skip, visit, withBrowser, type Visit } from './login-scene.ts'
+import { accessible, firstByPasskey, scene, shoot, skip, visit, withBrowser } from './login-scene.ts'
 
 withBrowser()
-
-const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
-
-interface Finding {
-  readonly id: string
-  readonly impact: string | null
-  readonly nodes: readonly { readonly html: string }[]
-}
-
-/** What a screen reader or a keyboard would stumble over. */
-async function accessible({ page, cdp }: Visit, name: string): Promise<void> {
-  // The page's own policy lets no script in; the debugger does.
-  const { readFileSync } = await import('node:fs')
-  await cdp.send('Runtime.evaluate', { expression: readFileSync(AXE, 'utf8') })
-  const found = await page.evaluate(async () => {
-    const { axe } = globalThis as unknown as { axe: { run(): Promise<{ violations: Finding[] }> } }
-    return (await axe.run()).violations
-  })
-  const serious = found.filter(({ impact }) => impact === 'serious' || impact === 'critical')
-  assert.deepEqual(
-    serious.map(({ id, nodes }) => `${name}: ${id} ${nodes[0]?.html ?? ''}`),
-    [],
-  )
-}
 
 test('who runs the network signs in and does a day’s work in the console', { skip }, async (t) => {
   const { coord, ask, setupCode } = await scene(t)

@@ -3,7 +3,8 @@
 // PEERWAY_SHOTS=/some/folder keeps a picture of each page in both themes.
 
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, type TestContext } from 'node:test'
@@ -150,4 +151,27 @@ export async function firstByPasskey(at: Visit, setupCode: string, name: string)
   await at.page.getByLabel('Name').fill(name)
   await at.button('Create with a passkey').click()
   await at.heading(/wants to join/)
+}
+
+const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
+
+interface Finding {
+  readonly id: string
+  readonly impact: string | null
+  readonly nodes: readonly { readonly html: string }[]
+}
+
+/** What a screen reader or a keyboard would stumble over. */
+export async function accessible({ page, cdp }: Visit, name: string): Promise<void> {
+  // The page's own policy lets no script in; the debugger does.
+  await cdp.send('Runtime.evaluate', { expression: readFileSync(AXE, 'utf8') })
+  const found = await page.evaluate(async () => {
+    const { axe } = globalThis as unknown as { axe: { run(): Promise<{ violations: Finding[] }> } }
+    return (await axe.run()).violations
+  })
+  const serious = found.filter(({ impact }) => impact === 'serious' || impact === 'critical')
+  assert.deepEqual(
+    serious.map(({ id, nodes }) => `${name}: ${id} ${nodes[0]?.html ?? ''}`),
+    [],
+  )
 }

@@ -9,7 +9,7 @@ import {
   type Person,
   type TestProvider,
 } from '../../electron/coord/identity/oidc/test-provider.ts'
-import { firstByPasskey, scene, shoot, skip, visit, withBrowser, type Scene } from './login-scene.ts'
+import { accessible, firstByPasskey, scene, shoot, skip, visit, withBrowser, type Scene } from './login-scene.ts'
 
 withBrowser()
 
@@ -40,6 +40,7 @@ test('a person comes in by a provider, and leaves it in three steps', { skip }, 
   const at = await visit(t, url)
   await at.heading('Sign in')
   await shoot(at, 'oidc-sign-in')
+  await accessible(at, 'sign in')
 
   await t.test('who cancels there reads so here, and goes on where they were', async () => {
     provider.person = undefined
@@ -48,6 +49,7 @@ test('a person comes in by a provider, and leaves it in three steps', { skip }, 
     await at.page.getByRole('alert').getByText('Corp says that it was cancelled').waitFor()
     assert.equal(new URL(at.page.url()).search, '', 'what came along does not stay in the address')
     await shoot(at, 'oidc-cancelled')
+    await accessible(at, 'cancelled')
     await at.button('Choose how to go on').click()
     await at.heading('Sign in')
     provider.person = KARIN
@@ -67,6 +69,7 @@ test('a person comes in by a provider, and leaves it in three steps', { skip }, 
   await at.button('Leave: Corp').click()
   await at.page.getByRole('heading', { name: 'Leaving Corp' }).waitFor()
   await shoot(at, 'oidc-leaving')
+  await accessible(at, 'leaving')
   await at.button('Go on: Add a passkey').click()
   await at.button('Create a passkey').click()
   await at.button('Go on: Sign in with it once').click()
@@ -101,6 +104,7 @@ test('when the network leaves a provider the account says so, and shows the way'
   await at.page.reload()
   await at.page.getByRole('alert').getByText('Signing in with Corp ends').waitFor()
   await shoot(at, 'phone-oidc-ends')
+  await accessible(at, 'ends')
 
   // After a while the provider is asked again who it is: nothing else of this account can.
   later(10 * 60_000)
@@ -109,6 +113,7 @@ test('when the network leaves a provider the account says so, and shows the way'
   await at.button('Go on: Add a passkey').click()
   await at.heading('Is it you?')
   await shoot(at, 'phone-oidc-prove')
+  await accessible(at, 'prove')
   await at.button('Continue with Corp').click()
   await at.page.getByRole('heading', { name: 'Leaving Corp' }).waitFor()
   await at.button('Go on: Add a passkey').click()
@@ -127,6 +132,7 @@ test('an invited person takes their account elsewhere', { skip }, async (t) => {
   const at = await visit(t, (await coord.admin.inviteUser('karin')).url)
   await at.heading('Set how you sign in')
   await shoot(at, 'oidc-enrol')
+  await accessible(at, 'enrol')
   await at.button('Continue with Corp').click()
   await at.heading('All set')
   await shoot(at, 'oidc-enrolled')

@@ -1,9 +1,11 @@
 // `peerway coord import …`: the network of another server, carried over.
 
 import { resolve } from 'node:path'
-import type { ImportInfo, MoveInfo } from '../coord/import/import-admin.ts'
+import type { ImportInfo, MoveInfo, RejoinInfo } from '../coord/import/import-admin.ts'
 import { adminOptionHelp, adminOptions, answer, ask, list } from './coord-admin.ts'
-import type { Command } from './command.ts'
+import { type Command, durationOption, stringOption, UsageError } from './command.ts'
+
+const REJOIN_MS = 7 * 86_400_000
 
 const importHeadscale: Command = {
   name: 'coord import headscale',
@@ -16,6 +18,39 @@ const importHeadscale: Command = {
   async run(call) {
     const [file = ''] = call.positionals
     const found = await ask(call, 'import.headscale', { file: resolve(file), apply: call.values['apply'] === true })
+    return answer(call, found, importText)
+  },
+}
+
+const importTailscale: Command = {
+  name: 'coord import tailscale',
+  summary: 'Carries users, machines, addresses, tags, routes and policy over from what Tailscale’s service gives out.',
+  usage: ['coord import tailscale [--policy FILE] [--devices FILE] [--users FILE] [--apply] [--json]'],
+  help: {
+    policy: '--policy FILE      the policy file, as the access controls page has it',
+    devices: '--devices FILE     what GET /api/v2/tailnet/-/devices?fields=all answers',
+    users: '--users FILE       what GET /api/v2/tailnet/-/users answers: names and roles',
+    apply: '--apply            do it; otherwise only what would be is told',
+    ...adminOptionHelp,
+  },
+  example: 'peerway coord import tailscale --policy policy.hujson --devices devices.json',
+  options: {
+    ...adminOptions,
+    apply: { type: 'boolean' },
+    policy: { type: 'string' },
+    devices: { type: 'string' },
+    users: { type: 'string' },
+  },
+  positionals: [0, 0],
+  async run(call) {
+    const file = (name: string): string | undefined => {
+      const given = stringOption(call, name)
+      return given === undefined ? undefined : resolve(given)
+    }
+    const files = { policy: file('policy'), devices: file('devices'), users: file('users') }
+    if (Object.values(files).every((one) => one === undefined))
+      throw new UsageError('Name at least one of --policy, --devices and --users.')
+    const found = await ask(call, 'import.tailscale', { ...files, apply: call.values['apply'] === true })
     return answer(call, found, importText)
   },
 }
@@ -44,7 +79,7 @@ function importText({ applied, users, nodes, policy, remarks }: ImportInfo): str
     ...(remarks.length > 0 ? ['', 'Not as it was:', ...remarks.map((remark) => `  ${remark}`)] : []),
     '',
     applied
-      ? 'Now each machine joins here (peerway coord import status says how, and who has).'
+      ? 'Now each machine joins here. peerway coord import rejoin says what to type on each, and import status who has.'
       : 'Nothing is changed yet. To do it, say the same with --apply.',
   ]
   return lines.join('\n')
@@ -64,7 +99,7 @@ const importStatus: Command = {
 }
 
 function statusText({ moves, url }: { readonly moves: readonly MoveInfo[]; readonly url: string }): string {
-  if (moves.length === 0) return 'No machines have been imported. Begin with: peerway coord import headscale FILE'
+  if (moves.length === 0) return 'No machines have been imported. Begin with: peerway coord import --help'
   const left = moves.filter(({ moved }) => !moved)
   const table = list(['MACHINE', 'USER', 'ADDRESS', 'JOINED'], moves, ({ node, user, address, moved }) => [
     node,
@@ -73,14 +108,38 @@ function statusText({ moves, url }: { readonly moves: readonly MoveInfo[]; reado
     moved ? 'yes' : 'not yet',
   ])
   if (left.length === 0) return `${table}\n\nAll have joined.`
+  return [table, '', `They join at ${url}. What to type on each that has not: peerway coord import rejoin`].join('\n')
+}
+
+const importRejoin: Command = {
+  name: 'coord import rejoin',
+  summary: 'Makes a key for each imported machine that has not joined, by which it keeps its name and addresses.',
+  usage: ['coord import rejoin [MACHINE…] [--expiry D] [--json]'],
+  help: { expiry: '--expiry D         how long the keys last (168h)', ...adminOptionHelp },
+  example: 'peerway coord import rejoin nas',
+  options: { ...adminOptions, expiry: { type: 'string' } },
+  positionals: [0, 1_000],
+  async run(call) {
+    const lifeMs = durationOption(call, 'expiry', REJOIN_MS)
+    const made = await ask(call, 'import.rejoin', { machines: call.positionals, lifeMs }, 60_000)
+    return answer(call, made, rejoinText)
+  },
+}
+
+function rejoinText({ machines, url }: { readonly machines: readonly RejoinInfo[]; readonly url: string }): string {
+  if (machines.length === 0) return 'No machine is waited for.'
+  const blocks = machines.map(({ node, user, address, key }) =>
+    [
+      `On ${node} (${address}, of ${user}), one of:`,
+      `  tailscale up --login-server ${url} --auth-key ${key} --force-reauth`,
+      `  peerway up --login-server ${url} --auth-key ${key}`,
+      '',
+    ].join('\n'),
+  )
   return [
-    table,
-    '',
-    `On each that has not, with a key of its user (peerway coord auth-keys create --user NAME):`,
-    `  tailscale up --login-server ${url} --auth-key KEY --force-reauth`,
-    `  peerway up --login-server ${url} --auth-key KEY`,
-    'It keeps its name and its addresses.',
+    ...blocks,
+    'Each key is for its machine only, and works once. The machine keeps its name and its addresses.',
   ].join('\n')
 }
 
-export const importCommands: readonly Command[] = [importHeadscale, importStatus]
+export const importCommands: readonly Command[] = [importHeadscale, importTailscale, importRejoin, importStatus]

@@ -11,6 +11,7 @@ export const KEPT_SETTINGS = [
   'node-keys',
   'api-tokens',
   'imported-nodes',
+  'rejoin-keys',
 ] as const
 export type KeptName = (typeof KEPT_SETTINGS)[number]
 

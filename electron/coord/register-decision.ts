@@ -29,6 +29,8 @@ export interface Facts {
   readonly ofMachine: readonly Node[]
   /** The auth key the request names, if its secret is right. */
   readonly authKey: AuthKey | undefined
+  /** Carried over from another server: the place that is kept for who brings the auth key. */
+  readonly reserved?: Node | undefined
   /** Of these tags those that the owner of the auth key may not give by the policy. */
   readonly tagsBeyond: (tags: readonly string[]) => readonly string[]
 }
@@ -95,7 +97,7 @@ function withAuthKey(request: Registration, facts: Facts): Decision {
   if (holder && holder.tailnetId !== key.tailnetId)
     return { kind: 'refuse', text: 'this device is logged in to another tailnet; log it out there first' }
   const former = facts.ofMachine.find((node) => isOf(key, node) && sameTags(tags, node.tags))
-  return { kind: 'admit', key, node: holder ?? former, tags }
+  return { kind: 'admit', key, node: holder ?? facts.reserved ?? former, tags }
 }
 
 const authKeyProblem = {

@@ -9,6 +9,7 @@ import { type AddressPair, allot, allotIn } from './addresses.ts'
 import { parseAuthKey } from './auth-key.ts'
 import { CoordError } from './errors.ts'
 import { RateLimiter } from './http/rate-limiter.ts'
+import { reservedFor } from './import/imported.ts'
 import type { LoginVerdict, PendingLogins } from './login/pending-logins.ts'
 import {
   NO_REPORT,
@@ -85,6 +86,7 @@ export class Registrar {
         holder: this.#registry.nodeByKey(request.nodeKey),
         ofMachine: this.#registry.nodesOfMachine(caller.machineKey),
         authKey,
+        reserved: authKey && tailnet && reservedFor(tailnet, authKey.id),
         tagsBeyond: (tags) => (tailnet ? tagsBeyond(tailnet, { userId: authKey.userId, tags: [] }, tags) : tags),
       })
       return this.#apply(tx, decision, request, caller)
@@ -239,6 +241,7 @@ export class Registrar {
     if (known)
       return tx.updateNode(known.id, {
         userId: wanted.userId,
+        machineKey: wanted.machineKey,
         nodeKey: wanted.nodeKey,
         tags: wanted.tags,
         expiresAtMs,

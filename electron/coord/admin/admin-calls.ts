@@ -90,6 +90,15 @@ export const adminCalls = {
   'dns.records.add': (admin, args) => admin.dns.addRecord({ name: text(args, 'name'), value: text(args, 'value') }),
   'dns.records.remove': (admin, args) => admin.dns.removeRecord(text(args, 'name'), maybeText(args, 'value')),
   'import.headscale': (admin, args) => admin.imports.fromHeadscale(text(args, 'file'), args['apply'] === true),
+  'import.tailscale': (admin, args) =>
+    admin.imports.fromTailscale(
+      { policy: maybeText(args, 'policy'), devices: maybeText(args, 'devices'), users: maybeText(args, 'users') },
+      args['apply'] === true,
+    ),
+  'import.rejoin': async (admin, args) => ({
+    machines: await admin.imports.rejoin(texts(args, 'machines', 1_000), maybeNumber(args, 'lifeMs') ?? 7 * 86_400_000),
+    url: (await admin.publicUrl()) ?? 'URL',
+  }),
   'import.status': async (admin) => ({ moves: await admin.imports.moves(), url: (await admin.publicUrl()) ?? 'URL' }),
   'tokens.list': (admin) => admin.tokens.list(),
   'tokens.create': (admin, args) =>

@@ -95,7 +95,12 @@ export class Admin {
       actor: options.actor,
     })
     this.oidc = new OidcAdmin(options)
-    this.imports = new ImportAdmin({ ...options, policy: this.policy })
+    this.imports = new ImportAdmin({
+      ...options,
+      policy: this.policy,
+      createAuthKey: (wish) => this.createAuthKey(wish),
+      revokeAuthKey: (id) => this.revokeAuthKey(id),
+    })
     this.tokens = new TokensAdmin({ ...options, findUser: (name) => this.#user(name) })
     this.dns = new DnsAdmin({
       registry: options.registry,

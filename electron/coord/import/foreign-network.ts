@@ -2,12 +2,15 @@
 
 import type { IpAddress } from '../../base/endpoint.ts'
 import type { MachinePublic, NodePublic } from '../../crypto/keys.ts'
+import type { Role } from '../model.ts'
 
 export interface ForeignUser {
   readonly foreignId: number
   readonly name: string
   readonly displayName: string
   readonly email: string | undefined
+  /** Where the other server has roles too. */
+  readonly role?: Role | undefined
 }
 
 export interface ForeignNode {

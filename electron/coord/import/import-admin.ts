@@ -5,13 +5,16 @@ import { toHex } from '../../base/bytes.ts'
 import { randomBytes } from 'node:crypto'
 import type { Clock } from '../../base/clock.ts'
 import { messageOf } from '../../base/errors.ts'
-import { type KeptSetting, recordOf } from '../kept-settings.ts'
-import { NO_HOST_FACTS, NO_REPORT, type NodeId } from '../model.ts'
+import { NO_HOST_FACTS, NO_REPORT, type Node } from '../model.ts'
 import type { PolicyAdmin } from '../policy/policy-admin.ts'
+import { PolicyError, problemText } from '../policy/problem.ts'
+import { CoordError } from '../errors.ts'
 import type { Registry } from '../registry.ts'
 import type { ForeignNetwork } from './foreign-network.ts'
 import { readHeadscaleDatabase } from './headscale-database.ts'
 import { type ImportPlan, planImport } from './import-plan.ts'
+import { hasMoved, importedNodes, rejoinKeys } from './imported.ts'
+import { readTailscaleFiles, type TailscaleFiles } from './tailscale-files.ts'
 
 /** Printed by --json, so the names are public interface. */
 export interface ImportInfo {
@@ -36,15 +39,15 @@ export interface MoveInfo {
   readonly moved: boolean
 }
 
-/** Node number to the key that it had on the other server. */
-export const importedNodes: KeptSetting<ReadonlyMap<NodeId, string>> = {
-  name: 'imported-nodes',
-  parse: (text) =>
-    new Map(
-      Object.entries(recordOf(text)).flatMap(([id, key]) =>
-        /^\d+$/.test(id) && typeof key === 'string' ? [[Number(id), key] as const] : [],
-      ),
-    ),
+/** How one machine joins here as itself. */
+export interface RejoinInfo {
+  readonly node: string
+  readonly user: string
+  readonly address: string
+  readonly hostname: string
+  /** For this machine only, once. */
+  readonly key: string
+  readonly expiresAt: string
 }
 
 export interface ImportAdminOptions {
@@ -52,6 +55,14 @@ export interface ImportAdminOptions {
   readonly policy: PolicyAdmin
   readonly clock: Clock
   readonly actor: string
+  readonly createAuthKey: (wish: { user: string; tags: readonly string[]; lifeMs: number }) => Promise<NewKey>
+  readonly revokeAuthKey: (id: string) => Promise<void>
+}
+
+interface NewKey {
+  readonly id: string
+  readonly key: string
+  readonly expiresAt?: string | undefined
 }
 
 export class ImportAdmin {
@@ -66,6 +77,37 @@ export class ImportAdmin {
     return this.#run(readHeadscaleDatabase(file), apply)
   }
 
+  async fromTailscale(files: TailscaleFiles, apply: boolean): Promise<ImportInfo> {
+    if (files.policy === undefined && files.devices === undefined && files.users === undefined)
+      throw new CoordError('coord/bad-argument', 'Name a policy, a list of devices or one of users.')
+    return this.#run(readTailscaleFiles(files), apply)
+  }
+
+  /** New keys for these machines, or for all that have not come yet. Those they had before end. */
+  async rejoin(which: readonly string[], lifeMs: number): Promise<RejoinInfo[]> {
+    const { registry, createAuthKey, revokeAuthKey } = this.#options
+    const waiting = [...registry.kept(importedNodes)].flatMap(([id, key]) => {
+      const node = registry.node(id)
+      return node && !hasMoved(node, key) ? [node] : []
+    })
+    const wanted = which.length === 0 ? waiting : which.map((name) => waitingNamed(waiting, name))
+    const made: RejoinInfo[] = []
+    for (const node of wanted) {
+      const user = registry.user(node.userId)?.name ?? ''
+      const { id, key, expiresAt = '' } = await createAuthKey({ user, tags: node.tags, lifeMs })
+      const former = [...registry.kept(rejoinKeys)].flatMap(([key, of]) => (of === node.id ? [key] : []))
+      await registry.transaction(async (tx) => {
+        const known = new Map(rejoinKeys.parse(await tx.store.tailnetSetting(rejoinKeys.name)))
+        for (const key of former) known.delete(key)
+        await tx.setKept(rejoinKeys.name, JSON.stringify(Object.fromEntries(known.set(id, node.id))))
+      })
+      for (const key of former) await revokeAuthKey(key)
+      const { hostname } = node.report.hostinfo
+      made.push({ node: node.name, user, address: node.addressV4, hostname, key, expiresAt })
+    }
+    return made
+  }
+
   /** Who of the imported machines has joined here, and who has not. */
   async moves(): Promise<MoveInfo[]> {
     const { registry } = this.#options
@@ -78,7 +120,7 @@ export class ImportAdmin {
           node: node.name,
           user,
           address: node.addressV4,
-          moved: node.nodeKey.text !== key || node.report.capVersion > 0,
+          moved: hasMoved(node, key),
         },
       ]
     })
@@ -112,9 +154,10 @@ export class ImportAdmin {
       const nowMs = clock.wallNow()
       const isFirst = (await tx.store.users()).length === 0
       const ids = new Map((await tx.store.users()).map(({ name, id }) => [name.toLowerCase(), id]))
+      const hasOwner = plan.users.some(({ from }) => from.role === 'owner')
       for (const [index, { from, name }] of plan.users.entries()) {
         // Somebody has to own an empty network; who else runs it is for them to say.
-        const role = isFirst && index === 0 ? 'owner' : 'member'
+        const role = from.role ?? (isFirst && !hasOwner && index === 0 ? 'owner' : 'member')
         const displayName =
           from.displayName
             .replaceAll(/[\p{Cc}\p{Cf}\p{Cs}]/gu, '')
@@ -168,8 +211,15 @@ export class ImportAdmin {
       else await policy.diff(text)
       return 'carried'
     } catch (error) {
-      remarks.push(`Policy: ${messageOf(error)}`)
+      if (error instanceof PolicyError) remarks.push(...error.problems.map((one) => `Policy, ${problemText(one)}`))
+      else remarks.push(`Policy: ${messageOf(error)}`)
       return 'refused'
     }
   }
+}
+
+function waitingNamed(waiting: readonly Node[], name: string): Node {
+  const found = waiting.find((node) => node.name === name.toLowerCase() || node.addressV4 === name)
+  if (found) return found
+  throw new CoordError('coord/not-found', `No machine "${name}" is waited for; peerway coord import status lists them.`)
 }

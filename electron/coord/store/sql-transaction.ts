@@ -347,6 +347,7 @@ export class SqlTransaction implements StoreTransaction {
 /** Which column each changeable member of a node is kept in; a member without one does not compile. */
 const nodeColumns: { [K in keyof NodeChange]-?: (change: NodeChange) => Updateable<Tables['nodes']> } = {
   userId: ({ userId }) => (userId === undefined ? {} : { user_id: userId }),
+  machineKey: ({ machineKey }) => (machineKey === undefined ? {} : { machine_key: machineKey.text }),
   nodeKey: ({ nodeKey }) => (nodeKey === undefined ? {} : { node_key: nodeKey.text }),
   name: ({ name }) => (name === undefined ? {} : { name }),
   nameIsFixed: ({ nameIsFixed }) => (nameIsFixed === undefined ? {} : { name_is_fixed: Number(nameIsFixed) }),

@@ -35,7 +35,10 @@ export type NewAuthKey = Omit<AuthKey, 'tailnetId'>
 export type NewNode = Omit<Node, 'id' | 'tailnetId' | 'report'>
 /** The columns registration and administrators may change; never a whole row, so that neither undoes the other. */
 export type NodeChange = Partial<
-  Pick<Node, 'userId' | 'nodeKey' | 'name' | 'nameIsFixed' | 'tags' | 'expiresAtMs' | 'ephemeral' | 'authKeyId'>
+  Pick<
+    Node,
+    'userId' | 'machineKey' | 'nodeKey' | 'name' | 'nameIsFixed' | 'tags' | 'expiresAtMs' | 'ephemeral' | 'authKeyId'
+  >
 >
 
 /**

@@ -1,6 +1,6 @@
 // The tailnet as a file, for compiling a policy without a server:
 //
-//   { "users": [{ "name", "email"?, "role"? }],
+//   { "users": [{ "name", "email"?, "role"?, "groups"? }],     groups of providers: "staff@corp"
 //     "nodes": [{ "name", "user" or "tags", "addresses", "routableIPs"?, "approvedRoutes"? }] }
 
 import { canonicalIp } from '../../base/endpoint.ts'
@@ -55,7 +55,7 @@ function readUser(user: Readonly<Record<string, unknown>>, where: string): Polic
   const name = textOf(user['name'], `${where}.name`)
   const email = user['email'] === undefined ? undefined : textOf(user['email'], `${where}.email`)
   const role = ROLES.find((one) => one === user['role'])
-  return { key: name, name, email, role }
+  return { key: name, name, email, role, groups: texts(user['groups'], `${where}.groups`) }
 }
 
 function readAddress(text: string, where: string): string {

@@ -121,7 +121,10 @@ export const ip: Command = {
 }
 
 export const unknownNode = (name: string): CodedError =>
-  new CodedError('cli/unknown-node', `There is no machine "${name}" in this network. "peerway status" lists them.`)
+  new CodedError(
+    'cli/unknown-node',
+    `There is no machine "${name}" in this network, or its rules hide it from this one. "peerway status" lists the others.`,
+  )
 
 /** By name, first label, or address. */
 export function findNode(snapshot: AgentSnapshot, name: string): SelfView | PeerView | undefined {

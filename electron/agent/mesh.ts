@@ -1,6 +1,7 @@
 // One node key's life on the wire: the data plane, the path finder and the DERP pool, wired to each other. It knows nothing
 // of logins; it is told the netmap and tells what it finds about paths and about the network it is in.
 
+import { randomBytes } from 'node:crypto'
 import { lookup } from 'node:dns/promises'
 import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os'
 import { isDeepStrictEqual } from 'node:util'
@@ -30,7 +31,7 @@ import { PortMapper } from '../portmap/port-mapper.ts'
 import type { PortmapIo, PortmapView } from '../portmap/portmap-io.ts'
 import { systemPortmapIo } from '../portmap/system-io.ts'
 import type { Node } from '../wire/tailcfg/node.ts'
-import { readTsmp, rejection, writeTsmp } from '../wire/tsmp/message.ts'
+import { readTsmp, rejection, type Tsmp, writeTsmp } from '../wire/tsmp/message.ts'
 import { detectPortal, portalQuestions } from './captive-portal.ts'
 import {
   dataplanePeers,
@@ -127,6 +128,8 @@ export class Mesh {
   #hostProblems: readonly CodedError[] = []
   #started = false
   #mapsPorts: boolean
+  /** Peers that have answered a TSMP ping. */
+  readonly #answering = new Set<number>()
   /** By node key: since when the DERP servers say that the peer is not there. */
   readonly #goneAtMs = new Map<string, { readonly region: number; readonly atMs: number }>()
   /** By node key: when it last told that policy turned away what we sent. */
@@ -199,6 +202,7 @@ export class Mesh {
         sendDerp: (region, to, bytes) => this.#derp.send(region, to.bytes, bytes, 'disco'),
         setPath: (peer, spec) => this.#dataplane.setPath(peer, spec),
         trust: (peer, untilMs) => this.#dataplane.trust(peer, untilMs),
+        askInTunnel: (peer) => this.#askInTunnel(peer),
         interfaces: () => withoutInterface(networkInterfaces(), this.tunName),
         ports: () => ({ ...this.#dataplane.ports, isFixed: options.udpPort !== 0 }),
         resolve: resolveHost,
@@ -305,9 +309,17 @@ export class Mesh {
    * it: that one is forgotten here too, and the peer would go on using it until WireGuard gives up after 15 s.
    */
   #greet(peer: Node, self: Node): void {
+    this.#sendTsmp(peer, self, { kind: 'disco-key', key: this.discoKey.public.bytes })
+  }
+
+  #askInTunnel(id: number): void {
+    const peer = [...(this.#netmap?.peers.values() ?? [])].find(({ key }) => key.text === this.#ids.keyOf(id))
+    if (this.#netmap && peer) this.#sendTsmp(peer, this.#netmap.self, { kind: 'ping', data: randomBytes(8) })
+  }
+
+  #sendTsmp(peer: Node, self: Node, message: Tsmp): void {
     const [source, destination] = [self, peer].map(({ addresses }) => ipToBytes(addresses[0]?.split('/')[0] ?? ''))
     if (source === undefined || source.length !== destination?.length) return
-    const message = { kind: 'disco-key', key: this.discoKey.public.bytes } as const
     this.#dataplane.sendTunnel(this.#ids.of(peer.key.text), writeTsmp({ source, destination, message }))
   }
 
@@ -392,7 +404,9 @@ export class Mesh {
 
   /** The data plane tells of traffic that begins; traffic that goes on is looked at here. */
   #noteTraffic(): void {
-    for (const counted of this.#dataplane.counters().peers) this.#paths.noteTraffic(counted.id, counted)
+    for (const counted of this.#dataplane.counters().peers)
+      this.#paths.noteTraffic(counted.id, counted, this.#answering.has(counted.id))
+    for (const id of this.#answering) if (this.#ids.keyOf(id) === undefined) this.#answering.delete(id)
     this.#cancelTraffic = this.#options.clock.after(TRAFFIC_MS, () => this.#noteTraffic())
   }
 
@@ -430,6 +444,7 @@ export class Mesh {
       const key = this.#ids.keyOf(peer)
       if (message.kind === 'rejected' && message.reason !== 'other' && key !== undefined)
         this.#rejectedAtMs.set(key, this.#options.clock.now())
+      if (message.kind === 'pong') this.#answering.add(peer)
       if (message.kind !== 'ping') return
       const pong = writeTsmp({
         source: destination,

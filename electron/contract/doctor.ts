@@ -43,6 +43,8 @@ export type DoctorCause =
   /** All that is known allows a direct path, and packets between the two still do not pass. */
   | 'firewall-suspected'
   | 'mtu-black-hole'
+  /** Pings pass directly, and something on the way drops the data. */
+  | 'data-dropped'
   /** No direct path is possible; a relay is there and fails. */
   | 'relay-fails'
   /** Nothing was sent lately, so nothing was tried. */

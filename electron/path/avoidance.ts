@@ -82,3 +82,10 @@ export function isShunned(path: PeerPath, endpoint: Endpoint, nowMs: number): bo
   const hasOther = best !== undefined && best.leg.endpoint !== endpoint && isTrusted(path, nowMs)
   return hasOther || !isDerpSilent(path, nowMs)
 }
+
+/**
+ * The end that gets no data cannot tell which of the two directions drops it, and the other end, whose packets may all come
+ * through, notices nothing. Without answers to its pings it leaves the path as well, also when it is a stock client.
+ */
+export const refusesPings = (path: PeerPath, from: Endpoint, nowMs: number): boolean =>
+  flawOf(path, from, nowMs) === 'data-dropped' && isShunned(path, from, nowMs)

@@ -35,6 +35,8 @@ interface InboxPeer<P extends RelayPeer> extends RelayPeer {
 /** Whom it concerns. */
 export interface InboxListener<P> {
   give(peer: P, input: PeerInput): void
+  /** Small pings of the peer from there get no answer. */
+  refuses(peer: P, from: Endpoint): boolean
   pong(sender: DiscoName<P>, pong: Pong, kind: SentBy['kind'], receivedAtMs: number): void
   answerUdp(to: DiscoName<P>, message: DiscoMessage, at: Endpoint, vni: number | undefined): void
   answerDerp(to: DiscoName<P>, message: DiscoMessage, region: number, node: NodePublic): void
@@ -73,7 +75,10 @@ export class DiscoInbox<P extends InboxPeer<P>> {
         const peers = this.#claimants(sender, message.nodeKey)
         if (peers.length === 0) return this.count('disco.node-key')
         const pong: DiscoMessage = { kind: 'pong', txId: message.txId, source: from }
-        this.#to.answerUdp(sender, pong, from, vni)
+        // Full ones are always answered: they test the peer's own direction.
+        if (message.paddingBytes > 0 || !peers.some((peer) => this.#to.refuses(peer, from)))
+          this.#to.answerUdp(sender, pong, from, vni)
+        else this.count('disco.refused')
         // A relay's endpoint is not the peer's: relay paths have their own discovery.
         for (const peer of peers)
           if (vni === undefined) this.#to.give(peer, { type: 'heard', endpoint: from })

@@ -13,7 +13,7 @@ import type { DerpMap } from './derp-map.ts'
 import type { OwnEndpoint } from './endpoints.ts'
 import { OwnNetwork } from './own-network.ts'
 import { PathError, type PathFinderOptions, type PathPeer, type PingResult } from './path-io.ts'
-import { type Flaw, flaws } from './avoidance.ts'
+import { type Flaw, flaws, refusesPings } from './avoidance.ts'
 import { FULL_PADDING_BYTES } from './size-check.ts'
 import { PathHistory, type PathChange } from './path-history.ts'
 import { AUTOMATIC, type PathPolicy } from './path-policy.ts'
@@ -104,6 +104,7 @@ export class PathFinder {
     })
     this.#inbox = new DiscoInbox<Peer>(this.#peers, this.#relays, {
       give: (peer, input) => this.#give(peer, input),
+      refuses: ({ path }, from) => refusesPings(path, from, options.clock.now()),
       pong: (sender, pong, kind, receivedAtMs) => this.#pong(sender, pong, kind, receivedAtMs),
       answerUdp: (to, message, at, vni) =>
         void options.io.sendUdp(at, this.#seal(to, message), vni === undefined ? undefined : { vni, control: false }),
@@ -258,11 +259,11 @@ export class PathFinder {
     this.#give(peer, { type: 'active' })
   }
 
-  /** What was counted of a peer's data; to be told about once a second. */
-  noteTraffic(id: number, counted: Counted): void {
+  /** What was counted of a peer's data, to be told about once a second; and whether it has ever answered `askInTunnel`. */
+  noteTraffic(id: number, counted: Counted, answersAsks = false): void {
     const peer = this.#peers.get(id)
     if (!peer) return
-    const traffic = nextTraffic(peer.traffic, counted, this.#options.clock.now())
+    const traffic = nextTraffic(peer.traffic, counted, answersAsks, this.#options.clock.now())
     peer.traffic = traffic
     if (traffic.hasSent) this.noteActive(id)
     if (inSession(peer.path)) this.#give(peer, { type: 'load', load: traffic.load })
@@ -446,6 +447,8 @@ export class PathFinder {
       case 'derp-ping':
         this.#sendPing(peer, { kind: 'derp', region: effect.region })
         return
+      case 'ask-in-tunnel':
+        return io.askInTunnel?.(peer.id)
       case 'call-me-maybe':
         return this.#caller.call(peer)
       case 'withdraw':

@@ -18,6 +18,8 @@ export interface PathIo extends OwnNetworkIo {
   sendDerp(region: number, to: NodePublic, bytes: Uint8Array): void
   setPath(peer: number, spec: PathSpec): void
   trust(peer: number, untilMs: number): void
+  /** Sends a packet in the tunnel that the peer answers at once. */
+  askInTunnel?(peer: number): void
   /** A place for two clients at this node's own relay; undefined when it runs none or refuses. */
   allocateOwnRelay?(pair: readonly [DiscoPublic, DiscoPublic]): Promise<RelayEndpoint | undefined>
 }

@@ -53,6 +53,8 @@ export type PeerEffect =
       readonly full: boolean
     }
   | { readonly type: 'derp-ping'; readonly region: number }
+  /** A question inside the tunnel, which the peer answers at once. */
+  | { readonly type: 'ask-in-tunnel' }
   | { readonly type: 'call-me-maybe'; readonly region: number }
   /**
    * The direct path is dead: the peer is to leave it now, not when its own trust runs out. For a peer that finds out by

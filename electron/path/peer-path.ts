@@ -4,6 +4,7 @@
 import type { Endpoint } from '../base/endpoint.ts'
 import { pruned, unthrottled, usableEndpoints, withHeard, withList, usableEndpoint } from './candidates.ts'
 import { MAX_CALLED_ENDPOINTS, MAX_CANDIDATES, type Candidate } from './candidates.ts'
+import { dropsData, NO_DATA_CHECK, nextDataCheck } from './data-check.ts'
 import { sameLeg, type UdpLeg } from './leg.ts'
 import { allowsDirect, allowsRelay, isPreferredRelay, type PathPolicy, samePolicy } from './path-policy.ts'
 import { avoiding, type Flaw, flawOf, flaws, forgiven, isShunned, mayLeave } from './avoidance.ts'
@@ -122,7 +123,8 @@ class Draft {
         return this.#relayReady(input)
       case 'load':
         this.#set({ load: input.load })
-        return this.#checkSize()
+        this.#checkSize()
+        return this.#checkData()
       case 'probe':
         return this.#probe()
     }
@@ -337,10 +339,14 @@ class Draft {
   #leaveFlawed(): boolean {
     const { best } = this.#path
     const flaw = best && flawOf(this.#path, best.leg.endpoint, this.#now)
-    if (flaw === undefined) return false
+    if (!best || flaw === undefined) return false
     if (!mayLeave(this.#path, this.#now)) {
       this.#askDerp(DERP_WATCH_MS)
       return false
+    }
+    if (flaw === 'data-dropped') {
+      const trial = { endpoint: best.leg.endpoint, sinceMs: this.#now }
+      this.#set({ dataCheck: { ...this.#path.dataCheck, trial } })
     }
     this.#clearBest(flaw)
     this.#wantRelay(0)
@@ -364,6 +370,22 @@ class Draft {
       this.#cause = 'home-changed'
       this.#set({ heardRegion: region })
     }
+    this.#leaveFlawed()
+  }
+
+  /** Leaves a path that answers pings and drops data. */
+  #checkData(): void {
+    const { best, load, dataCheck, avoided, bestSinceMs } = this.#path
+    const isSure = best !== undefined && best.trustedUntilMs - TRUST_MS >= this.#now - ALIVE_MS
+    const { check, ask, acquitted } = nextDataCheck(dataCheck, load, isSure || dataCheck.trial !== undefined, this.#now)
+    this.#set({ dataCheck: check })
+    if (ask) this.#asked.push({ type: 'ask-in-tunnel' })
+    if (acquitted !== undefined) this.#set({ avoided: forgiven(avoided, acquitted) })
+    if (!isSure || !inSession(this.#path)) return
+    const { endpoint } = best.leg
+    if (flawOf(this.#path, endpoint, this.#now) !== undefined) return
+    if (!dropsData(check, load, { endpoint, forMs: this.#now - bestSinceMs, avoided })) return
+    this.#avoid(endpoint, 'data-dropped')
     this.#leaveFlawed()
   }
 
@@ -437,7 +459,7 @@ class Draft {
       doubtAtMs: trustedUntilMs + 1,
       suspicion: undefined,
       awaited: undefined,
-      ...(same ? {} : { relayTries: 0 }),
+      ...(same ? {} : { relayTries: 0, bestSinceMs: this.#now }),
     })
   }
 
@@ -481,7 +503,8 @@ class Draft {
   #startOver(suspicion: PathReason | undefined): void {
     this.#set({ pings: new Map(), suspicion, calledAtMs: undefined, awaited: undefined, relayTries: 0 })
     // What was wrong with the ways out of the network before need not be with those of this one.
-    if (suspicion === 'network-changed') this.#set({ avoided: new Map(), sizes: new Map(), quality: new Map() })
+    if (suspicion === 'network-changed')
+      this.#set({ avoided: new Map(), sizes: new Map(), quality: new Map(), dataCheck: NO_DATA_CHECK })
     // The peer would send to where we were until it misses our answers.
     if (suspicion === 'network-changed' && inSession(this.#path)) this.#withdraw()
     this.#distrust()

@@ -5,6 +5,7 @@
 
 import type { Endpoint } from '../base/endpoint.ts'
 import type { Candidates } from './candidates.ts'
+import { type DataCheck, NO_DATA_CHECK } from './data-check.ts'
 import type { Leg, PathSpec, UdpLeg } from './leg.ts'
 import { allowsDerp, AUTOMATIC, type PathPolicy, type RelayName } from './path-policy.ts'
 import type { Avoidances } from './avoidance.ts'
@@ -63,6 +64,9 @@ export interface PeerPath {
   /** Of the UDP paths used lately: whether full packets pass. */
   readonly sizes: SizeChecks
   readonly load: Load
+  readonly dataCheck: DataCheck
+  /** Since when the best path is that one. */
+  readonly bestSinceMs: number
   readonly home: number | undefined
   /** The region where the peer was last heard: the last resort when its home is unknown. */
   readonly heardRegion: number | undefined
@@ -93,7 +97,7 @@ export interface PeerPath {
   readonly reason: PathReason
 }
 
-export const NO_LOAD: Load = { isBulk: false, isSilent: false }
+export const NO_LOAD: Load = { isBulk: false, isSilent: false, unansweredMs: 0, askingMs: 0, answersAsks: false }
 
 export function newPeerPath(nowMs: number): PeerPath {
   return {
@@ -108,6 +112,8 @@ export function newPeerPath(nowMs: number): PeerPath {
     avoided: new Map(),
     sizes: new Map(),
     load: NO_LOAD,
+    dataCheck: NO_DATA_CHECK,
+    bestSinceMs: nowMs,
     home: undefined,
     heardRegion: undefined,
     derpLatencyMs: undefined,

@@ -252,6 +252,8 @@ export class SimHost {
   known: readonly PathPeer[] = []
   endpoints: readonly OwnEndpoint[] = []
   home: number | undefined
+  /** Called for each question in the tunnel. */
+  onAsk: (peer: number) => void = () => {}
   netInfo: NetInfo | undefined
   /** What the data plane was told. */
   readonly specs = new Map<number, PathSpec>()
@@ -286,6 +288,7 @@ export class SimHost {
         const spec = this.specs.get(peer)
         if (spec) this.specs.set(peer, { ...spec, trustedUntilMs: untilMs })
       },
+      askInTunnel: (peer) => this.onAsk(peer),
       interfaces: () => ({ eth0: [ipv4(this.address)] }),
       ports: () => ({ v4: PORT, v6: undefined }),
       resolve: () => Promise.resolve([]),

@@ -55,9 +55,18 @@ export interface Load {
   readonly isBulk: boolean
   /** Nothing came back for a while. */
   readonly isSilent: boolean
+  /** For how long data has been going out and nothing came back, and for how long handshakes have been asked for in vain. */
+  readonly unansweredMs: number
+  readonly askingMs: number
+  /** The peer is known to answer questions in the tunnel. */
+  readonly answersAsks: boolean
 }
 
-export function isSizeDue(check: SizeCheck | undefined, { isBulk, isSilent }: Load, nowMs: number): boolean {
+export function isSizeDue(
+  check: SizeCheck | undefined,
+  { isBulk, isSilent }: Pick<Load, 'isBulk' | 'isSilent'>,
+  nowMs: number,
+): boolean {
   if (!check) return true
   if (check.round || nowMs < check.quietUntilMs) return false
   const lastsMs = isSilent ? PROVEN_SILENT_MS : isBulk ? PROVEN_BULK_MS : PROVEN_MS

@@ -3,9 +3,10 @@ import { test } from 'node:test'
 import { type Counted, nextTraffic, type Traffic } from './traffic-watch.ts'
 
 /** Looks once a second at what `counted` gives. */
-function watch(seconds: number, counted: (second: number) => Counted): readonly Traffic[] {
+function watch(seconds: number, counted: (second: number) => Omit<Counted, 'askingSinceMs'>): readonly Traffic[] {
   const seen: Traffic[] = []
-  for (let second = 0; second < seconds; second++) seen.push(nextTraffic(seen.at(-1), counted(second), second * 1_000))
+  for (let second = 0; second < seconds; second++)
+    seen.push(nextTraffic(seen.at(-1), { askingSinceMs: 0, ...counted(second) }, false, second * 1_000))
   return seen
 }
 
@@ -39,7 +40,7 @@ test('data that is answered is never silent', () => {
 })
 
 test('a process that slept does not know whether an answer came', () => {
-  const owed = { txBytes: 0, lastSendMs: 900, lastReceiveMs: 0 }
-  const before = nextTraffic(undefined, owed, 1_000)
-  assert.equal(nextTraffic(before, owed, 3_600_000).unansweredSinceMs, 3_600_000)
+  const owed = { txBytes: 0, lastSendMs: 900, lastReceiveMs: 0, askingSinceMs: 0 }
+  const before = nextTraffic(undefined, owed, false, 1_000)
+  assert.equal(nextTraffic(before, owed, false, 3_600_000).unansweredSinceMs, 3_600_000)
 })

@@ -9,10 +9,14 @@ export interface Counted {
   readonly lastSendMs: number
   /** The last authenticated packet. */
   readonly lastReceiveMs: number
+  /** Since when handshakes are asked for in vain; 0 for no need. */
+  readonly askingSinceMs: number
 }
 
 export interface Traffic extends Counted {
   readonly atMs: number
+  /** Looked at without a longer pause. */
+  readonly sinceMs: number
   readonly load: Load
   readonly hasSent: boolean
   /** Since when data goes out and nothing comes back. */
@@ -30,22 +34,33 @@ const LOST_SIGHT_MS = 5_000
 const SAME_MS = 1
 const isLater = (a: number, b: number): boolean => a - b > SAME_MS
 
-export function nextTraffic(before: Traffic | undefined, counted: Counted, nowMs: number): Traffic {
-  const { txBytes, lastSendMs, lastReceiveMs } = counted
+export function nextTraffic(
+  before: Traffic | undefined,
+  counted: Counted,
+  answersAsks: boolean,
+  nowMs: number,
+): Traffic {
+  const { txBytes, lastSendMs, lastReceiveMs, askingSinceMs } = counted
   const known = before && nowMs - before.atMs <= LOST_SIGHT_MS ? before : undefined
   const isOwed = lastSendMs > lastReceiveMs
   const isSame = known !== undefined && !isLater(lastReceiveMs, known.lastReceiveMs)
   const unansweredSinceMs = isOwed ? ((isSame ? known.unansweredSinceMs : undefined) ?? nowMs) : undefined
+  const unansweredMs = unansweredSinceMs === undefined ? 0 : nowMs - unansweredSinceMs
   return {
     txBytes,
     lastSendMs,
     lastReceiveMs,
+    askingSinceMs,
     atMs: nowMs,
+    sinceMs: known?.sinceMs ?? nowMs,
     hasSent: isLater(lastSendMs, before?.lastSendMs ?? 0),
     unansweredSinceMs,
     load: {
       isBulk: known !== undefined && txBytes - known.txBytes >= BULK_BYTES,
-      isSilent: unansweredSinceMs !== undefined && nowMs - unansweredSinceMs >= SILENT_MS,
+      isSilent: unansweredMs >= SILENT_MS,
+      unansweredMs,
+      askingMs: askingSinceMs > 0 && known ? Math.min(nowMs - askingSinceMs, nowMs - known.sinceMs) : 0,
+      answersAsks,
     },
   }
 }

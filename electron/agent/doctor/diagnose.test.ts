@@ -58,6 +58,7 @@ const nas: PeerFacts = {
   directAnsweredAgoMs: undefined,
   directForbidden: false,
   largePacketsLost: undefined,
+  dataDropped: undefined,
   failingRelay: undefined,
 }
 
@@ -330,6 +331,7 @@ const table: readonly (readonly [cause: DoctorCause | undefined, says: string, o
   ['idle', 'nobody has tried', {}, { searchingMs: undefined }],
 
   ['mtu-black-hole', 'large packets vanish', {}, { largePacketsLost: true, pathKind: 'direct' }],
+  ['data-dropped', 'pings pass and data does not', {}, { dataDropped: true, pathKind: 'derp' }],
   [undefined, 'large packets pass', {}, { largePacketsLost: false, pathKind: 'direct' }],
   [
     'relay-fails',
@@ -363,6 +365,7 @@ const NEAR_TO_FAR: readonly (readonly [cause: DoctorCause, own: OwnChange, peer:
   ['peer-no-home', {}, { homeRegion: undefined }],
   ['peer-asleep', {}, { unansweredMs: 20_000, heardAgoMs: 40_000 }],
   ['mtu-black-hole', {}, { largePacketsLost: true }],
+  ['data-dropped', {}, { dataDropped: true }],
   ['direct-poor', {}, { directAnsweredAgoMs: 500 }],
   ['udp-blocked-here', noUdp, {}],
   ['udp-blocked-there', {}, { network: { workingUdp: false } }],

@@ -102,8 +102,9 @@ function peerTrouble(peer: PeerFacts): DoctorCause | undefined {
 }
 
 /** A direct path there is, and it is not worth using. */
-function choice({ largePacketsLost, directAnsweredAgoMs }: PeerFacts): DoctorCause | undefined {
+function choice({ largePacketsLost, dataDropped, directAnsweredAgoMs }: PeerFacts): DoctorCause | undefined {
   if (largePacketsLost === true) return 'mtu-black-hole'
+  if (dataDropped === true) return 'data-dropped'
   return directAnsweredAgoMs !== undefined && directAnsweredAgoMs < ANSWERED_MS ? 'direct-poor' : undefined
 }
 

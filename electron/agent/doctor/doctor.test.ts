@@ -251,6 +251,13 @@ test('a direct path that answers beside the one in use is a poor one; one that a
   assert.equal(lab.after(15), 'firewall-suspected')
 })
 
+test('a direct path that answers and is left alone for what it does to data is named, until the pair is direct', async () => {
+  const lab = await start()
+  assert.equal(lab.after(1, { pathFlaws: () => ['lossy', 'large-lost'] }), 'mtu-black-hole')
+  assert.equal(lab.after(1, { pathFlaws: () => ['data-dropped'] }), 'data-dropped')
+  assert.equal(lab.after(1, { paths: new Map([[lab.key, { ...derpPath, kind: 'direct' }]]) }), 'direct')
+})
+
 test('a look that changes nothing says so, and keeps the same value', async () => {
   const lab = await start({ online: false })
   assert.equal(lab.after(1), 'peer-offline')

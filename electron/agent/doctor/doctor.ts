@@ -307,6 +307,7 @@ function peerFacts(
   const link = sources.derpStatus.find(({ region }) => region === homeRegion)
   const kind = path?.kind ?? 'none'
   const policy = sources.pathPolicy(peer.key.text)
+  const flaws = kind === 'direct' ? [] : sources.pathFlaws(peer.key.text)
   return {
     name: firstLabel(peer),
     pathKind: kind,
@@ -326,7 +327,8 @@ function peerFacts(
     directAnsweredAgoMs:
       directAnsweredAtMs > (searchingSinceMs ?? Infinity) + LATE_ANSWER_MS ? nowMs - directAnsweredAtMs : undefined,
     directForbidden: !allowsDirect(policy) || (policy.mode === 'prefer-relay' && kind === 'peer-relay'),
-    largePacketsLost: kind !== 'direct' && sources.pathFlaws(peer.key.text).includes('large-lost'),
+    largePacketsLost: flaws.includes('large-lost'),
+    dataDropped: flaws.includes('data-dropped'),
     failingRelay: kind === 'peer-relay' ? undefined : failingRelay(sources, peer.key.text),
   }
 }

@@ -84,6 +84,8 @@ export interface PeerFacts {
   readonly directForbidden: boolean
   /** Small packets pass directly and large ones do not. */
   readonly largePacketsLost: boolean | undefined
+  /** Pings pass directly and no data does. */
+  readonly dataDropped: boolean | undefined
   /** A relay that both may use and where it fails. */
   readonly failingRelay: { readonly name: string; readonly step: string } | undefined
 }

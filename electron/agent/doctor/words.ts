@@ -145,6 +145,11 @@ export function doctorWords(cause: DoctorCause, own: OwnFacts, peer: PeerFacts):
         `Small packets reach ${name} directly, large ones vanish on the way.`,
         'Set a smaller packet size (MTU) on the network card here, 1400 for example.',
       )
+    case 'data-dropped':
+      return words(
+        `Pings reach ${name} directly, but something on the way drops WireGuard’s packets.`,
+        'A firewall or provider here or there blocks WireGuard: allow it in the firewall, or ask the provider. Until then a detour carries the traffic.',
+      )
     case 'relay-fails':
       return words(
         `No direct path is possible, and the relay ${peer.failingRelay?.name ?? ''} fails: ${peer.failingRelay?.step ?? ''}.`,

@@ -8,7 +8,7 @@
 //   2  the other machine                          peer-key-expired, peer-offline
 //   3  what people decided                        access-denied, path-rule
 //   4  whether the other one answers              peer-no-home, peer-asleep
-//   5  a direct path that is there                mtu-black-hole, direct-poor
+//   5  a direct path that is there                mtu-black-hole, data-dropped, direct-poor
 //   6  UDP at all: here, there, a common family   udp-blocked-here or vpn-default-route, stun-unanswered, udp-blocked-there,
 //                                                 no-common-family
 //   7  one router in front of both                vpn-default-route, double-nat, hairpin-missing

@@ -95,6 +95,13 @@ const table: readonly (readonly [cause: DoctorCause | undefined, says: string, o
   ['peer-key-expired', 'the key ran out', {}, { expired: true }],
 
   ['peer-offline', 'the server counts it as offline', {}, { online: false, heardAgoMs: undefined }],
+  [
+    'unknown',
+    'it has only just logged in',
+    {},
+    { online: false, heardAgoMs: undefined, homeRegion: undefined, unchangedMs: 2_000 },
+  ],
+  ['peer-offline', 'it logged in and never came', {}, { online: false, heardAgoMs: undefined, homeRegion: undefined }],
   ['peer-offline', 'and nothing was heard for long', {}, { online: false, heardAgoMs: 60_000 }],
   ['hard-there', 'heard a moment ago, it is not off', {}, { online: false, ...hard }],
   ['firewall-suspected', 'a server that does not say is no "offline"', {}, { online: undefined }],

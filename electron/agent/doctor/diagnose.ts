@@ -87,10 +87,12 @@ function ownTrouble({ controlConnected, derp, captivePortal, clockOffsetMs }: Ow
 /** The peer cannot be talked to, by whatever way. */
 function peerTrouble(peer: PeerFacts): DoctorCause | undefined {
   const heard = peer.heardAgoMs !== undefined && peer.heardAgoMs < HEARD_MS
-  if (peer.online === false && !heard) return 'peer-offline'
+  // Between its login and its first home the server may count it as offline.
+  const isNew = peer.homeRegion === undefined && peer.unchangedMs < HOMELESS_MS
+  if (peer.online === false && !heard) return isNew ? 'unknown' : 'peer-offline'
   if (peer.accessDenied) return 'access-denied'
   if (peer.directForbidden) return 'path-rule'
-  if (peer.homeRegion === undefined) return peer.unchangedMs >= HOMELESS_MS ? 'peer-no-home' : 'unknown'
+  if (peer.homeRegion === undefined) return isNew ? 'unknown' : 'peer-no-home'
   // Nobody tells when one that left its DERP server is back; with a search under way it answers, or is said to be gone again.
   const goneFromHomeMs = (peer.searchingMs ?? 0) >= ASKED_MS ? (peer.goneFromHomeMs ?? -Infinity) : -Infinity
   const { unansweredMs = -Infinity } = peer

@@ -2,6 +2,7 @@
 
 import { authKeysCreate, authKeysList, authKeysRevoke } from './coord-auth-keys.ts'
 import { backupCommands } from './coord-backup.ts'
+import { derpMapCommands } from './coord-derp-map.ts'
 import { dnsCommands } from './coord-dns.ts'
 import {
   nodesApprove,
@@ -56,6 +57,7 @@ const commands: readonly Command[] = [
   nodesDelete,
   ...routeCommands,
   relaysAdvice,
+  ...derpMapCommands,
   ...dnsCommands,
   ...policyCommands,
   ...oidcCommands,

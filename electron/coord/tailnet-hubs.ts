@@ -55,6 +55,11 @@ export class TailnetHubs {
     return this.#hubs.get(id)?.hub
   }
 
+  /** What the server itself relays by. */
+  get derpMap(): DerpMapInput {
+    return this.#derpMap
+  }
+
   setDerpMap(map: DerpMapInput): void {
     this.#derpMap = map
     for (const { hub } of this.#hubs.values()) hub.setDerpMap(map)

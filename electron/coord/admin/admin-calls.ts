@@ -78,6 +78,21 @@ export const adminCalls = {
   'routes.approve': (admin, args) => admin.routes.approve(text(args, 'node'), texts(args, 'routes', MOST_ROUTES)),
   'routes.revoke': (admin, args) => admin.routes.revoke(text(args, 'node'), texts(args, 'routes', MOST_ROUTES)),
   'relays.advice': (admin) => admin.relayAdvice(),
+  'derp-map.get': (admin) => admin.derpMap.get(),
+  'derp-map.set': (admin, args) => admin.derpMap.set(longText(args, 'text')),
+  'derp-map.add-region': (admin, args) =>
+    admin.derpMap.addRegion({
+      id: maybeNumber(args, 'id'),
+      code: text(args, 'code'),
+      name: maybeText(args, 'name'),
+      host: text(args, 'host'),
+      certificate: maybeText(args, 'certificate'),
+      ipv4: maybeText(args, 'ipv4'),
+      ipv6: maybeText(args, 'ipv6'),
+      derpPort: maybeNumber(args, 'derpPort'),
+      stunPort: maybeNumber(args, 'stunPort'),
+    }),
+  'derp-map.remove-region': (admin, args) => admin.derpMap.removeRegion(maybeNumber(args, 'id') ?? 0),
   'dns.get': (admin) => admin.dns.get(),
   'dns.set': (admin, args) =>
     admin.dns.set({

@@ -7,6 +7,7 @@ import type { AdviceDesk } from '../advice/advice-desk.ts'
 import { adviceInfo, NO_ADVICE, type RelayAdviceInfo } from '../advice/advice-info.ts'
 import { authKeyState, newAuthKeySecret, type AuthKeyState } from '../auth-key.ts'
 import { CoordError } from '../errors.ts'
+import { DerpMapAdmin } from '../derp-map/derp-map-admin.ts'
 import { DnsAdmin } from '../dns/dns-admin.ts'
 import { shownCode } from '../identity/codes.ts'
 import { OidcAdmin } from '../identity/oidc/oidc-admin.ts'
@@ -24,6 +25,7 @@ import type { Registry, RegistryTransaction } from '../registry.ts'
 import { checkedTags, NodesAdmin } from '../nodes/nodes-admin.ts'
 import { type ServedRoutes, SERVES_NOTHING } from '../routes/route-table.ts'
 import { RoutesAdmin } from '../routes/routes-admin.ts'
+import type { DerpMapInput } from '../../wire/tailcfg/derp-map.ts'
 import type { EnrolPurpose } from '../store/identity-store.ts'
 import type { AuditEntry } from '../store/store.ts'
 import type {
@@ -51,6 +53,8 @@ export interface AdminOptions {
   /** Who acts, for the audit log, where a call does not say. */
   readonly actor: string
   readonly isOnline: (id: NodeId) => boolean
+  /** The server's own relays; none while it does not run. */
+  readonly embeddedDerpMap?: () => DerpMapInput
   /** Left out while no server runs: then nobody serves anything. */
   readonly servedBy?: (id: NodeId) => ServedRoutes
   readonly advice?: () => AdviceDesk | undefined
@@ -78,6 +82,7 @@ export class Admin {
   readonly policy: PolicyAdmin
   readonly routes: RoutesAdmin
   readonly dns: DnsAdmin
+  readonly derpMap: DerpMapAdmin
   readonly nodes: NodesAdmin
   readonly tokens: TokensAdmin
   readonly imports: ImportAdmin
@@ -102,6 +107,11 @@ export class Admin {
       revokeAuthKey: (id) => this.revokeAuthKey(id),
     })
     this.tokens = new TokensAdmin({ ...options, findUser: (name) => this.#user(name) })
+    this.derpMap = new DerpMapAdmin({
+      registry: options.registry,
+      embedded: options.embeddedDerpMap ?? (() => ({ regions: new Map() })),
+      actor: options.actor,
+    })
     this.dns = new DnsAdmin({
       registry: options.registry,
       baseDomain: () => options.registry.tailnet.domain,

@@ -69,6 +69,7 @@ export class ServerAdmin {
       logins,
       secrets,
       isOnline: (node) => hubs?.of(id)?.isOnline(node) ?? false,
+      embeddedDerpMap: () => hubs?.derpMap ?? { regions: new Map() },
       servedBy: (node) => hubs?.of(id)?.servedBy(node) ?? SERVES_NOTHING,
       advice: () => advice?.of(id),
       clock,

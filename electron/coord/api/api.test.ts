@@ -76,6 +76,8 @@ const BODIES: Readonly<Record<string, unknown>> = {
   'auth-keys.create': { user: 'the-owner' },
   'policy.set': { text: '{}' },
   'policy.diff': { text: '{}' },
+  'derp-map.set': { text: '{"Regions": {"901": {"RegionCode": "lab", "Nodes": [{"HostName": "192.0.2.7"}]}}}' },
+  'derp-map.add-region': { code: 'fra', host: 'derp.corp.example' },
   'dns.split': { servers: ['192.0.2.53'] },
   'dns.records.add': { name: 'printer.corp.example', value: '192.0.2.9' },
   'oidc.add': { name: 'corp', issuer: 'https://id.corp.example', clientId: 'peerway' },
@@ -188,7 +190,8 @@ test('a day’s work goes through it, is answered as described, and stands in th
     if (operation.call.startsWith('oidc.') && operation.call !== 'oidc.list') continue
     const body = operation.call === 'nodes.tag' ? { tags: [] } : bodyOf(operation)
     const { status, body: value } = await ask(token, operation.method, pathOf(operation), body)
-    if (operation.call === 'dns.records.remove') continue
+    // Answered, but there is none of that name.
+    if (['dns.records.remove', 'derp-map.remove-region'].includes(operation.call)) continue
     assert.ok(
       status === 200 || (operation.call.startsWith('routes.approve') && status === 404),
       `${operation.call}: ${status} ${JSON.stringify(value)}`,

@@ -238,6 +238,26 @@ export const OPERATIONS: readonly Operation[] = [
   operation('POST', '/policy/diff', 'policy.diff', 'policy', 'Who would gain and lose what', 'PolicyEffects', {
     body: { text: text('HuJSON.', 512 * 1024) },
   }),
+  operation('GET', '/derp-map', 'derp-map.get', 'policy', 'Where relays are', 'DerpMap'),
+  operation('PUT', '/derp-map', 'derp-map.set', 'policy', 'Put other regions in place of those added', 'DerpMap', {
+    body: { text: text('HuJSON, with the names of the field’s DERPMap.', 512 * 1024) },
+  }),
+  operation('POST', '/derp-map/regions', 'derp-map.add-region', 'policy', 'Add a region with one relay', 'DerpMap', {
+    body: {
+      id: maybe(number('The next from 901 on when left out.', 1, 65_535)),
+      code: text('Short, such as "fra".', 32),
+      name: maybe(text('For reading.', 128)),
+      host: text('Its name or address.', 253),
+      certificate: maybe(text('"sha256-raw:" and the SHA-256 of its certificate, or the name in it.', 253)),
+      ipv4: maybe(text('To dial instead of asking DNS; "none" turns the family off.', 64)),
+      ipv6: maybe(text('To dial instead of asking DNS; "none" turns the family off.', 64)),
+      derpPort: maybe(number('443 when left out.', 1, 65_535)),
+      stunPort: maybe(number('3478 when left out; -1 for none.', -1, 65_535)),
+    },
+  }),
+  operation('DELETE', '/derp-map/regions/{id}', 'derp-map.remove-region', 'policy', 'Remove a region', 'DerpMap', {
+    args: { id: digits('Its number.') },
+  }),
   operation('GET', '/dns', 'dns.get', 'dns', 'What machines are told of DNS', 'Dns'),
   operation('PATCH', '/dns', 'dns.set', 'dns', 'Change it; what is left out stays', 'Dns', {
     body: {

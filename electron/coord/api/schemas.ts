@@ -134,6 +134,30 @@ export const SCHEMAS = {
     effects: { type: 'array', items: object({ from: text, to: text, gains: texts, loses: texts }) },
     isCut: flag,
   }),
+  DerpMap: object({
+    embedded: { type: 'string', enum: ['told', 'omitted', 'none'] },
+    regions: {
+      type: 'array',
+      items: object({
+        id: whole,
+        code: text,
+        name: text,
+        embedded: flag,
+        nodes: {
+          type: 'array',
+          items: object({
+            name: text,
+            host: text,
+            derpPort: whole,
+            'stunPort?': whole,
+            stunOnly: flag,
+            'certificate?': text,
+          }),
+        },
+      }),
+    },
+    map: any,
+  }),
   Dns: object({
     baseDomain: text,
     magicDns: flag,

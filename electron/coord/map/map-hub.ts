@@ -226,6 +226,7 @@ export class MapHub {
     }
     if (change.type === 'setting') {
       if (change.name === 'dns' && this.#view.refreshDns()) this.#tellAll()
+      if (change.name === 'derp-map' && this.#view.refreshDerpMap()) this.#tellAll()
       if (change.name === 'route-decisions')
         for (const node of this.#registry.nodes()) if (this.#hasRoutes(node)) this.#refreshNode(node.id)
       return

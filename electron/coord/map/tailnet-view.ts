@@ -3,6 +3,7 @@
 
 import type { Logger } from '../../base/log.ts'
 import { CAP_PATH_REPORT } from '../../wire/path-report.ts'
+import { mergedDerpMap, ownDerpMap } from '../derp-map/own-derp-map.ts'
 import { derpMap as derpMapShape, type DerpMapInput } from '../../wire/tailcfg/derp-map.ts'
 import { dnsConfig } from '../../wire/tailcfg/dns-config.ts'
 import { filterRule, type FilterRuleInput } from '../../wire/tailcfg/filter-rule.ts'
@@ -52,7 +53,9 @@ export class TailnetView {
   #dns = ''
   /** Nodes that relay for others, with their addresses. */
   readonly #relays = new Map<NodeId, readonly string[]>()
-  #derpMap: string
+  #derpMap = ''
+  /** Without the regions that the tailnet has of its own. */
+  #embeddedDerpMap: DerpMapInput
 
   constructor(options: TailnetViewOptions) {
     this.#registry = options.registry
@@ -63,7 +66,8 @@ export class TailnetView {
     this.#domain = options.domain
     this.#wallNow = options.wallNow
     this.refreshDns()
-    this.#derpMap = JSON.stringify(derpMapShape.write(options.derpMap))
+    this.#embeddedDerpMap = options.derpMap
+    this.refreshDerpMap()
     for (const user of options.registry.users()) this.refreshUser(user.id)
     for (const node of options.registry.nodes()) this.refreshNode(node.id)
   }
@@ -101,6 +105,13 @@ export class TailnetView {
   }
 
   setDerpMap(map: DerpMapInput): boolean {
+    this.#embeddedDerpMap = map
+    return this.refreshDerpMap()
+  }
+
+  /** True when machines are told otherwise. */
+  refreshDerpMap(): boolean {
+    const map = mergedDerpMap(this.#embeddedDerpMap, this.#registry.kept(ownDerpMap))
     const text = JSON.stringify(derpMapShape.write(map))
     if (text === this.#derpMap) return false
     this.#derpMap = text

@@ -11,6 +11,8 @@ const MOST_TAGS = 64
 const TAG = /^tag:[a-z][a-z0-9-]{0,62}$/
 const SHORTEST_LIFETIME_MS = 3_600_000
 const LONGEST_LIFETIME_MS = 10 * 365 * 24 * 3_600_000
+/** A wish for "now" is as old as its way here. */
+const NOW_SLACK_MS = 60_000
 
 export interface NodesAdminOptions {
   readonly registry: Registry
@@ -60,11 +62,12 @@ export class NodesAdmin {
   }
 
   /** When the node has to log in again; undefined for never, which also puts off an end that has come. */
-  async expireAt(which: string, atMs: number | undefined, actor = this.#options.actor): Promise<Node> {
+  async expireAt(which: string, wishMs: number | undefined, actor = this.#options.actor): Promise<Node> {
     const node = this.#options.findNode(which)
     const nowMs = this.#options.clock.wallNow()
-    if (atMs !== undefined && (atMs < nowMs || atMs > nowMs + LONGEST_LIFETIME_MS))
+    if (wishMs !== undefined && (wishMs < nowMs - NOW_SLACK_MS || wishMs > nowMs + LONGEST_LIFETIME_MS))
       throw bad('The end of a key lies between now and ten years from now.')
+    const atMs = wishMs === undefined ? undefined : Math.max(wishMs, nowMs)
     const detail = atMs === undefined ? 'never' : new Date(atMs).toISOString()
     return this.#change(node, actor, 'node.expire', detail, async (tx) => {
       const keys = this.#keys()

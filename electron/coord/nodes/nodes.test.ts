@@ -148,6 +148,14 @@ test('an end that somebody chose is not put off', async (t) => {
   assert.equal((await admin.expireNode('pc', 'never')).expiresAt, undefined)
 })
 
+test('an end that was due a moment ago is now, and one long over is refused', async (t) => {
+  const { admin, clock, register } = await started(t)
+  await register('pc', 'anna')
+  const nowMs = clock.wallNow()
+  assert.equal((await admin.nodes.expireAt('pc', nowMs - 3_000)).expiresAtMs, nowMs)
+  await assert.rejects(admin.nodes.expireAt('pc', nowMs - 120_000), failsWith('coord/bad-argument'))
+})
+
 test('addresses lie where the policy says', async (t) => {
   const pools = `{
     "tagOwners": {"tag:server": ["anna@"]},

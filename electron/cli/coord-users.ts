@@ -65,6 +65,19 @@ export const usersRename: Command = {
   },
 }
 
+export const usersRole: Command = {
+  ...base,
+  name: 'coord users role',
+  summary: 'Gives a user another role, at once; the last owner stays one.',
+  usage: ['coord users role NAME owner|admin|member|auditor'],
+  example: 'peerway coord users role anna admin',
+  positionals: [2, 2],
+  async run(call) {
+    const [name, role] = call.positionals
+    return answer(call, await ask(call, 'users.role', { name, role }), (user) => `${user.name} is ${user.role} now.`)
+  },
+}
+
 export const usersInvite: Command = {
   ...base,
   name: 'coord users invite',

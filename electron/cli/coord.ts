@@ -30,6 +30,7 @@ import {
   usersList,
   usersRename,
   usersReset,
+  usersRole,
   usersSetupCode,
 } from './coord-users.ts'
 import { type Command, commandHelp, DONE, parseCommand, print, UsageError } from './command.ts'
@@ -42,6 +43,7 @@ const commands: readonly Command[] = [
   usersReset,
   usersSetupCode,
   usersRename,
+  usersRole,
   usersDelete,
   authKeysCreate,
   authKeysList,

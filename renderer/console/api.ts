@@ -85,6 +85,7 @@ export const api = {
     ask<readonly Route[]>('POST', `/nodes/${id}/routes/revoke`, { routes }),
   people: () => ask<readonly Person[]>('GET', '/users'),
   addPerson: (name: string, role: string) => ask<Person>('POST', '/users', { name, role }),
+  setRole: (name: string, role: string) => ask<Person>('PUT', `/users/${part(name)}/role`, { role }),
   removePerson: (name: string) => ask<void>('DELETE', `/users/${part(name)}`),
   invite: (name: string) =>
     ask<{ readonly url: string; readonly expiresAt: string }>('POST', `/users/${part(name)}/invite`),

@@ -32,6 +32,11 @@ export const adminCalls = {
       role: maybeRole(args),
     }),
   'users.rename': (admin, args) => admin.renameUser(text(args, 'name'), text(args, 'to')),
+  'users.role': (admin, args) => {
+    const role = maybeRole(args)
+    if (role === undefined) throw new CoordError('coord/bad-argument', `A role is one of ${ROLES.join(', ')}.`)
+    return admin.setUserRole(text(args, 'name'), role)
+  },
   'users.invite': (admin, args) => admin.inviteUser(text(args, 'name')),
   'users.reset': (admin, args) => admin.resetUser(text(args, 'name')),
   'users.setup-code': async (admin) => (await admin.setupCode()) ?? null,

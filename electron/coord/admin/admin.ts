@@ -229,6 +229,23 @@ export class Admin {
     return this.#userInfo(this.#user(wanted))
   }
 
+  /** In this tailnet, at once: sessions, tokens and machines ask for the role each time. */
+  async setUserRole(name: string, role: Role, actor = this.#options.actor): Promise<UserInfo> {
+    if (!ROLES.includes(role)) throw bad(`A role is one of ${ROLES.join(', ')}.`)
+    const { id } = this.#user(name)
+    await this.#options.registry.transaction(async (tx) => {
+      const users = await tx.store.users()
+      const user = users.find((one) => one.id === id)
+      if (!user) throw new CoordError('coord/not-found', `There is no user ${name}.`)
+      if (user.role === role) return
+      if (user.role === 'owner' && users.filter((one) => one.role === 'owner').length === 1)
+        throw new CoordError('coord/conflict', `${user.name} is the last owner. Make somebody else an owner first.`)
+      await tx.updateUser(id, { role })
+      await tx.audit(actor, 'user.role', `user:${id}`, `${user.name}: ${user.role} → ${role}`)
+    })
+    return this.#userInfo(this.#user(name))
+  }
+
   async deleteUser(name: string, actor = this.#options.actor): Promise<void> {
     const user = this.#user(name)
     await this.#options.registry.transaction(async (tx) => {
@@ -363,6 +380,10 @@ export class Admin {
       this.#options.registry.tailnet.id,
     )
     return this.showNode(String(node.id))
+  }
+
+  async refuseLogin(loginId: string, actor = this.#options.actor): Promise<void> {
+    await this.#options.registrar.refuseLogin(loginId, actor)
   }
 
   /** Of the last day when left out. */

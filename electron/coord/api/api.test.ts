@@ -73,6 +73,7 @@ const BODIES: Readonly<Record<string, unknown>> = {
   'logins.approve': { user: 'the-admin' },
   'users.create': { name: 'new-one' },
   'users.rename': { to: 'the-guest' },
+  'users.role': { role: 'member' },
   'auth-keys.create': { user: 'the-owner' },
   'policy.set': { text: '{}' },
   'policy.diff': { text: '{}' },
@@ -157,6 +158,34 @@ test('nothing of another tailnet can be seen or changed', async (t) => {
   assert.ok((await coord.admin.listUsers()).some(({ name }) => name === 'the-member'))
 })
 
+test('another role counts at once, for tokens too, and the last owner stays one', async (t) => {
+  const { admin, ask, tokenFor } = await started(t)
+  const owner = await tokenFor('the-owner', 'all')
+  const other = await tokenFor('the-admin', 'all')
+  const role = (token: string, who: string, to: string): Promise<Answered> =>
+    ask(token, 'PUT', `/api/v1/users/${who}/role`, { role: to })
+  assert.equal(codeIn(await role(owner, 'the-owner', 'admin')), 'coord/conflict')
+  assert.equal(codeIn(await role(other, 'the-member', 'owner')), 'api/not-allowed')
+  assert.equal(codeIn(await role(other, 'the-owner', 'member')), 'api/not-allowed')
+  assert.equal((await role(other, 'the-member', 'auditor')).status, 200)
+  assert.equal((await role(owner, 'the-admin', 'auditor')).status, 200)
+  assert.equal(codeIn(await role(other, 'the-member', 'member')), 'api/not-allowed')
+  assert.equal((await ask(other, 'GET', '/api/v1/nodes')).status, 200)
+  assert.equal((await role(owner, 'the-admin', 'member')).status, 200)
+  assert.equal(codeIn(await ask(other, 'GET', '/api/v1/nodes')), 'api/not-allowed')
+  assert.equal((await role(owner, 'the-member', 'owner')).status, 200)
+  assert.equal((await role(owner, 'the-owner', 'member')).status, 200)
+  const log = await admin.auditSince(0)
+  const details = log.filter(({ action }) => action === 'user.role').map(({ detail }) => detail)
+  assert.deepEqual(details, [
+    'the-member: member → auditor',
+    'the-admin: admin → auditor',
+    'the-admin: auditor → member',
+    'the-member: auditor → owner',
+    'the-owner: owner → member',
+  ])
+})
+
 test('administrators do not touch owners', async (t) => {
   const { ask, tokenFor } = await started(t)
   const token = await tokenFor('the-admin', 'all')
@@ -185,7 +214,8 @@ test('a day’s work goes through it, is answered as described, and stands in th
       )
     )
       continue
-    if (operation.call === 'users.rename' || operation.call === 'nodes.rename') continue
+    if (operation.call === 'users.role' || operation.call === 'users.rename' || operation.call === 'nodes.rename')
+      continue
     // Below, with a provider that answers.
     if (operation.call.startsWith('oidc.') && operation.call !== 'oidc.list') continue
     const body = operation.call === 'nodes.tag' ? { tags: [] } : bodyOf(operation)

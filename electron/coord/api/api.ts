@@ -178,7 +178,7 @@ export class Api {
   }
 
   #stream(caller: ApiCaller, response: ServerResponse): void {
-    if (!allows(caller.scopes, 'nodes', false))
+    if (caller.role === 'member' || !allows(caller.scopes, 'nodes', false))
       throw new ApiError(403, 'api/not-allowed', 'This takes the right "nodes:read".')
     if (!this.#streams.begin(caller, response)) throw tooMany()
   }

@@ -36,11 +36,14 @@ export class ChangeStreams {
     const tell = (): void => {
       cancelGather = undefined
       // A reader that does not keep up hears of it with the next change.
-      if (response.writableNeedDrain) return
+      if (response.writableEnded || response.writableNeedDrain) return
       response.write(`event: change\ndata: ${JSON.stringify([...waiting])}\n\n`)
       waiting.clear()
     }
     const stopListening = caller.registry.changes.add((change) => {
+      // With another role they may see less; the page asks again by itself.
+      if (change.type === 'user' && change.id === caller.userId) response.end()
+      if (response.writableEnded) return
       waiting.add(change.type)
       cancelGather ??= this.#clock.after(GATHER_MS, tell)
     })

@@ -135,6 +135,10 @@ export const OPERATIONS: readonly Operation[] = [
     args: user,
     body: { to: text('Unique on the server.', 64) },
   }),
+  operation('PUT', '/users/{name}/role', 'users.role', 'users', 'Give a person another role', 'User', {
+    args: user,
+    body: { role: choice('The last owner stays one; only owners make owners.', ROLES) },
+  }),
   operation('DELETE', '/users/{name}', 'users.delete', 'users', 'Remove a person without machines', 'nothing', {
     args: user,
   }),

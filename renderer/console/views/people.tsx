@@ -3,13 +3,14 @@ import { Select } from '../../ui/select.tsx'
 import { api } from '../api.ts'
 import { apart, Loading, Once, Place, Sure } from '../parts.tsx'
 import { act, useConsole } from '../store.ts'
-import type { Person } from '../types.ts'
+import type { Me, Person } from '../types.ts'
 
 const ROLES = ['member', 'auditor', 'admin', 'owner'] as const
 const roleOptions = ROLES.map((role) => [role, role] as const)
 
 export function PeoplePlace() {
   const people = useConsole((state) => state.lists.people)
+  const me = useConsole((state) => state.me)
   const [name, setName] = useState('')
   const [role, setRole] = useState<string>('member')
   const [link, setLink] = useState<{ readonly name: string; readonly url: string }>()
@@ -53,15 +54,24 @@ export function PeoplePlace() {
           Invite
         </button>
       </form>
-      {people === undefined ? <Loading /> : <PeopleTable people={people} onInvite={(who) => void act(invite(who))} />}
+      {people === undefined || typeof me !== 'object' ? (
+        <Loading />
+      ) : (
+        <PeopleTable me={me} people={people} onInvite={(who) => void act(invite(who))} />
+      )}
     </Place>
   )
 }
 
+/** Administrators run the network; it belongs to its owners. */
+const mayChange = (me: Me, role: string): boolean => me.role === 'owner' || (me.role === 'admin' && role !== 'owner')
+
 function PeopleTable({
+  me,
   people,
   onInvite,
 }: {
+  readonly me: Me
   readonly people: readonly Person[]
   readonly onInvite: (name: string) => void
 }) {
@@ -86,7 +96,18 @@ function PeopleTable({
                 <b>{displayName}</b>
                 {displayName !== name && <span className="faint"> {name}</span>}
               </td>
-              <td className="dim">{role}</td>
+              <td className="dim">
+                {mayChange(me, role) ? (
+                  <Select
+                    label={`Role of ${displayName}`}
+                    value={role}
+                    options={me.role === 'owner' ? roleOptions : roleOptions.filter(([one]) => one !== 'owner')}
+                    onChoose={(to) => void act(() => api.setRole(name, to), `${displayName} is ${to} now.`)}
+                  />
+                ) : (
+                  role
+                )}
+              </td>
               <td className="num">{nodes}</td>
               <td className="dim num">{apart(createdAt)}</td>
               <td className="act">

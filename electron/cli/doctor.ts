@@ -41,7 +41,9 @@ export const doctor: Command = {
       return DONE
     }
     const ill = peers.filter((peer) => peer.doctor && peer.doctor.cause !== 'idle')
-    for (const peer of ill) print(sentences(peer))
+    // What ails this computer ails the way to all of them: said once.
+    for (const [view, names] of alike(ill))
+      print(`${names.join(', ')}: ${view.text} [${view.cause}]\n  ${view.nextStep}`)
     const idle = peers.filter((peer) => peer.doctor?.cause === 'idle')
     if (idle.length > 0)
       print(`Not tried lately: ${idle.map((peer) => peer.name).join(', ')}. To have one tried: peerway doctor NODE`)
@@ -86,6 +88,17 @@ function own({ problem, state, loginUrl }: AgentSnapshot): Pick<DoctorView, 'tex
     text: problem?.message ?? 'Peerway is not connected.',
     nextStep: loginUrl === undefined ? 'Connect with: peerway up' : `Log in at: ${loginUrl}`,
   }
+}
+
+function alike(peers: readonly PeerView[]): readonly (readonly [DoctorView, string[]])[] {
+  const groups = new Map<string, [DoctorView, string[]]>()
+  for (const { name, doctor: view } of peers) {
+    if (!view) continue
+    const group = groups.get(view.text) ?? [view, []]
+    group[1].push(name)
+    groups.set(view.text, group)
+  }
+  return [...groups.values()]
 }
 
 function entry({ id, name, path, doctor: view }: PeerView): Record<string, unknown> {

@@ -16,6 +16,7 @@ import type { User, UserId } from '../model.ts'
 import type { RegistryTransaction } from '../registry.ts'
 import type { EnrolToken, IdentityTables, SignInMethod } from '../store/identity-store.ts'
 import { Ceremonies } from './ceremonies.ts'
+import { noteCopied } from './copied-passkeys.ts'
 import { codeHash, readCode } from './codes.ts'
 import { openEnrolLink } from './enrol-links.ts'
 import { IdentityError } from './identity-error.ts'
@@ -151,6 +152,7 @@ export class Accounts {
       })
     } catch (error) {
       const isCopied = isCoded(error, 'login/passkey-copied')
+      if (isCopied) await registry.transaction((tx) => noteCopied(tx.store, passkey.id, clock.wallNow()))
       await this.noteRefusal(visitor, user, isCopied ? 'passkey, its counter went back' : 'passkey')
       throw error
     }

@@ -14,7 +14,12 @@ export type Place = { readonly login: string } | { readonly enrol: string } | { 
 
 export type Stage =
   | { readonly kind: 'first'; readonly machine: MachineView | undefined }
-  | { readonly kind: 'sign-in'; readonly machine: MachineView | undefined }
+  /** Passkeys made for `formerHosts` do not work here: the server's name changed. */
+  | {
+      readonly kind: 'sign-in'
+      readonly machine: MachineView | undefined
+      readonly formerHosts: readonly string[]
+    }
   /** There are accounts, but none has a way to sign in yet. */
   | { readonly kind: 'no-way-in' }
   | {
@@ -102,6 +107,8 @@ export interface PasskeyView {
   /** The name of the server it was made for. */
   readonly host: string
   readonly isUsable: boolean
+  /** When its count of uses went back, last: somebody may have copied it. */
+  readonly copiedAtMs: number | undefined
   readonly mayRemove: boolean
   readonly createdAtMs: number
   readonly lastUsedAtMs: number | undefined

@@ -176,7 +176,7 @@ export async function stageOf(place: Place, parts: Parts, caller: Pick<Caller, '
   const me = await caller.session()
   if (!me)
     return (await accounts.hasCredentials()) || (await parts.oidc.list()).length > 0
-      ? { kind: 'sign-in', machine }
+      ? { kind: 'sign-in', machine, formerHosts: await parts.own.formerHosts() }
       : { kind: 'no-way-in' }
   const page = await accountPage(parts, me)
   if (!machine) return { kind: 'account', page }

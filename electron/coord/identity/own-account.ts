@@ -6,6 +6,7 @@ import type {
   PublicKeyCredentialCreationOptionsJSON,
   PublicKeyCredentialRequestOptionsJSON,
 } from '@simplewebauthn/server'
+import { isCoded } from '../../base/errors.ts'
 import type { LoginContext } from '../login/login-provider.ts'
 import type { User } from '../model.ts'
 import type { RegistryTransaction } from '../registry.ts'
@@ -21,6 +22,7 @@ import {
   type Visitor,
 } from './accounts.ts'
 import { Ceremonies } from './ceremonies.ts'
+import { copiedPasskeys, forgetCopied, noteCopied } from './copied-passkeys.ts'
 import { codeHash, newCode, shownCode } from './codes.ts'
 import { IdentityError } from './identity-error.ts'
 import { type Provider, providerOf } from './oidc/providers.ts'
@@ -40,7 +42,12 @@ type About =
   | { readonly kind: 'prove'; readonly site: Site; readonly userId: number }
 
 export interface OwnMethods {
-  readonly passkeys: readonly (Passkey & { readonly mayRemove: boolean; readonly isUsable: boolean })[]
+  readonly passkeys: readonly (Passkey & {
+    readonly mayRemove: boolean
+    readonly isUsable: boolean
+    /** When its count of uses went back, last. */
+    readonly copiedAtMs: number | undefined
+  })[]
   readonly password: { readonly changedAtMs: number; readonly mayRemove: boolean } | undefined
   readonly totpSinceMs: number | undefined
   readonly recoveryCodes: { readonly left: number; readonly createdAtMs: number } | undefined
@@ -62,8 +69,10 @@ export class OwnAccount {
   }
 
   methods(user: User): Promise<OwnMethods> {
-    return this.#context.registry.read(async ({ identity }) => {
+    return this.#context.registry.read(async (store) => {
+      const { identity } = store
       const passkeys = await identity.passkeysOf(user.id)
+      const copied = await copiedPasskeys(store)
       const changedAtMs = await identity.passwordChangedAt(user.id)
       const ways = await waysOfUser(identity, user.id)
       const providers = new Map((await identity.oidc.providers()).map((row) => [row.id, providerOf(row)]))
@@ -72,6 +81,7 @@ export class OwnAccount {
         passkeys: passkeys.map((passkey) => ({
           ...passkey,
           isUsable: this.#hosts.has(passkey.rpId),
+          copiedAtMs: copied.get(passkey.id),
           mayRemove: removable({ kind: 'passkey', id: passkey.id, rpId: passkey.rpId }),
         })),
         password: changedAtMs === undefined ? undefined : { changedAtMs, mayRemove: removable({ kind: 'password' }) },
@@ -86,6 +96,12 @@ export class OwnAccount {
         }),
       }
     })
+  }
+
+  /** Names the server had before, of which some still have passkeys. */
+  async formerHosts(): Promise<readonly string[]> {
+    const hosts = await this.#context.registry.read(({ identity }) => identity.passkeyHosts())
+    return hosts.filter((host) => !this.#hosts.has(host))
   }
 
   // Showing once more who one is
@@ -134,7 +150,9 @@ export class OwnAccount {
       throw new IdentityError('login/passkey-unknown', `That passkey is not one of ${me.user.name}.`)
     const counter = await checkAssertion(response, { ...about.site, challenge }, passkey, handle).catch(
       async (error: unknown) => {
-        await this.#accounts.noteRefusal(visitor, me.user, 'passkey')
+        const isCopied = isCoded(error, 'login/passkey-copied')
+        if (isCopied) await registry.transaction((tx) => noteCopied(tx.store, passkey.id, clock.wallNow()))
+        await this.#accounts.noteRefusal(visitor, me.user, isCopied ? 'passkey, its counter went back' : 'passkey')
         throw error
       },
     )
@@ -196,6 +214,7 @@ export class OwnAccount {
       if (!passkey) throw gone()
       await this.#mustStayUsable(identity, me, { kind: 'passkey', id, rpId: passkey.rpId })
       await identity.deletePasskey(me.user.id, id)
+      await forgetCopied(tx.store, id)
       await identity.deleteSessionsOf(me.user.id, me.session.id)
       await this.#audit(tx, me, 'passkey.delete', passkey.name)
     })

@@ -7,6 +7,9 @@ import { blob, int, maybe, reading, strings, json, text, type SqlRow } from './r
 import { SqlOidc, type OidcTables } from './oidc-store.ts'
 import type { Tables } from './tables.ts'
 
+/** A server has had few names. */
+const MOST_HOSTS = 8
+
 export interface Passkey {
   /** The credential's id, base64url. */
   readonly id: string
@@ -84,6 +87,8 @@ export interface IdentityTables {
 
   passkey(id: string): Promise<Passkey | undefined>
   passkeysOf(userId: UserId): Promise<Passkey[]>
+  /** The names of hosts that passkeys were made for; a few. */
+  passkeyHosts(): Promise<string[]>
   insertPasskey(passkey: Passkey): Promise<void>
   /** False when the counter is no longer what it was read as. */
   notePasskeyUse(id: string, counter: { readonly from: number; readonly to: number }, nowMs: number): Promise<boolean>
@@ -174,6 +179,11 @@ export class SqlIdentity implements IdentityTables {
   async passkeysOf(userId: UserId): Promise<Passkey[]> {
     const ofUser = this.#db.selectFrom('passkeys').selectAll().where('user_id', '=', userId)
     return (await ofUser.orderBy('created_at').orderBy('id').execute()).map(passkeyOf)
+  }
+
+  async passkeyHosts(): Promise<string[]> {
+    const hosts = this.#db.selectFrom('passkeys').select('rp_id').distinct().orderBy('rp_id').limit(MOST_HOSTS)
+    return (await hosts.execute()).map(({ rp_id }) => rp_id)
   }
 
   async insertPasskey(passkey: Passkey): Promise<void> {

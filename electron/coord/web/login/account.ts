@@ -43,6 +43,7 @@ export function accountView(setting: Setting, page: AccountPage): Page {
     ),
     trouble.element,
     recoveryNotes(setting, trouble, page.recoveries, page.nowMs),
+    passkeyNotes(setting, page),
     ...leavingParts(setting, page),
     passkeySection(setting, page),
     otherSection(setting, page),
@@ -77,6 +78,23 @@ export function recoveryNotes(
     return element
   })
   return h('div', { class: 'notes gap-3' }, ...notes)
+}
+
+/** A passkey that may have been copied, and how to come from the server's former name to the one it has. */
+function passkeyNotes(setting: Setting, page: AccountPage): HTMLElement | undefined {
+  const copied = page.passkeys.flatMap(({ name, copiedAtMs }) => {
+    if (copiedAtMs === undefined) return []
+    const element = note('bad', text.passkeyCopied(name, agoText(copiedAtMs, page.nowMs)))
+    element.setAttribute('role', 'alert')
+    return [element]
+  })
+  const former = [...new Set(page.passkeys.filter(({ isUsable }) => !isUsable).map(({ host }) => host))]
+  const moves =
+    withoutPasskeys(setting.state) === undefined
+      ? former.map((host) => note('warn', text.formerHost(host, setting.state.host)))
+      : []
+  const notes = [...copied, ...moves]
+  return notes.length === 0 ? undefined : h('div', { class: 'notes gap-3' }, ...notes)
 }
 
 function ending(setting: Setting, trouble: Trouble, button: HTMLElement, { id }: RecoveryView): void {

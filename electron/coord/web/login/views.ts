@@ -29,7 +29,7 @@ export function pageFor(setting: Setting, stage: Stage): Page {
     case 'first':
       return firstPage(setting, stage.machine)
     case 'sign-in':
-      return signInPage(setting, stage.machine)
+      return signInPage(setting, stage.machine, stage.formerHosts)
     case 'no-way-in':
       return noWayInPage(setting)
     case 'approve':
@@ -46,7 +46,7 @@ export function pageFor(setting: Setting, stage: Stage): Page {
   return endPage(words.end.linkOver, words.end.linkOverText)
 }
 
-function signInPage(setting: Setting, machine: MachineView | undefined): Page {
+function signInPage(setting: Setting, machine: MachineView | undefined, formerHosts: readonly string[]): Page {
   const { api, state, login } = setting
   const noPasskeys = withoutPasskeys(state)
   const heading = { title: words.signIn.title, lines: [state.host, whyOf(machine, words.signIn)] }
@@ -152,6 +152,8 @@ function signInPage(setting: Setting, machine: MachineView | undefined): Page {
     })
     const element = column(
       heading,
+      formerHosts.length > 0 &&
+        h('div', { class: 'gap-4' }, note('warn', words.signIn.formerHost(formerHosts.join(', '), state.host))),
       h('div', { class: 'gap-4' }, button),
       trouble.element,
       wayRow('user', words.signIn.nameAndPassword, () => setting.go(withPassword())),

@@ -11,6 +11,8 @@ export const words = {
     signIn: 'Sign in',
     otherWay: 'Use a passkey instead',
     accountWhy: 'Sign in to see your account.',
+    formerHost: (hosts: string, now: string) =>
+      `This server was called ${hosts} before. A passkey made then does not work at ${now}: sign in another way this once, then add a new one on your account page. Without another way, ask the owner of this network for a new link.`,
     recovery: 'Use a recovery code',
     code: 'One more step',
     codeText: 'This account has a second factor.',
@@ -111,6 +113,10 @@ export const words = {
     noPasskeyText: 'Signs you in with a fingerprint, a face or a PIN. Nothing to remember, nothing to phish.',
     oneWay: 'You have one way in. Add a second one, so that a lost device locks nobody out.',
     otherHost: (host: string) => `made for ${host}, of no use here`,
+    formerHost: (host: string, now: string) =>
+      `This server was called ${host} before, and browsers keep passkeys by that name. Add a passkey for ${now}, then remove the old one.`,
+    passkeyCopied: (name: string, when: string) =>
+      `The passkey “${name}” was refused ${when}: it counts its uses, and its count went back. Somebody may have copied it. Remove it, and add another.`,
     addPasskey: 'Add a passkey',
     addPasskeyText: 'It is kept by this device, or by the password manager or security key that you choose next.',
     createPasskey: 'Create a passkey',

@@ -24,6 +24,7 @@ import type { RelayTestView } from '../contract/relay-test-view.ts'
 import type { PingVia } from '../path/path-io.ts'
 import { DEFAULT_MANNERS } from '../relay/manners.ts'
 import { relayBrief } from './relay-brief.ts'
+import { PathLog } from './path-log.ts'
 import { changedPaths, NO_PATH_SETTINGS } from './path-settings.ts'
 import { mannersView } from './relay-manners.ts'
 import { changedRelay, relayOff } from './relay-settings.ts'
@@ -50,6 +51,7 @@ export class Agent {
   readonly #options: AgentOptions
   readonly #file: StateFile
   readonly #usage: RelayUsage
+  readonly #pathLog: PathLog
   readonly #store = new SnapshotStore(VERSION)
   readonly #events = new Listeners<AgentEvent>()
   #session: Session | undefined
@@ -75,16 +77,18 @@ export class Agent {
     'agent.dns': () => Promise.resolve(this.#session?.dns()),
   }
 
-  private constructor(options: AgentOptions, file: StateFile, usage: RelayUsage) {
+  private constructor(options: AgentOptions, file: StateFile, usage: RelayUsage, pathLog: PathLog) {
     this.#options = options
     this.#file = file
     this.#usage = usage
+    this.#pathLog = pathLog
   }
 
   /** Reads the state and goes on where the last run stopped. Throws 'agent/state-…' when the state cannot be used. */
   static async open(options: AgentOptions): Promise<Agent> {
     const file = await StateFile.open(options.stateDir)
-    const agent = new Agent(options, file, await RelayUsage.open(options.stateDir, options.log))
+    const usage = await RelayUsage.open(options.stateDir, options.log)
+    const agent = new Agent(options, file, usage, await PathLog.open(options.stateDir, options.clock, options.log))
     await agent.#sweep()
     agent.#showProfiles()
     const profile = currentProfile(agent.#file.state)
@@ -376,6 +380,7 @@ export class Agent {
       forceReauth: login.forceReauth === true,
       store: this.#store,
       events: this.#events,
+      pathLog: this.#pathLog,
       relaySurroundings: { usage: this.#usage, power: this.#options.power, metered: this.#options.metered },
       saveProfile: (changed) => this.#save((state: AgentState) => withProfile(state, changed)),
     })

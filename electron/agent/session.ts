@@ -36,6 +36,7 @@ import type { NetcheckFacts } from './netcheck-words.ts'
 import { Naming } from './naming/naming.ts'
 import { planOf } from './naming/plan.ts'
 import { netmapViews, nodeIdOf } from './netmap-views.ts'
+import type { PathLog } from './path-log.ts'
 import { PathReporter } from './path-reporter.ts'
 import { contractHistory, contractPath } from './path-words.ts'
 import { NO_PATH_SETTINGS, pathPolicies, type PathSettings, pathPolicyView } from './path-settings.ts'
@@ -71,6 +72,7 @@ export interface SessionOptions extends AgentSurroundings {
   readonly store: SnapshotStore
   readonly events: Listeners<AgentEvent>
   readonly relaySurroundings: RelaySurroundings
+  readonly pathLog: PathLog
   readonly saveProfile: (profile: Profile) => Promise<void>
 }
 
@@ -221,6 +223,7 @@ export class Session {
   async #openMesh(nodeKey: NodePrivate): Promise<void> {
     await this.#mesh?.close()
     this.#mesh = undefined
+    this.#options.pathLog.endRun()
     if (this.#abort.signal.aborted) return
     const options = this.#options
     this.#mesh = new Mesh({
@@ -341,6 +344,7 @@ export class Session {
   #takePath(nodeKey: string, path: PathView): void {
     const before = this.#paths.get(nodeKey)
     this.#paths.set(nodeKey, path)
+    if (before?.sinceAt !== path.sinceAt) this.#options.pathLog.take(nodeKey, this.#mesh?.pathHistory(nodeKey) ?? [])
     const peer = before && before.kind !== path.kind && this.#nodes().find(({ key }) => key.text === nodeKey)
     if (peer) {
       const [from, to] = [before.kind, path.kind]
@@ -475,7 +479,8 @@ export class Session {
 
   /** What happened to the path of the peer with that node key, and what it may be. */
   pathHistory(nodeKey: string): PathHistoryView {
-    const changes = contractHistory(this.#mesh?.pathHistory(nodeKey) ?? [], this.#regionCode, this.#nameOf).changes
+    const all = this.#options.pathLog.list(nodeKey, this.#mesh?.pathHistory(nodeKey) ?? [])
+    const { changes } = contractHistory(all, this.#regionCode, this.#nameOf)
     const peer = this.#nodes().find(({ key }) => key.text === nodeKey)
     if (!peer) return { changes }
     const nameOf = (id: NodeId): string | undefined => this.#nameOf(this.#keyOf(id) ?? '')
@@ -587,5 +592,7 @@ export class Session {
     this.#mesh = undefined
     this.#control.close()
     await mesh?.close().catch((error: unknown) => this.#log.warn('closing the mesh failed', { error }))
+    this.#options.pathLog.endRun()
+    await this.#options.pathLog.save()
   }
 }

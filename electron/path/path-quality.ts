@@ -1,18 +1,21 @@
 // Whether a path that works loses too much to be worth using, told by which of its pings were answered. A path that is
-// silent for a while and then back is not lossy: only losses that come and go count.
+// silent for a while and then back is not lossy, nor one that was so twice: only losses that come and go count.
 
 import type { Endpoint } from '../base/endpoint.ts'
 
 /** Pings looked back on; some 14 s while data flows. */
 const WINDOW = 20
 const WINDOW_MS = 30_000
-const LEAST_SAMPLES = 15
 /** Paths whose pings are remembered; a pair that moves to and fro has two. */
 const MOST_PATHS = 4
-/** Lost pings, there or back: a quarter means about one packet in eight each way. */
-const MOST_LOST = 4
-const LEAST_RUNS = 3
-const LONGEST_RUN = 4
+/**
+ * Lost pings, there or back, and how often losing began anew: a path that was gone twice has lost many pings and began
+ * twice. A quarter lost means about one packet in eight each way; a half is worth a quicker word.
+ */
+const BOUNDS = [
+  { leastSamples: 15, leastLost: 5, leastRuns: 4, leastShare: 0.25 },
+  { leastSamples: 7, leastLost: 4, leastRuns: 3, leastShare: 0.5 },
+] as const
 
 interface Sample {
   readonly atMs: number
@@ -34,16 +37,21 @@ export function withSample(quality: Quality, endpoint: Endpoint, answered: boole
   return next
 }
 
+const lostRuns = (samples: readonly Sample[]): number =>
+  samples.filter(({ answered }, index) => !answered && samples[index - 1]?.answered !== false).length
+
+/** A path that was silent twice lately: one answer after silence does not say that it is back, two in a row do. */
+export function isShaky(quality: Quality, endpoint: Endpoint): boolean {
+  const samples = quality.get(endpoint) ?? []
+  return lostRuns(samples) >= 2 && samples.at(-2)?.answered === false
+}
+
 export function isLossy(quality: Quality, endpoint: Endpoint): boolean {
   const samples = quality.get(endpoint) ?? []
-  const runs: number[] = []
-  for (const [index, { answered }] of samples.entries()) {
-    if (answered) continue
-    if (samples[index - 1]?.answered === false) runs.push((runs.pop() ?? 0) + 1)
-    else runs.push(1)
-  }
-  // More in a row is a path that was gone for a while, not one that loses packets.
-  const short = runs.filter((length) => length <= LONGEST_RUN)
-  const lost = short.reduce((sum, length) => sum + length, 0)
-  return samples.length >= LEAST_SAMPLES && lost > MOST_LOST && short.length >= LEAST_RUNS
+  const lost = samples.filter(({ answered }) => !answered).length
+  const runs = lostRuns(samples)
+  return BOUNDS.some(
+    ({ leastSamples, leastLost, leastRuns, leastShare }) =>
+      samples.length >= leastSamples && lost >= Math.max(leastLost, leastShare * samples.length) && runs >= leastRuns,
+  )
 }

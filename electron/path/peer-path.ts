@@ -8,7 +8,7 @@ import { dropsData, NO_DATA_CHECK, nextDataCheck } from './data-check.ts'
 import { sameLeg, type UdpLeg } from './leg.ts'
 import { allowsDirect, allowsRelay, isPreferredRelay, type PathPolicy, samePolicy } from './path-policy.ts'
 import { avoiding, type Flaw, flawOf, flaws, forgiven, isShunned, mayLeave } from './avoidance.ts'
-import { isLossy, withSample } from './path-quality.ts'
+import { isLossy, isShaky, withSample } from './path-quality.ts'
 import type { PathReason } from './path-view.ts'
 import {
   type Best,
@@ -200,7 +200,7 @@ class Draft {
     this.#set({ awaited: undefined })
     const stalled = this.#now - awaited.dueAtMs > STALLED_MS
     if (!best || !this.#isFlowing()) return
-    if (!stalled) this.#set({ quality: withSample(this.#path.quality, best.leg.endpoint, false, this.#now) })
+    if (!stalled) this.#sample(best.leg.endpoint, false)
     if (!isTrusted(this.#path, this.#now)) return
     if (stalled || awaited.missed === 0) return this.#pingBest(stalled ? 0 : 1)
     this.#set({ suspicion: 'silent', best: { ...best, trustedUntilMs: this.#now - 1 }, relayTries: 0 })
@@ -295,6 +295,10 @@ class Draft {
     if (!candidate) return
     if (!allowsDirect(this.#path.policy)) return
     const trusted = isTrusted(this.#path, this.#now)
+    const isLastResort = flawOf(this.#path, leg.endpoint, this.#now) !== undefined
+    const isShown = trusted && sameLeg(best?.leg, leg)
+    if (!isShown && !isLastResort && isShaky(this.#path.quality, leg.endpoint))
+      return void this.#pingCandidate(ping.endpoint, { ...candidate, pingedAtMs: undefined })
     const wasDirect = best?.leg.kind === 'direct' && !this.#path.doubtful
     if (best && trusted && !sameLeg(best.leg, leg) && !isBetter({ leg, latencyMs }, best, this.#path.policy)) return
     this.#adopt(best && trusted && !this.#path.doubtful ? 'better' : 'answered', { leg, latencyMs })
@@ -319,16 +323,22 @@ class Draft {
 
   /** Takes note of an answer; true when it is not to bring its path into use, or that path was left for its flaws. */
   #isLeft(leg: UdpLeg): boolean {
-    const { best, awaited } = this.#path
-    if (best && sameLeg(best.leg, leg)) {
-      if (awaited) this.#set({ quality: withSample(this.#path.quality, leg.endpoint, true, this.#now) })
-      if (isLossy(this.#path.quality, leg.endpoint)) {
-        this.#set({ quality: new Map() })
-        this.#avoid(leg.endpoint, 'lossy')
-      }
-      if (this.#leaveFlawed()) return true
-    }
+    const { best, awaited, quality } = this.#path
+    const isBest = best !== undefined && sameLeg(best.leg, leg)
+    if (isBest ? awaited : quality.has(leg.endpoint)) this.#sample(leg.endpoint, true)
+    if (isBest && this.#leaveFlawed()) return true
     return isShunned(this.#path, leg.endpoint, this.#now)
+  }
+
+  #sample(endpoint: Endpoint, answered: boolean): void {
+    const quality = withSample(this.#path.quality, endpoint, answered, this.#now)
+    this.#set({ quality })
+    // Judged by what came through: a path that is silent is another matter.
+    if (!answered || !isLossy(quality, endpoint)) return
+    const rest = new Map(quality)
+    rest.delete(endpoint)
+    this.#set({ quality: rest })
+    this.#avoid(endpoint, 'lossy')
   }
 
   #avoid(endpoint: Endpoint, why: Flaw): void {
@@ -578,6 +588,7 @@ class Draft {
       candidate.answeredAtMs !== undefined && this.#now - candidate.answeredAtMs < REMEMBERED_MS && this.#isFlowing()
     const pauseMs = promising && this.#wantsDirect() ? PROMISING_MS : DISCOVERY_MS
     if (candidate.pingedAtMs !== undefined && this.#now - candidate.pingedAtMs < pauseMs) return false
+    this.#noteUnanswered(endpoint, candidate)
     const pings = pingsLeft(this.#path, this.#now)
     if (pings < 1) return false
     this.#set({
@@ -586,6 +597,13 @@ class Draft {
     })
     this.#pingLeg({ kind: 'direct', endpoint }, false)
     return true
+  }
+
+  /** A path that was in use and is looked at while another is: what it loses now counts as well. */
+  #noteUnanswered(endpoint: Endpoint, { pingedAtMs, answeredAtMs }: Candidate): void {
+    const { best, quality } = this.#path
+    if (pingedAtMs === undefined || this.#now - pingedAtMs > ALIVE_MS || best?.leg.endpoint === endpoint) return
+    if (quality.has(endpoint) && (answeredAtMs ?? -Infinity) < pingedAtMs) this.#sample(endpoint, false)
   }
 
   /** `missed`: how many pings before this one got no answer in time. */

@@ -303,7 +303,7 @@ test('a direct path that loses a third of all packets is left for the relay, and
   }
   await talk(place, 40_000)
   assert.deepEqual(kinds(place), ['peer-relay', 'peer-relay'])
-  assert.ok(place.a.finder.history(2).some(({ reason }) => reason === 'lossy'))
+  assert.deepEqual(place.a.finder.flaws(2), ['lossy'])
   const changes = place.a.finder.history(2).length
   await talk(place, 15_000)
   assert.equal(place.a.finder.history(2).length, changes, 'no to and fro')

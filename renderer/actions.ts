@@ -106,9 +106,51 @@ export function createActions(ui: UiStore, bridge: PeerwayBridge) {
 
   async function join(serverUrl: string, authKey: string | undefined): Promise<boolean> {
     opensLogin = authKey === undefined
-    const done = await wishFor('on', () => bridge.call('agent.up', { ...UP, serverUrl, authKey }))
+    const done = await wishFor('on', () => bridge.call('agent.up', { ...UP, serverUrl, authKey, isNew: true }))
     if (!done) opensLogin = false
     return done
+  }
+
+  /** Gives a join up: back to the network that was there before, where there is one. */
+  async function cancelJoin(): Promise<boolean> {
+    opensLogin = false
+    const before = ui.getState().agent?.profiles?.find(({ isCurrent, isLoggedIn }) => isCurrent && isLoggedIn)
+    return before ? switchTo(before) : disconnect()
+  }
+
+  /** One that is signed out asks for a sign-in. */
+  async function switchTo({ id, isLoggedIn }: { readonly id: string; readonly isLoggedIn: boolean }): Promise<boolean> {
+    if (isLoggedIn) return wishFor('on', () => bridge.call('agent.switch', { profile: id }))
+    const serverUrl = ui.getState().agent?.profiles?.find((one) => one.id === id)?.serverUrl
+    opensLogin = true
+    const done = await wishFor('on', () => bridge.call('agent.up', { ...UP, serverUrl }))
+    if (!done) opensLogin = false
+    return done
+  }
+
+  async function switchToNumber(number: number): Promise<void> {
+    const profile = ui.getState().agent?.profiles?.[number - 1]
+    if (!profile || profile.isCurrent) return
+    home()
+    await switchTo(profile)
+  }
+
+  async function removeNetwork(id: string): Promise<void> {
+    const reply = await bridge.call('agent.removeProfile', { profile: id })
+    if (!reply.ok) failed(reply)
+  }
+
+  async function openConsole(): Promise<void> {
+    const reply = await bridge.call('own.openConsole')
+    if (!reply.ok) failed(reply)
+  }
+
+  async function answerWaiting(id: string, isAllowed: boolean, name: string): Promise<void> {
+    ui.setState({ failure: undefined })
+    const reply = await bridge.call(isAllowed ? 'own.approve' : 'own.deny', { id })
+    if (!reply.ok) return failed(reply)
+    home()
+    toast(isAllowed ? words.waiting.allowed(name) : words.waiting.denied(name))
   }
 
   async function openLogin(): Promise<void> {
@@ -184,6 +226,12 @@ export function createActions(ui: UiStore, bridge: PeerwayBridge) {
     signIn,
     join,
     openLogin,
+    cancelJoin,
+    switchTo,
+    switchToNumber,
+    removeNetwork,
+    openConsole,
+    answerWaiting,
     startOwn,
     copy,
     signOut,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FakeBridge, type FakeState, refuse } from '../test/e2e/fixtures/fake-bridge.ts'
 import { relayTested } from '../test/e2e/fixtures/relays.ts'
-import { connected, fresh, noOwn, ownRunning, shell } from '../test/e2e/fixtures/samples.ts'
+import { connected, fresh, noOwn, ownRunning, profiles, shell } from '../test/e2e/fixtures/samples.ts'
 import type { WindowHandlers } from '../electron/contract/calls.ts'
 import type { NodeId } from '../electron/contract/snapshot.ts'
 import { createActions } from './actions.ts'
@@ -102,7 +102,30 @@ test('a key joins without a browser', async () => {
     authKey: 'pwkey-1',
     hostname: undefined,
     forceReauth: undefined,
+    isNew: true,
   })
+})
+
+test('a join that is given up goes back to the network from before', async () => {
+  const agent = { ...connected, profiles }
+  const { fake, actions } = await opened({ ...base, agent })
+  await actions.cancelJoin()
+  assert.deepEqual(fake.asked.at(-1), { name: 'agent.switch', arg: { profile: 'a1' } })
+  const { fake: first, actions: its } = await opened({ ...base, agent: fresh })
+  await its.cancelJoin()
+  assert.equal(first.asked.at(-1)?.name, 'agent.down')
+})
+
+test('a network that is signed out asks for a sign-in, another is changed to by its number', async () => {
+  const { fake, actions } = await opened({ ...base, agent: { ...connected, profiles } })
+  await actions.switchToNumber(1)
+  assert.ok(!fake.asked.some(({ name }) => name === 'agent.switch'), 'the current one')
+  await actions.switchToNumber(2)
+  assert.deepEqual(fake.asked.at(-1), { name: 'agent.switch', arg: { profile: 'b2' } })
+  await actions.switchToNumber(4)
+  const { name, arg } = fake.asked.at(-1) ?? {}
+  assert.deepEqual([name, (arg as { serverUrl?: string }).serverUrl], ['agent.up', 'https://old.example.net'])
+  await actions.switchToNumber(9)
 })
 
 test('copying says so, and a new message replaces the old one', async () => {

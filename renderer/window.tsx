@@ -14,26 +14,30 @@ import { FirstRun } from './views/first-run.tsx'
 import { Invite } from './views/invite.tsx'
 import { Join } from './views/join.tsx'
 import { MainView } from './views/main-view.tsx'
+import { Networks } from './views/networks.tsx'
 import { Own } from './views/own.tsx'
 import { Peer } from './views/peer.tsx'
 import { Relay } from './views/relay.tsx'
 import { StartTrouble } from './views/start-trouble.tsx'
+import { Waiting } from './views/waiting.tsx'
 import { words } from './words.ts'
 
 export function AppWindow() {
-  const { home, toggle } = useActions()
+  const { home, toggle, switchToNumber } = useActions()
   const page = useUi((ui) => ui.page)
   const place = useUi(placeOf)
   const isWide = useWide()
   const said = useUi((ui) => ui.said)
   useKeys((key) => {
-    if (key === 'Ctrl+k' && place === 'list') void toggle()
+    const number = /^Ctrl\+([1-9])$/.exec(key)?.[1]
+    if (number !== undefined && place === 'list') void switchToNumber(Number(number))
+    else if (key === 'Ctrl+k' && place === 'list') void toggle()
     else if (key === 'Escape' && page.name !== 'home') home()
     else return false
     return true
   })
   useSpokenChanges()
-  const hasPage = place === 'list' && ['peer', 'invite', 'relay'].includes(page.name)
+  const hasPage = place === 'list' && ['peer', 'invite', 'relay', 'networks'].includes(page.name)
   return (
     <div className={place === 'list' ? 'window has-list' : 'window'}>
       {place === 'starting' && <StartTrouble />}
@@ -44,6 +48,8 @@ export function AppWindow() {
       {hasPage && page.name === 'peer' && <Peer key={page.id} id={page.id} />}
       {hasPage && page.name === 'invite' && <Invite />}
       {hasPage && page.name === 'relay' && <Relay />}
+      {hasPage && page.name === 'networks' && <Networks />}
+      {page.name === 'waiting' && place !== 'starting' && <Waiting key={page.id} id={page.id} />}
       {place === 'list' && !hasPage && (
         <div className="right-empty">
           <EmptyState icon={MousePointerClick} title={words.right.empty} text={words.right.emptyText} />

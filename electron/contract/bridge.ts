@@ -16,7 +16,11 @@ export const channels = {
   open: 'peerway:open',
 } as const
 
-export type OpenedPage = { readonly name: 'peer'; readonly id: NodeId } | { readonly name: 'relay' }
+export type OpenedPage =
+  | { readonly name: 'peer'; readonly id: NodeId }
+  | { readonly name: 'relay' }
+  /** A machine that wants to join. */
+  | { readonly name: 'waiting'; readonly id: string }
 
 export interface PeerwayBridge {
   call<N extends keyof typeof windowCalls>(

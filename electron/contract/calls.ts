@@ -130,6 +130,19 @@ export interface OwnNetworkView {
   readonly problem: { readonly code: string; readonly message: string } | undefined
   /** False until the owner has a passkey or a password. */
   readonly ownerCanSignIn: boolean
+  /** Machines that wait to be let in, the oldest first. */
+  readonly waiting: readonly WaitingMachineView[]
+}
+
+/** A machine that somebody wants to bring into the network of this computer. What it says of itself is not proven. */
+export interface WaitingMachineView {
+  readonly id: string
+  readonly name: string
+  readonly os: string
+  /** Where it asks from. */
+  readonly address: string
+  /** Wall-clock ms. */
+  readonly askedAt: number
 }
 
 export interface InviteView {
@@ -155,6 +168,11 @@ export const shellCalls = {
   'own.start': call<{ readonly name: string | undefined }, OwnNetworkView>(shape({ name: optional(text(60)) })),
   /** A one-time key with which another machine joins the network of this computer. */
   'own.invite': call<void, InviteView>(nothing),
+  /** Lets a waiting machine in, as one of the owner's; 'coord/not-found' when it waits no more. */
+  'own.approve': call<{ readonly id: string }, void>(shape({ id: text(64) })),
+  'own.deny': call<{ readonly id: string }, void>(shape({ id: text(64) })),
+  /** Opens the console of the network of this computer. */
+  'own.openConsole': call<void, void>(nothing),
   /** Opens the page where the owner adds a passkey or a password. */
   'own.openSignInSetup': call<void, void>(nothing),
   'shell.view': call<void, ShellView>(nothing),

@@ -1,6 +1,7 @@
 // Which network this is, in the words of whoever runs it.
 
 import type { OwnNetworkView } from './calls.ts'
+import type { ProfileView } from './profile-view.ts'
 import type { TailnetView } from './snapshot.ts'
 
 /** The name a person knows: that of the own network, else what the server says; undefined before any is known. */
@@ -8,8 +9,15 @@ export function networkName(tailnet: TailnetView | undefined, own: OwnNetworkVie
   return (isOwnNetwork(tailnet, own) ? own?.name : undefined) ?? tailnet?.name
 }
 
+/** The same for one of several networks. */
+export const profileName = (profile: ProfileView, own: OwnNetworkView | undefined): string =>
+  (isOwnNetwork(profile, own) ? own?.name : undefined) ?? profile.name
+
 /** This computer hosts the network that it is in. */
-export function isOwnNetwork(tailnet: TailnetView | undefined, own: OwnNetworkView | undefined): boolean {
+export function isOwnNetwork(
+  tailnet: Pick<TailnetView, 'serverUrl'> | undefined,
+  own: OwnNetworkView | undefined,
+): boolean {
   return own?.joinUrl !== undefined && tailnet !== undefined && isSameServer(tailnet.serverUrl, own.joinUrl)
 }
 

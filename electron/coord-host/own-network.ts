@@ -3,6 +3,7 @@
 
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { readTextIfThere, writeFileAtomic } from '../base/atomic-file.ts'
 import { CodedError, codeOf, isCoded, messageOf } from '../base/errors.ts'
 import { Listeners } from '../base/lifetime.ts'
@@ -18,6 +19,8 @@ const INVITE_LIFE_MS = 24 * 3_600_000
 /** This computer joins within moments of its key being made. */
 const OWN_KEY_LIFE_MS = 10 * 60_000
 const FORMAT = 1
+/** More are a flood, and the console lists them all. */
+const MOST_WAITING = 20
 
 export interface OwnNetworkOptions {
   /** The folder of the agent's state; the server lives in a folder of its own below. */
@@ -41,6 +44,7 @@ export class OwnNetwork {
     joinUrl: undefined,
     problem: undefined,
     ownerCanSignIn: false,
+    waiting: [],
   }
   #host: CoordHost | undefined
   #starting: Promise<OwnNetworkView> | undefined
@@ -92,6 +96,7 @@ export class OwnNetwork {
       await writeFileAtomic(this.#settingsPath, `${JSON.stringify({ format: FORMAT, port, name }, undefined, 2)}\n`)
     await this.#ownerId()
     this.#tell({ state: 'running', name, joinUrl: host.coord.url })
+    host.coord.loginsChanged.add(() => void this.#lookWhoWaits())
     await this.refresh()
     return this.#view
   }
@@ -148,6 +153,35 @@ export class OwnNetwork {
     const url = new URL(await coord.admin.createEnrolLink(await this.#ownerId(), 'app'))
     url.hostname = 'localhost'
     return url.href
+  }
+
+  /** For a browser on this computer. */
+  consoleUrl(): string {
+    return `http://localhost:${this.#running().coord.port}/console`
+  }
+
+  /** Lets a waiting machine in, as one of the owner's. */
+  async approve(id: string): Promise<void> {
+    await this.#running().coord.admin.approveLogin(id, await this.#ownerName(), 'app')
+  }
+
+  async deny(id: string): Promise<void> {
+    await this.#running().coord.admin.refuseLogin(id, 'app')
+  }
+
+  async #lookWhoWaits(): Promise<void> {
+    const logins = (await this.#host?.coord.admin.listLogins()) ?? []
+    const waiting = logins
+      .map(({ id, hostname, os, source, createdAt }) => ({
+        id,
+        name: hostname,
+        os,
+        address: source,
+        askedAt: Date.parse(createdAt),
+      }))
+      .sort((a, b) => a.askedAt - b.askedAt)
+      .slice(0, MOST_WAITING)
+    if (!isDeepStrictEqual(waiting, this.#view.waiting)) this.#tell({ waiting })
   }
 
   /** Looks again whether the owner can sign in. */

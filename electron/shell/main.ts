@@ -8,6 +8,7 @@ import { stderrLogger } from '../base/log.ts'
 import { channels } from '../contract/bridge.ts'
 import { type AgentSnapshot, emptySnapshot } from '../contract/snapshot.ts'
 import { ensurePrivateFolder } from '../os/host.ts'
+import { Guests } from './guests.ts'
 import { registerScheme, serveFolder } from './app-protocol.ts'
 import { Backend } from './backend.ts'
 import { answerWindows } from './ipc.ts'
@@ -88,8 +89,15 @@ async function run(): Promise<void> {
     if (action.do === 'open-page') window.sendWhenReady(channels.open, action.page)
     if (action.do === 'copy') void clipboard.writeText(action.text)
     if (action.do === 'quit') app.quit()
+    if (action.do === 'switch') void change(backend, action.profile).catch(switchFailed)
     if (action.do === 'toggle') void toggle(backend).catch((error: unknown) => log.warn('toggle failed', { error }))
   }
+  // A login that ran out needs a person: the window says so.
+  const switchFailed = (error: unknown): void => {
+    log.warn('switching failed', { error })
+    window.show()
+  }
+  const guests = new Guests((page) => act({ do: 'open-page', page }))
   backend.onSnapshot((next) => {
     agent = next
     tray?.update(next, backend.own.view)
@@ -99,6 +107,7 @@ async function run(): Promise<void> {
   backend.onOwnNetwork((own) => {
     tray?.update(agent, own)
     window.send(channels.own, own)
+    guests.update(own)
   })
   // The owner may have set up a sign-in in the browser meanwhile.
   window.onFocus(() => void backend.own.refresh().catch(() => {}))
@@ -122,6 +131,11 @@ function openTray(act: (action: TrayAction) => void): AppTray | undefined {
     log.warn('no tray icon', { error })
     return undefined
   }
+}
+
+async function change(backend: Backend, profile: string): Promise<void> {
+  const { handlers } = await backend.agent()
+  await handlers['agent.switch']({ profile })
 }
 
 async function toggle(backend: Backend): Promise<void> {

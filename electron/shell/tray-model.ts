@@ -2,6 +2,8 @@
 // on screen rebuilds nothing.
 
 import type { OpenedPage } from '../contract/bridge.ts'
+import type { OwnNetworkView } from '../contract/calls.ts'
+import { profileName } from '../contract/network-words.ts'
 import { type PathWords, pathWords } from '../contract/path-words.ts'
 import { givesText } from '../contract/relay-words.ts'
 import type { AgentSnapshot, PeerView } from '../contract/snapshot.ts'
@@ -9,11 +11,14 @@ import type { TrayDrawing } from './tray-drawing.ts'
 
 /** More would be a list to scroll, and the window has a better one. */
 const MOST_MACHINES = 15
+const MOST_NETWORKS = 15
+const MOST_WAITING = 3
 
 export type TrayAction =
   | { readonly do: 'toggle' }
   | { readonly do: 'copy'; readonly text: string }
   | { readonly do: 'open' }
+  | { readonly do: 'switch'; readonly profile: string }
   | { readonly do: 'open-page'; readonly page: OpenedPage }
   | { readonly do: 'quit' }
 
@@ -66,9 +71,39 @@ export function trayTooltip({ state, peers, problem, relay }: AgentSnapshot, net
   }
 }
 
-export function trayMenu(agent: AgentSnapshot, network: string, nowMs: number): TrayMenu {
-  const menu = [connection(agent, network), thisComputer(agent), machines(agent, nowMs), gives(agent), app()]
+export function trayMenu(agent: AgentSnapshot, network: string, nowMs: number, own?: OwnNetworkView): TrayMenu {
+  const menu = [
+    waiting(own),
+    connection(agent, network),
+    thisComputer(agent),
+    machines(agent, nowMs),
+    gives(agent),
+    networks(agent, network, own),
+    app(),
+  ]
   return menu.filter((group) => group.length > 0)
+}
+
+function waiting(own: OwnNetworkView | undefined): readonly TrayItem[] {
+  return (own?.waiting ?? []).slice(0, MOST_WAITING).map(({ id, name }) => ({
+    label: `“${name}” wants to join…`,
+    action: { do: 'open-page', page: { name: 'waiting', id } },
+  }))
+}
+
+/** Only where there is something to choose. */
+function networks(
+  { profiles = [] }: AgentSnapshot,
+  network: string,
+  own: OwnNetworkView | undefined,
+): readonly TrayItem[] {
+  if (profiles.length < 2) return []
+  const items = profiles.slice(0, MOST_NETWORKS).map((profile): TrayItem => {
+    const name = profileName(profile, own)
+    const label = profile.isLoggedIn ? [name, profile.account].filter(Boolean).join(', ') : `${name}, signed out`
+    return { label, action: { do: 'switch', profile: profile.id }, isChecked: profile.isCurrent }
+  })
+  return [{ label: `Network: ${network}`, items }]
 }
 
 function connection({ state, tailnet }: AgentSnapshot, network: string): readonly TrayItem[] {

@@ -90,7 +90,7 @@ export class AppTray {
   }
 
   #rebuildMenu(): void {
-    const menu = trayMenu(this.#agent, this.#network, Date.now())
+    const menu = trayMenu(this.#agent, this.#network, Date.now(), this.#own)
     const shown = JSON.stringify(menu)
     if (shown === this.#shownMenu) return
     this.#shownMenu = shown

@@ -3,6 +3,7 @@
 import type { OwnNetworkView, ShellView } from '../../electron/contract/calls.ts'
 import type { AgentSnapshot, Problem } from '../../electron/contract/snapshot.ts'
 import { splitMessage, words } from '../words.ts'
+import { osName } from './machines.ts'
 import { EXPIRY_NOTICE_MS } from './plate.ts'
 import { untilText } from './time.ts'
 
@@ -14,6 +15,7 @@ export type BannerAction =
   | 'dismiss-failure'
   | 'set-up-sign-in'
   | 'dismiss-no-tray'
+  | 'look-waiting'
 
 export interface Banner {
   readonly kind: 'bad' | 'warn' | 'info'
@@ -52,7 +54,15 @@ function* troubles({ agent, own, failure }: BannerFacts): Iterable<Banner> {
   yield fromProblem(isOver ? 'bad' : 'warn', problem, needsLogin ? 'sign-in' : isOver ? 'retry' : undefined)
 }
 
-function* warnings({ agent, serverAwayLong, nowMs }: BannerFacts): Iterable<Banner> {
+function* warnings({ agent, own, serverAwayLong, nowMs }: BannerFacts): Iterable<Banner> {
+  const [guest, ...others] = own?.waiting ?? []
+  if (guest)
+    yield banner(
+      'warn',
+      others.length > 0 ? words.waiting.bannerMany(others.length + 1) : words.waiting.banner(guest.name),
+      words.waiting.bannerText(osName(guest.os), guest.address),
+      'look-waiting',
+    )
   const { loginUrl, self, state } = agent
   if (loginUrl !== undefined)
     yield banner('warn', words.banner.loginPending, words.banner.loginPendingText, 'open-login')

@@ -7,10 +7,12 @@ import { Icon } from './icon.tsx'
 interface MenuProps {
   readonly label: string
   readonly onClose: () => void
+  /** Under which end of the bar. */
+  readonly place?: 'left' | 'right'
   readonly children: ReactNode
 }
 
-export function Menu({ label, onClose, children }: MenuProps) {
+export function Menu({ label, onClose, place = 'right', children }: MenuProps) {
   const menu = useRef<HTMLDivElement>(null)
   useEffect(() => {
     const opener = document.activeElement
@@ -38,7 +40,7 @@ export function Menu({ label, onClose, children }: MenuProps) {
   }
 
   return (
-    <div ref={menu} className="menu" role="menu" tabIndex={-1} aria-label={label} onKeyDown={onKeyDown}>
+    <div ref={menu} className={`menu ${place}`} role="menu" tabIndex={-1} aria-label={label} onKeyDown={onKeyDown}>
       {children}
     </div>
   )
@@ -54,9 +56,10 @@ interface MenuItemProps {
   readonly onChoose: () => void
   /** One of several, and whether it is the one. */
   readonly isChecked?: boolean
+  readonly end?: ReactNode
 }
 
-export function MenuItem({ icon, text, onChoose, isChecked }: MenuItemProps) {
+export function MenuItem({ icon, text, onChoose, isChecked, end }: MenuItemProps) {
   return (
     <button
       type="button"
@@ -68,6 +71,7 @@ export function MenuItem({ icon, text, onChoose, isChecked }: MenuItemProps) {
     >
       {icon && <Icon of={icon} />}
       <span className="grow">{text}</span>
+      {end !== undefined && <span className="end">{end}</span>}
       {isChecked === true && (
         <span className="end">
           <Icon of={Check} size={14} />

@@ -43,13 +43,15 @@ function BannerNote({ banner, others }: { readonly banner: Banner; readonly othe
 }
 
 function ActionButton({ action }: { readonly action: BannerAction | undefined }) {
-  const { signIn, openLogin, connect, startOwn, setUpSignIn } = useActions()
+  const { signIn, openLogin, connect, startOwn, setUpSignIn, open } = useActions()
+  const guest = useUi(({ own }) => own?.waiting[0]?.id)
   const acts: Partial<Record<BannerAction, [string, () => Promise<unknown>]>> = {
     'sign-in': [words.banner.signIn, signIn],
     'open-login': [words.join.openAgain, openLogin],
     retry: [words.tryAgain, connect],
     'retry-own': [words.tryAgain, startOwn],
     'set-up-sign-in': [words.signInSetup.button, setUpSignIn],
+    'look-waiting': [words.waiting.look, async () => guest !== undefined && open({ name: 'waiting', id: guest })],
   }
   const act = action && acts[action]
   if (!act) return null

@@ -1,30 +1,47 @@
-import { Ellipsis, LogOut, Plus, Power } from 'lucide-react'
+import { ChevronDown, Ellipsis, LogOut, Plus, Power } from 'lucide-react'
 import { useCallback, useState } from 'react'
 import { type NetworkWords } from '../model/network.ts'
+import { networkItems } from '../model/networks.ts'
 import { Confirm } from '../ui/confirm.tsx'
 import { Icon } from '../ui/icon.tsx'
 import { Menu, MenuItem } from '../ui/menu.tsx'
+import { Tile } from '../ui/tile.tsx'
 import { useActions, useUi } from '../use-app.ts'
+import { NetworkMenu } from './network-menu.tsx'
 import { words } from '../words.ts'
 
 const THEMES = ['system', 'light', 'dark'] as const
 
 export function Header({ network }: { readonly network: NetworkWords }) {
   const [isMenuOpen, setMenuOpen] = useState(false)
+  const [isSwitcherOpen, setSwitcherOpen] = useState(false)
   const [asksSignOut, setAsksSignOut] = useState(false)
   const { signOut } = useActions()
   const close = useCallback(() => setMenuOpen(false), [])
+  const closeSwitcher = useCallback(() => setSwitcherOpen(false), [])
+  const profiles = useUi(({ agent }) => agent?.profiles)
+  const own = useUi((ui) => ui.own)
+  const colour = networkItems(profiles ?? [], own).find(({ isCurrent }) => isCurrent)?.colour ?? 1
   return (
     <header className="bar">
-      <div className="network">
-        <span className="tile" aria-hidden>
-          {network.letter}
-        </span>
+      <h1 className="unseen">{network.name}</h1>
+      <button
+        type="button"
+        className="network"
+        aria-label={words.networks.switchLabel(network.name)}
+        aria-haspopup="menu"
+        aria-expanded={isSwitcherOpen}
+        onClick={() => setSwitcherOpen(!isSwitcherOpen)}
+      >
+        <Tile letter={network.letter} colour={colour} />
         <span className="two">
-          <h1 title={network.name}>{network.name}</h1>
+          <b title={network.name}>
+            {network.name} <Icon of={ChevronDown} size={14} />
+          </b>
           {network.account !== '' && <small title={network.account}>{network.account}</small>}
         </span>
-      </div>
+      </button>
+      {isSwitcherOpen && <NetworkMenu network={network} onClose={closeSwitcher} />}
       <button
         type="button"
         className="icon-button"

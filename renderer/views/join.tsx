@@ -11,7 +11,7 @@ import { JoinProgress } from './join-progress.tsx'
 
 /** An address, then a sign-in or a key. Says what is wrong where it is wrong, and keeps what was typed. */
 export function Join() {
-  const { home, join, disconnect, dismissFailure, toast } = useActions()
+  const { home, join, cancelJoin, dismissFailure, toast } = useActions()
   const agent = useUi((ui) => ui.agent)
   const failure = useUi((ui) => ui.failure)
   const wish = useUi((ui) => ui.wish)
@@ -21,15 +21,17 @@ export function Join() {
   const [wasTried, setTried] = useState(false)
   /** Joining was asked for on this page: what the agent then says belongs here. */
   const [wasAsked, setAsked] = useState(false)
+  /** The agent has let go of the network it was in before: what runs from now on is the new one. */
+  const [isUnderWay, setUnderWay] = useState(false)
   const field = useRef<HTMLInputElement>(null)
   useEffect(() => field.current?.focus(), [])
 
   const isRunning = agent?.state === 'running'
   useEffect(() => {
-    if (!isRunning || !wasAsked) return
+    if (!isRunning || !isUnderWay) return
     home()
     toast(words.join.joined(networkWords(agent, undefined).name))
-  }, [isRunning, wasAsked, agent, home, toast])
+  }, [isRunning, isUnderWay, agent, home, toast])
 
   const input = readJoinInput(address)
   const isWrong = wasTried && input === undefined
@@ -55,12 +57,13 @@ export function Join() {
     setTried(true)
     if (!input || (usesKey && key.trim() === '')) return
     setAsked(true)
-    void join(input.serverUrl, usesKey ? key.trim() : undefined)
+    void join(input.serverUrl, usesKey ? key.trim() : undefined).then((done) => setUnderWay(done))
   }
 
   const stop = (): void => {
     setAsked(false)
-    void disconnect()
+    setUnderWay(false)
+    void cancelJoin()
   }
 
   return (

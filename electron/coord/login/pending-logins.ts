@@ -3,6 +3,7 @@
 
 import { randomBytes } from 'node:crypto'
 import type { Clock } from '../../base/clock.ts'
+import { Listeners } from '../../base/lifetime.ts'
 import type { MachinePublic, NodePublic } from '../../crypto/keys.ts'
 import type { HostFacts, NodeId } from '../model.ts'
 
@@ -44,6 +45,8 @@ interface Entry {
 }
 
 export class PendingLogins {
+  /** Another one waits, or one does no more. */
+  readonly changed = new Listeners<undefined>()
   readonly #clock: Clock
   readonly #byId = new Map<string, Entry>()
 
@@ -72,6 +75,7 @@ export class PendingLogins {
       cancelTimer: this.#clock.after(LOGIN_LIFE_MS, () => this.#forget(entry, { kind: 'lapsed' })),
     }
     this.#byId.set(login.id, entry)
+    this.changed.emit(undefined)
     return login
   }
 
@@ -91,6 +95,7 @@ export class PendingLogins {
     if (!entry || entry.verdict) return
     entry.verdict = verdict
     this.#tell(entry, verdict)
+    this.changed.emit(undefined)
   }
 
   /** The verdict, as soon as there is one. Only the machine and node key that asked may hear it. */
@@ -125,6 +130,7 @@ export class PendingLogins {
     entry.cancelTimer()
     this.#byId.delete(entry.login.id)
     this.#tell(entry, verdict)
+    if (!entry.verdict) this.changed.emit(undefined)
   }
 
   #tell(entry: Entry, verdict: LoginVerdict): void {

@@ -7,11 +7,14 @@ const DAY_MS = 24 * 3_600_000
 export const authKeysCreate: Command = {
   name: 'coord auth-keys create',
   summary: 'Makes a key with which a device joins without a login page, and prints it once.',
-  usage: ['coord auth-keys create [--user NAME] [--reusable] [--ephemeral] [--tags tag:a,tag:b] [--expiry D]'],
+  usage: [
+    'coord auth-keys create [--user NAME] [--reusable] [--ephemeral] [--pre-approved] [--tags tag:a,tag:b] [--expiry D]',
+  ],
   help: {
     user: '--user NAME        whose device it will be; needed only where there are several users',
     reusable: '--reusable         for more than one device',
     ephemeral: '--ephemeral        devices that are forgotten soon after they go offline',
+    'pre-approved': '--pre-approved     its devices need no approval, where the tailnet lets keys say so',
     tags: '--tags LIST        the device belongs to these tags instead of a person',
     expiry: '--expiry D         until when the key can be used (24h; at most 365d)',
     ...adminOptionHelp,
@@ -22,6 +25,7 @@ export const authKeysCreate: Command = {
     user: { type: 'string' },
     reusable: { type: 'boolean' },
     ephemeral: { type: 'boolean' },
+    'pre-approved': { type: 'boolean' },
     tags: { type: 'string' },
     expiry: { type: 'string' },
   },
@@ -31,6 +35,7 @@ export const authKeysCreate: Command = {
       user: stringOption(call, 'user'),
       reusable: call.values['reusable'] === true,
       ephemeral: call.values['ephemeral'] === true,
+      preApproved: call.values['pre-approved'] === true,
       tags: (stringOption(call, 'tags') ?? '').split(',').filter((tag) => tag !== ''),
       lifeMs: durationOption(call, 'expiry', DAY_MS),
     })

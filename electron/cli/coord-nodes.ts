@@ -46,34 +46,45 @@ export const nodesShow: Command = {
 
 export const nodesApprove: Command = {
   name: 'coord nodes approve',
-  summary: 'Lets in a device that waits at its login page; without --login, lists those that wait.',
-  usage: ['coord nodes approve --login ID --user NAME', 'coord nodes approve'],
+  summary: 'Lets a device go on that waits, or in at its login page; without either, lists those that wait.',
+  usage: ['coord nodes approve NODE', 'coord nodes approve --login ID --user NAME', 'coord nodes approve'],
   help: {
     login: '--login ID         from the login page, or its whole address',
     user: '--user NAME        whose device it is',
     ...adminOptionHelp,
   },
-  example: 'peerway coord nodes approve --login 5Kq0vW3nT1m8sYxZ2bRcEA --user anna',
+  example: 'peerway coord nodes approve laptop',
   options: { ...adminOptions, login: { type: 'string' }, user: { type: 'string' } },
-  positionals: [0, 0],
+  positionals: [0, 1],
   async run(call) {
+    const [which] = call.positionals
     const login = stringOption(call, 'login')
     const user = stringOption(call, 'user')
-    if (login === undefined) {
-      return answer(call, await ask(call, 'logins.list', {}), (logins) =>
-        logins.length === 0
-          ? 'No device waits for approval.'
-          : list(['LOGIN', 'DEVICE', 'FROM', 'SINCE'], logins, (one) => [
-              one.id,
-              one.hostname || '-',
-              one.source,
-              when(one.createdAt),
-            ]),
-      )
+    if (which !== undefined) {
+      if (login !== undefined) throw new UsageError('Name a device or a login, not both.')
+      return answer(call, await ask(call, 'nodes.approve', { node: which }), ({ name }) => `${name} is approved.`)
     }
-    if (user === undefined) throw new UsageError('Whose device is it? Name a user with --user.')
-    const node = await ask(call, 'logins.approve', { login, user })
-    return answer(call, node, ({ name, user }) => `${name} is in, as a device of ${user}.`)
+    if (login !== undefined) {
+      if (user === undefined) throw new UsageError('Whose device is it? Name a user with --user.')
+      const node = await ask(call, 'logins.approve', { login, user })
+      return answer(call, node, ({ name, user }) => `${name} is in, as a device of ${user}.`)
+    }
+    const logins = await ask(call, 'logins.list', {})
+    const nodes = (await ask(call, 'nodes.list', {})).filter(({ approved }) => !approved)
+    const rows = [
+      ...logins.map((one) => ({ ...one, which: `--login ${one.id} --user NAME` })),
+      ...nodes.map((one) => ({ ...one, which: one.name, source: one.user })),
+    ]
+    return answer(call, call.values['json'] === true ? [...logins, ...nodes] : rows, () =>
+      rows.length === 0
+        ? 'No device waits for approval.'
+        : list(['APPROVE', 'DEVICE', 'FROM', 'SINCE'], rows, (one) => [
+            one.which,
+            one.hostname || '-',
+            one.source,
+            when(one.createdAt),
+          ]),
+    )
   },
 }
 
@@ -199,6 +210,7 @@ export const nodesDelete: Command = {
 }
 
 function stateOf(node: NodeInfo): string {
+  if (!node.approved) return 'waits for approval'
   if (node.expired) return 'expired'
   if (node.online) return 'online'
   return node.lastSeen === undefined ? 'offline' : `offline since ${when(node.lastSeen)}`

@@ -23,6 +23,7 @@ import { serve } from './coord-serve.ts'
 import { tailnetCommands } from './coord-tailnets.ts'
 import { importCommands } from './coord-import.ts'
 import { tokenCommands } from './coord-tokens.ts'
+import { coordSettings } from './coord-settings.ts'
 import {
   usersCreate,
   usersDelete,
@@ -35,7 +36,7 @@ import {
 } from './coord-users.ts'
 import { type Command, commandHelp, DONE, parseCommand, print, UsageError } from './command.ts'
 
-const commands: readonly Command[] = [
+export const commands: readonly Command[] = [
   serve,
   usersList,
   usersCreate,
@@ -56,6 +57,7 @@ const commands: readonly Command[] = [
   nodesMove,
   nodesExpire,
   nodesKeys,
+  coordSettings,
   nodesDelete,
   ...routeCommands,
   relaysAdvice,

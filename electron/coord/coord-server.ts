@@ -22,6 +22,7 @@ import { ServerSecrets } from './identity/server-secrets.ts'
 import type { LoginContext, LoginProviderFactory } from './login/login-provider.ts'
 import { PendingLogins } from './login/pending-logins.ts'
 import { isExpired } from './model.ts'
+import { deviceApproval } from './nodes/device-approval.ts'
 import { checkedUrl, ownUrl } from './public-url.ts'
 import { Registrar } from './registrar.ts'
 import { TailnetHubs } from './tailnet-hubs.ts'
@@ -59,8 +60,6 @@ export interface CoordServer {
   readonly admin: Admin
   /** Of all tailnets. */
   readonly serverAdmin: ServerAdmin
-  /** Another machine waits to be let in, or one does no more: `admin.listLogins` has them. */
-  readonly loginsChanged: Listeners<undefined>
   /** Node keys that count no more. */
   readonly keysGone: Listeners<NodePublic>
   /** True for the node key of a node that is logged in, at once after its registration. */
@@ -130,7 +129,8 @@ async function serve(
   lifetime.defer(() => upgrade.close())
   const admitsToDerp = (key: NodePublic): boolean => {
     const node = registry.nodeByKey(key)
-    return node !== undefined && !isExpired(node, clock.wallNow())
+    if (!node || isExpired(node, clock.wallNow())) return false
+    return registry.tailnet(node.tailnetId)?.kept(deviceApproval).waiting.has(node.id) === false
   }
 
   let answer: PublicRoutes | undefined
@@ -171,7 +171,6 @@ async function serve(
     publicKey: serverKey.public,
     admin: admin.of(),
     serverAdmin: admin,
-    loginsChanged: logins.changed,
     keysGone: hubs.keysGone,
     admitsToDerp,
     setDerpMap: (map) => hubs.setDerpMap(map),

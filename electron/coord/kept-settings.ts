@@ -9,6 +9,7 @@ export const KEPT_SETTINGS = [
   'dns',
   'derp-map',
   'node-keys',
+  'device-approval',
   'api-tokens',
   'imported-nodes',
   'rejoin-keys',

@@ -22,6 +22,7 @@ import {
   type UserId,
 } from './model.ts'
 import { freeLabel, isNameFor } from './names.ts'
+import { changeApproval, deviceApproval, mustWait } from './nodes/device-approval.ts'
 import { keyEndsAt, nodeKeys, nodeKeysText } from './nodes/node-keys.ts'
 import { addressPool, tagsBeyond } from './policy/new-node.ts'
 import { decideRegistration, formerNode, type Decision, type Registration } from './register-decision.ts'
@@ -29,7 +30,7 @@ import type { Registry, RegistryTransaction } from './registry.ts'
 import type { ServerRegistry } from './server-registry.ts'
 
 export type RegisterAnswer =
-  | { readonly kind: 'welcome'; readonly node: Node; readonly user: User }
+  | { readonly kind: 'welcome'; readonly node: Node; readonly user: User; readonly isWaiting: boolean }
   | { readonly kind: 'renew-key' }
   | { readonly kind: 'login'; readonly url: string }
   /** HTTP 200 with an error text for the person. */
@@ -96,10 +97,16 @@ export class Registrar {
   }
 
   /**
-   * A person proved to be `userId` and let the waiting machine in: into the tailnet named, or into their own. Throws
-   * CoordError when the login is no longer there.
+   * A person proved to be `userId` and let the waiting machine in: into the tailnet named, or into their own. With
+   * `isApproved` somebody who runs the tailnet did. Throws CoordError when the login is no longer there.
    */
-  async completeLogin(loginId: string, userId: UserId, actor: string, tailnetId?: TailnetId): Promise<Node> {
+  async completeLogin(
+    loginId: string,
+    userId: UserId,
+    actor: string,
+    tailnetId?: TailnetId,
+    isApproved = false,
+  ): Promise<Node> {
     const node = await this.#registry.transaction(async (tx) => {
       const login = this.#logins.get(loginId)
       if (!login)
@@ -122,7 +129,13 @@ export class Registrar {
       const ofMachine = this.#registry.nodesOfMachine(login.machineKey)
       const former = holder ?? formerNode(ofMachine.filter(isIn(tailnet.tailnet.id)), userId, tags)
       const here = tx.inTailnet(tailnet.tailnet.id)
-      const admitted = await this.#admit(here, tailnet, former, { ...login, userId, tags, authKeyId: undefined })
+      const admitted = await this.#admit(here, tailnet, former, {
+        ...login,
+        userId,
+        tags,
+        authKeyId: undefined,
+        isApproved,
+      })
       await here.audit(actor, 'login.approve', `node:${admitted.id}`, `user:${userId}`)
       return admitted
     })
@@ -189,9 +202,13 @@ export class Registrar {
           tags: decision.tags,
           ephemeral: decision.key.ephemeral || request.ephemeral,
           authKeyId: decision.key.id,
+          isApproved: false,
         })
         await here.audit(`auth-key:${decision.key.id}`, 'node.register', `node:${node.id}`, node.name)
-        return this.#welcome(node)
+        const isWaiting = deviceApproval
+          .parse(await here.store.tailnetSetting(deviceApproval.name))
+          .waiting.has(node.id)
+        return this.#welcome(node, isWaiting)
       }
       case 'follow':
       case 'ask':
@@ -200,11 +217,15 @@ export class Registrar {
     return decision.kind === 'follow' ? decision.loginId : undefined
   }
 
-  #welcome(node: Node): RegisterAnswer {
+  #isWaiting(node: Node): boolean {
+    return this.#registry.tailnet(node.tailnetId)?.kept(deviceApproval).waiting.has(node.id) === true
+  }
+
+  #welcome(node: Node, isWaiting = this.#isWaiting(node)): RegisterAnswer {
     const user = this.#registry.user(node.userId)
     if (!user)
       throw new CoordError('coord/state-damaged', `Node ${node.id} belongs to user ${node.userId}, who is not there.`)
-    return { kind: 'welcome', node, user }
+    return { kind: 'welcome', node, user, isWaiting }
   }
 
   async #interactive(request: Registration, caller: Caller, loginId: string | undefined): Promise<RegisterAnswer> {
@@ -249,7 +270,7 @@ export class Registrar {
         authKeyId: wanted.authKeyId,
       })
     const pair = await this.#address(tx, tailnet, wanted)
-    return tx.insertNode(
+    const node = await tx.insertNode(
       {
         stableId: `n${toHex(randomBytes(8))}`,
         userId: wanted.userId,
@@ -267,6 +288,11 @@ export class Registrar {
       },
       { ...NO_REPORT, hostinfo: wanted.hostinfo, capVersion: wanted.capVersion },
     )
+    const approval = deviceApproval.parse(await tx.store.tailnetSetting(deviceApproval.name))
+    if (!mustWait(approval, wanted)) return node
+    await changeApproval(tx, ({ waiting }) => ({ waiting: new Set(waiting).add(node.id) }))
+    await tx.audit('coord', 'node.wait', `node:${node.id}`, node.name)
+    return node
   }
 
   async #address(tx: RegistryTransaction, tailnet: Registry, wanted: Admission): Promise<AddressPair> {
@@ -359,6 +385,8 @@ interface Admission {
   readonly tags: readonly string[]
   readonly ephemeral: boolean
   readonly authKeyId: string | undefined
+  /** By somebody who runs the tailnet. */
+  readonly isApproved: boolean
 }
 
 async function provenAuthKey(tx: RegistryTransaction, text: string | undefined): Promise<AuthKey | undefined> {

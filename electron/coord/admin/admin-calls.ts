@@ -61,6 +61,7 @@ export const adminCalls = {
       user: maybeText(args, 'user'),
       reusable: args['reusable'] === true,
       ephemeral: args['ephemeral'] === true,
+      preApproved: args['preApproved'] === true,
       tags: texts(args, 'tags'),
       lifeMs: maybeNumber(args, 'lifeMs'),
     }),
@@ -76,6 +77,15 @@ export const adminCalls = {
     admin.nodes.setKeySettings({
       lifetimeMs: args['lifetimeMs'] === null ? null : maybeNumber(args, 'lifetimeMs'),
       renew: maybeFlag(args, 'renew'),
+    }),
+  'nodes.approve': (admin, args) => admin.approveNode(text(args, 'node')),
+  'settings.get': (admin) => admin.settings(),
+  'settings.set': (admin, args) =>
+    admin.setSettings({
+      deviceApproval: maybeText(args, 'deviceApproval'),
+      keyLifetimeMs:
+        args['keyLifetimeMs'] === null || args['keyNeverEnds'] === true ? null : maybeNumber(args, 'keyLifetimeMs'),
+      keyRenewal: maybeFlag(args, 'keyRenewal'),
     }),
   'nodes.delete': (admin, args) => admin.deleteNode(text(args, 'node')),
   'nodes.rename': (admin, args) => admin.renameNode(text(args, 'node'), text(args, 'to')),

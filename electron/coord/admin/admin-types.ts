@@ -2,6 +2,7 @@
 
 import type { AuthKeyState } from '../auth-key.ts'
 import type { Role } from '../model.ts'
+import type { ApprovalMode } from '../nodes/device-approval.ts'
 
 export interface TailnetInfo {
   readonly id: number
@@ -43,6 +44,7 @@ export interface AuthKeyInfo {
   readonly reusable: boolean
   readonly ephemeral: boolean
   readonly tags: readonly string[]
+  readonly preApproved: boolean
   readonly state: AuthKeyState
   readonly createdAt: string
   readonly expiresAt?: string
@@ -60,6 +62,8 @@ export interface NodeInfo {
   readonly addresses: readonly string[]
   readonly online: boolean
   readonly lastSeen?: string
+  /** False while it waits for somebody who runs the network. */
+  readonly approved: boolean
   readonly expired: boolean
   readonly expiresAt?: string
   readonly ephemeral: boolean
@@ -72,6 +76,22 @@ export interface NodeInfo {
   readonly nodeKey: string
   readonly machineKey: string
   readonly createdAt: string
+}
+
+/** What holds for all machines of a tailnet. */
+export interface SettingsInfo {
+  readonly tailnet: string
+  readonly domain: string
+  readonly deviceApproval: ApprovalMode
+  /** Left out: for ever. */
+  readonly keyLifetimeMs?: number
+  readonly keyRenewal: boolean
+}
+
+export interface SettingsWish {
+  readonly deviceApproval?: string | undefined
+  readonly keyLifetimeMs?: number | null | undefined
+  readonly keyRenewal?: boolean | undefined
 }
 
 /** A machine that waits for somebody to let it in. */

@@ -22,6 +22,7 @@ import { isLabel, sanitiseLabel } from '../names.ts'
 import { PolicyAdmin } from '../policy/policy-admin.ts'
 import type { Registrar } from '../registrar.ts'
 import type { Registry, RegistryTransaction } from '../registry.ts'
+import { changeApproval, deviceApproval } from '../nodes/device-approval.ts'
 import { checkedTags, NodesAdmin } from '../nodes/nodes-admin.ts'
 import { type ServedRoutes, SERVES_NOTHING } from '../routes/route-table.ts'
 import { RoutesAdmin } from '../routes/routes-admin.ts'
@@ -34,6 +35,8 @@ import type {
   EnrolLinkInfo,
   LoginInfo,
   NodeInfo,
+  SettingsInfo,
+  SettingsWish,
   SetupCodeInfo,
   UserInfo,
 } from './admin-types.ts'
@@ -74,6 +77,8 @@ export interface NewAuthKeyWish {
   readonly reusable?: boolean | undefined
   readonly ephemeral?: boolean | undefined
   readonly tags?: readonly string[] | undefined
+  /** Its machines need no approval, where the tailnet lets keys say so. */
+  readonly preApproved?: boolean | undefined
   /** A day when left out. */
   readonly lifeMs?: number | undefined
 }
@@ -294,6 +299,7 @@ export class Admin {
         revokedAtMs: undefined,
       }
       await tx.store.insertAuthKey(key, secretHash)
+      if (wish.preApproved === true) await changeApproval(tx, ({ keys }) => ({ keys: new Set(keys).add(id) }))
       await tx.audit(actor, 'auth-key.create', `auth-key:${id}`, user.name)
       return key
     })
@@ -334,6 +340,30 @@ export class Admin {
 
   async tagNode(which: string, tags: readonly string[], actor = this.#options.actor): Promise<NodeInfo> {
     return this.#nodeInfo(await this.nodes.tag(which, tags, actor))
+  }
+
+  async approveNode(which: string, actor = this.#options.actor): Promise<NodeInfo> {
+    return this.#nodeInfo(await this.nodes.approve(which, actor))
+  }
+
+  async settings(): Promise<SettingsInfo> {
+    const { name, domain } = this.#options.registry.tailnet
+    const { lifetimeMs, renew } = await this.nodes.keySettings()
+    return {
+      tailnet: name,
+      domain,
+      deviceApproval: this.nodes.approvalMode,
+      ...(lifetimeMs !== undefined && { keyLifetimeMs: lifetimeMs }),
+      keyRenewal: renew,
+    }
+  }
+
+  /** What is left out stays; a lifetime of null is for ever. */
+  async setSettings(wish: SettingsWish, actor = this.#options.actor): Promise<SettingsInfo> {
+    const { deviceApproval: mode, keyLifetimeMs: lifetimeMs, keyRenewal: renew } = wish
+    if (lifetimeMs !== undefined || renew !== undefined) await this.nodes.setKeySettings({ lifetimeMs, renew }, actor)
+    if (mode !== undefined) await this.nodes.setApprovalMode(mode, actor)
+    return this.settings()
   }
 
   async moveNode(which: string, userName: string, actor = this.#options.actor): Promise<NodeInfo> {
@@ -378,6 +408,7 @@ export class Admin {
       this.#user(userName).id,
       actor,
       this.#options.registry.tailnet.id,
+      true,
     )
     return this.showNode(String(node.id))
   }
@@ -453,6 +484,7 @@ export class Admin {
       reusable: key.reusable,
       ephemeral: key.ephemeral,
       tags: key.tags,
+      preApproved: this.#options.registry.kept(deviceApproval).keys.has(key.id),
       state,
       createdAt: timeText(key.createdAtMs),
       ...(key.expiresAtMs !== undefined && { expiresAt: timeText(key.expiresAtMs) }),
@@ -474,6 +506,7 @@ export class Admin {
       addresses: [node.addressV4, node.addressV6],
       online: isOnline,
       ...(!isOnline && report.lastSeenAtMs !== undefined && { lastSeen: timeText(report.lastSeenAtMs) }),
+      approved: !this.nodes.isWaiting(node.id),
       expired: isExpired(node, this.#options.clock.wallNow()),
       ...(node.expiresAtMs !== undefined && { expiresAt: timeText(node.expiresAtMs) }),
       ephemeral: node.ephemeral,

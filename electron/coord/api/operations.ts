@@ -3,6 +3,7 @@
 
 import { type AdminCallName } from '../admin/admin-calls.ts'
 import { ROLES } from '../model.ts'
+import { APPROVAL_MODES } from '../nodes/device-approval.ts'
 import type { OwnCall } from './api-tokens.ts'
 import { choice, digits, type Fields, flag, maybe, number, text, texts } from './fields.ts'
 import type { SchemaName } from './schemas.ts'
@@ -73,6 +74,18 @@ export const OPERATIONS: readonly Operation[] = [
     body: {
       afterMs: maybe(number('From now; at once when left out.', 0, 3_650 * DAY_MS)),
       never: maybe(flag('It shall not end by itself.')),
+    },
+  }),
+  operation('POST', '/nodes/{node}/approve', 'nodes.approve', 'nodes', 'Let a machine that waits go on', 'Node', {
+    args: node,
+  }),
+  operation('GET', '/settings', 'settings.get', 'nodes', 'What holds for all machines', 'Settings'),
+  operation('PATCH', '/settings', 'settings.set', 'nodes', 'Change it; what is left out stays', 'Settings', {
+    body: {
+      deviceApproval: maybe(choice('Which new machines wait until somebody approves them.', APPROVAL_MODES)),
+      keyLifetimeMs: maybe(number('Of keys of machines from now on.', 3_600_000, 3_650 * DAY_MS)),
+      keyNeverEnds: maybe(flag('Keys last for ever from now on.')),
+      keyRenewal: maybe(flag('Renew them quietly while a machine is in use.')),
     },
   }),
   operation('GET', '/node-keys', 'node-keys.get', 'nodes', 'How long keys of machines last', 'NodeKeys'),
@@ -220,6 +233,7 @@ export const OPERATIONS: readonly Operation[] = [
         user: maybe(text('Whose machines it lets in; left out with tags, or where there is one user.')),
         reusable: maybe(flag('For more than one machine.')),
         ephemeral: maybe(flag('Machines are forgotten soon after they go offline.')),
+        preApproved: maybe(flag('Its machines need no approval, where the network lets keys say so.')),
         tags: maybe(texts('The machines belong to these tags instead of a person.')),
         lifeMs: maybe(number('A day when left out.', 1_000, 365 * DAY_MS)),
       },

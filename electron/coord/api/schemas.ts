@@ -2,6 +2,7 @@
 
 import { AUTH_KEY_STATES } from '../auth-key.ts'
 import { ROLES } from '../model.ts'
+import { APPROVAL_MODES } from '../nodes/device-approval.ts'
 import type { JsonSchema } from './fields.ts'
 import { SCOPES } from './scopes.ts'
 
@@ -29,6 +30,7 @@ const authKey = {
   reusable: flag,
   ephemeral: flag,
   tags: texts,
+  preApproved: flag,
   state: { type: 'string', enum: AUTH_KEY_STATES },
   createdAt: time,
   'expiresAt?': time,
@@ -94,6 +96,7 @@ export const SCHEMAS = {
     addresses: texts,
     online: flag,
     'lastSeen?': time,
+    approved: flag,
     expired: flag,
     'expiresAt?': time,
     ephemeral: flag,
@@ -107,6 +110,13 @@ export const SCHEMAS = {
     createdAt: time,
   }),
   NodeKeys: object({ 'lifetimeMs?': whole, renew: flag }),
+  Settings: object({
+    tailnet: text,
+    domain: text,
+    deviceApproval: { type: 'string', enum: APPROVAL_MODES },
+    'keyLifetimeMs?': whole,
+    keyRenewal: flag,
+  }),
   Login: object({ id: text, hostname: text, os: text, source: text, createdAt: time }),
   Route: object({
     node: text,

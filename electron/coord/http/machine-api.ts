@@ -135,7 +135,7 @@ export class MachineApi {
   #sendRegisterAnswer(stream: ServerHttp2Stream, answer: RegisterAnswer): void {
     switch (answer.kind) {
       case 'welcome':
-        return sendRegister(stream, welcome(answer.user))
+        return sendRegister(stream, welcome(answer.user, !answer.isWaiting))
       case 'renew-key':
         return sendRegister(stream, { nodeKeyExpired: true })
       case 'login':
@@ -217,7 +217,7 @@ function sendRegister(stream: ServerHttp2Stream, answer: RegisterResponseInput):
   stream.end(encodeMessage(registerResponse, answer))
 }
 
-function welcome(user: User): RegisterResponseInput {
+function welcome(user: User, isAuthorized: boolean): RegisterResponseInput {
   const id = String(user.id)
   return {
     user: { id, displayName: user.displayName, profilePicUrl: '' },
@@ -228,7 +228,7 @@ function welcome(user: User): RegisterResponseInput {
       displayName: user.displayName,
       profilePicUrl: '',
     },
-    machineAuthorized: true,
+    machineAuthorized: isAuthorized,
   }
 }
 

@@ -9,6 +9,7 @@ import type { DerpMapInput } from '../../wire/tailcfg/derp-map.ts'
 import type { MapCompression } from '../../wire/tailcfg/map-frame.ts'
 import { isExpired, type Node, type NodeId } from '../model.ts'
 import type { Change, Registry } from '../registry.ts'
+import { deviceApproval } from '../nodes/device-approval.ts'
 import { dueForRenewal, nodeKeys } from '../nodes/node-keys.ts'
 import { approvedRoutes, routeDecisions, undecidedRoutes, withBothExits } from '../routes/decisions.ts'
 import { primaryRoutes, RouteTable, type ServedRoutes } from '../routes/route-table.ts'
@@ -58,7 +59,8 @@ export class MapHub {
   readonly #sessions = new Map<NodeId, MapSession>()
   readonly #gate: SendGate
   readonly #keys = new Map<NodeId, NodePublic>()
-  readonly #expired = new Set<NodeId>()
+  /** Expired, or waiting for approval. */
+  readonly #shut = new Set<NodeId>()
   /** When an ephemeral node was last seen to live, and how long it may be idle from then. */
   readonly #idleSince = new Map<NodeId, { readonly atMs: number; readonly allowedMs: number }>()
   #lastRoundMs = Number.NEGATIVE_INFINITY
@@ -104,7 +106,7 @@ export class MapHub {
     })
     for (const node of options.registry.nodes()) {
       this.#keys.set(node.id, node.nodeKey)
-      if (isExpired(node, options.clock.wallNow())) this.#expired.add(node.id)
+      if (this.#isShut(node)) this.#shut.add(node.id)
       this.#touchEphemeral(node, EPHEMERAL_FIRST_MS)
       this.#noteUndecided(node)
     }
@@ -162,7 +164,12 @@ export class MapHub {
   /** Whether the policy shows the one to the other. */
   sees(viewer: NodeId, other: NodeId): boolean {
     this.#applyPolicy()
-    return viewer !== other && this.#view.policy.sees(viewer, other)
+    return (
+      viewer !== other &&
+      !this.#view.isWaiting(viewer) &&
+      !this.#view.isWaiting(other) &&
+      this.#view.policy.sees(viewer, other)
+    )
   }
 
   mayAskRelay(client: NodeId, relay: NodeId): boolean {
@@ -227,6 +234,7 @@ export class MapHub {
     if (change.type === 'setting') {
       if (change.name === 'dns' && this.#view.refreshDns()) this.#tellAll()
       if (change.name === 'derp-map' && this.#view.refreshDerpMap()) this.#tellAll()
+      if (change.name === deviceApproval.name) this.#noteShut()
       if (change.name === 'route-decisions')
         for (const node of this.#registry.nodes()) if (this.#hasRoutes(node)) this.#refreshNode(node.id)
       return
@@ -259,7 +267,7 @@ export class MapHub {
       this.#idleSince.delete(id)
       this.#presence.forget(id)
     }
-    this.#noteExpiry(id, node)
+    this.#noteShutNode(id, node)
     const own = this.#sessions.get(id)
     if (own && (!node || !node.nodeKey.equals(own.nodeKey))) own.end()
     this.#view.policy.touchNode(id)
@@ -284,7 +292,7 @@ export class MapHub {
 
   #routesOf(id: NodeId): readonly string[] {
     const node = this.#registry.node(id)
-    if (!node || isExpired(node, this.#clock.wallNow())) return []
+    if (!node || this.#isShut(node)) return []
     return approvedRoutes(node, this.#registry.kept(routeDecisions))
   }
 
@@ -337,13 +345,22 @@ export class MapHub {
       .catch((error: unknown) => this.#log.warn('primary routers not saved', { error }))
   }
 
-  /** A node that expires, or whose expiry is put off, sees nothing or everything from then on. */
-  #noteExpiry(id: NodeId, node: Node | undefined): void {
-    const was = this.#expired.has(id)
-    const is = node !== undefined && isExpired(node, this.#clock.wallNow())
+  #isShut(node: Node): boolean {
+    return isExpired(node, this.#clock.wallNow()) || this.#registry.kept(deviceApproval).waiting.has(node.id)
+  }
+
+  #noteShut(): void {
+    for (const node of this.#registry.nodes())
+      if (this.#isShut(node) !== this.#shut.has(node.id)) this.#refreshNode(node.id)
+  }
+
+  /** A node that expires or waits, or does so no more, sees nothing or everything from then on. */
+  #noteShutNode(id: NodeId, node: Node | undefined): void {
+    const was = this.#shut.has(id)
+    const is = node !== undefined && this.#isShut(node)
     if (was === is) return
-    if (is) this.#expired.add(id)
-    else this.#expired.delete(id)
+    if (is) this.#shut.add(id)
+    else this.#shut.delete(id)
     if (!node) return
     if (is) this.keysGone.emit(node.nodeKey)
     this.#sessions.get(id)?.markAll()
@@ -374,9 +391,7 @@ export class MapHub {
     this.#cancelSweep = this.#clock.after(SWEEP_MS, () => {
       this.#scheduleSweep()
       const nowMs = this.#clock.wallNow()
-      for (const node of this.#registry.nodes()) {
-        if (isExpired(node, nowMs) !== this.#expired.has(node.id)) this.#refreshNode(node.id)
-      }
+      this.#noteShut()
       this.#renewKeys(nowMs)
       for (const [id, idle] of this.#idleSince) {
         if (this.#presence.isOnline(id) || this.#clock.now() - idle.atMs < idle.allowedMs) continue

@@ -31,6 +31,7 @@ export function viewNode(
   domain: string,
   nowMs: number,
   served: ServedRoutes = SERVES_NOTHING,
+  isApproved = true,
 ): NodeView {
   const { report } = node
   const addresses = [`${node.addressV4}/32`, `${node.addressV6}/128`]
@@ -45,7 +46,7 @@ export function viewNode(
     primaryRoutes: served.subnets,
     hostinfo: viewHost(report.hostinfo),
     createdMs: node.createdAtMs,
-    machineAuthorized: true,
+    machineAuthorized: isApproved,
     tags: node.tags,
     expired: isExpired(node, nowMs),
   }

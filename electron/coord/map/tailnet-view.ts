@@ -11,6 +11,7 @@ import { userProfile } from '../../wire/tailcfg/user.ts'
 import { dnsConfigOf, dnsSettings } from '../dns/dns-settings.ts'
 import { isExpired, type Node, type NodeId, type User, type UserId } from '../model.ts'
 import type { Registry } from '../registry.ts'
+import { deviceApproval } from '../nodes/device-approval.ts'
 import { selfText, viewNode, withRoutes, type NodeView } from './node-view.ts'
 import { PolicyView } from './policy-view.ts'
 import type { ServedRoutes } from '../routes/route-table.ts'
@@ -75,10 +76,12 @@ export class TailnetView {
   /** True when others, or the node itself, would see a difference. */
   refreshNode(id: NodeId): boolean {
     const node = this.#registry.node(id)
-    if (node?.report.hostinfo.peerRelay && !isExpired(node, this.#wallNow())) this.#relays.set(id, addressesOf(node))
+    if (node?.report.hostinfo.peerRelay && !isExpired(node, this.#wallNow()) && !this.isWaiting(id))
+      this.#relays.set(id, addressesOf(node))
     else this.#relays.delete(id)
     if (!node) return this.#views.delete(id)
-    const view = viewNode(node, this.#isOnline(id), this.#domain, this.#wallNow(), this.#servedBy(id))
+    const isApproved = !this.isWaiting(id)
+    const view = viewNode(node, this.#isOnline(id), this.#domain, this.#wallNow(), this.#servedBy(id), isApproved)
     const before = this.#views.get(id)
     // A rule may steer some to its routes, which the text does not tell.
     if (before?.text === view.text && before.served === view.served) return false
@@ -118,6 +121,11 @@ export class TailnetView {
     return true
   }
 
+  /** For somebody to approve it. */
+  isWaiting(id: NodeId): boolean {
+    return this.#registry.kept(deviceApproval).waiting.has(id)
+  }
+
   nodeIds(): Iterable<NodeId> {
     return this.#views.keys()
   }
@@ -127,9 +135,10 @@ export class TailnetView {
     const viewer = this.#registry.node(viewerId)
     const self = this.#views.get(viewerId)
     if (!viewer || !self) return undefined
-    // An expired node learns that it is expired, and nothing else.
-    const isBlind = isExpired(viewer, this.#wallNow())
-    const sees = (view: NodeView): boolean => !isBlind && view.id !== viewerId && this.policy.sees(viewerId, view.id)
+    // A node that is expired, or waits for approval, learns that and nothing else.
+    const isBlind = isExpired(viewer, this.#wallNow()) || this.isWaiting(viewerId)
+    const sees = (view: NodeView): boolean =>
+      !isBlind && view.id !== viewerId && !this.isWaiting(view.id) && this.policy.sees(viewerId, view.id)
     return {
       self: this.#selfText(self, viewer),
       selfUser: viewer.userId,
@@ -151,7 +160,9 @@ export class TailnetView {
   #peersOf(viewerId: NodeId): NodeView[] {
     const ids = this.policy.peersOf(viewerId)
     const views = ids ? ids.flatMap((id) => this.#views.get(id) ?? []) : [...this.#views.values()]
-    return views.flatMap((view) => (view.id === viewerId ? [] : this.#forViewer(viewerId, view)))
+    return views.flatMap((view) =>
+      view.id === viewerId || this.isWaiting(view.id) ? [] : this.#forViewer(viewerId, view),
+    )
   }
 
   /** With the routes that the rules let the viewer use. */

@@ -2,8 +2,9 @@
 
 import type { Clock } from '../../base/clock.ts'
 import { CoordError } from '../errors.ts'
-import type { Node, User } from '../model.ts'
+import type { Node, NodeId, User } from '../model.ts'
 import type { Registry, RegistryTransaction } from '../registry.ts'
+import { type ApprovalMode, APPROVAL_MODES, changeApproval, deviceApproval } from './device-approval.ts'
 import { keyEndsAt, nodeKeys, type NodeKeySettings, nodeKeysText } from './node-keys.ts'
 
 const MOST_TAGS = 64
@@ -73,6 +74,34 @@ export class NodesAdmin {
       const keys = this.#keys()
       await tx.setKept('node-keys', nodeKeysText({ ...keys, fixed: new Set([...keys.fixed, node.id]) }))
       return tx.updateNode(node.id, { expiresAtMs: atMs })
+    })
+  }
+
+  /** Lets a machine go on that waits; for one that does not, nothing happens. */
+  async approve(which: string, actor = this.#options.actor): Promise<Node> {
+    const node = this.#options.findNode(which)
+    if (!this.isWaiting(node.id)) return node
+    return this.#change(node, actor, 'node.approve', 'approved', async (tx) => {
+      await changeApproval(tx, ({ waiting }) => ({ waiting: new Set([...waiting].filter((id) => id !== node.id)) }))
+      return node
+    })
+  }
+
+  isWaiting(id: NodeId): boolean {
+    return this.#options.registry.kept(deviceApproval).waiting.has(id)
+  }
+
+  get approvalMode(): ApprovalMode {
+    return this.#options.registry.kept(deviceApproval).mode
+  }
+
+  /** For machines from now on; those that wait go on waiting. */
+  async setApprovalMode(mode: string, actor = this.#options.actor): Promise<void> {
+    const wanted = APPROVAL_MODES.find((one) => one === mode)
+    if (!wanted) throw bad(`Device approval is one of ${APPROVAL_MODES.join(', ')}.`)
+    await this.#options.registry.transaction(async (tx) => {
+      await changeApproval(tx, () => ({ mode: wanted }))
+      await tx.audit(actor, 'device-approval.set', 'device-approval', wanted)
     })
   }
 

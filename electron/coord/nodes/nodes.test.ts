@@ -173,3 +173,59 @@ test('addresses lie where the policy says', async (t) => {
   for (let i = 0; i < 4; i++) await register(`server-${i}`, 'anna', ['tag:server'])
   assert.deepEqual(await Promise.all([0, 3].map((i) => addressOf(`server-${i}`))), ['100.81.0.0', '100.81.0.3'])
 })
+
+test('a new machine waits, sees nobody and is seen by nobody, until somebody approves it', async (t) => {
+  const { admin, clock, register } = await started(t)
+  const seen = await register('first', 'anna')
+  assert.equal(seen.answer.machineAuthorized, true)
+  await admin.setSettings({ deviceApproval: 'always' })
+  assert.equal((await admin.showNode('first')).approved, true, 'who is in stays in')
+  const firstMap = await seen.machine.poll()
+  await firstMap.until((message) => message.node !== undefined)
+  const late = await register('late', 'ben')
+  assert.deepEqual([late.answer.machineAuthorized, late.answer.login.loginName], [false, 'ben'])
+  const lateMap = await late.machine.poll()
+  const own = await lateMap.until((message) => message.node !== undefined)
+  assert.deepEqual([own.node?.machineAuthorized, own.peers ?? []], [false, []])
+  const step = async (): Promise<void> => {
+    clock.advance(1_000)
+    await new Promise((resolve) => setTimeout(resolve, 30))
+  }
+  await step()
+  assert.equal((await late.machine.register()).machineAuthorized, false, 'a restart does not let it in')
+  const other = await register('other', 'anna')
+  const otherMap = await (await other.machine.poll()).until((message) => message.node !== undefined)
+  assert.deepEqual(otherMap.peers ?? [], [])
+  await admin.approveNode('late')
+  await step()
+  const through = await lateMap.until((message) => message.node?.machineAuthorized === true)
+  const peersOf = through.peers ?? through.peersChanged ?? []
+  assert.deepEqual(
+    peersOf.map(({ name }) => name.split('.')[0]),
+    ['first'],
+  )
+  const news = await firstMap.until((message) => (message.peersChanged ?? []).length > 0)
+  assert.ok((news.peersChanged ?? []).some(({ name }) => name.startsWith('late.')))
+  assert.equal((await late.machine.register()).machineAuthorized, true)
+  const actions = (await admin.auditSince(0)).map(({ action }) => action)
+  for (const action of ['device-approval.set', 'node.wait', 'node.approve']) assert.ok(actions.includes(action), action)
+})
+
+test('a pre-approved key lets in where the setting says so, and a machine let in by hand does not wait', async (t) => {
+  const { admin, machine } = await started(t)
+  const joins = async (name: string, preApproved: boolean): Promise<boolean> => {
+    const { key, preApproved: isShown } = await admin.createAuthKey({ user: 'anna', preApproved })
+    assert.equal(isShown, preApproved)
+    return (await machine(name).register({ auth: { authKey: key } })).machineAuthorized
+  }
+  await admin.setSettings({ deviceApproval: 'unless-pre-approved' })
+  assert.deepEqual([await joins('a', true), await joins('b', false)], [true, false])
+  await admin.setSettings({ deviceApproval: 'always' })
+  assert.equal(await joins('c', true), false)
+  const { authUrl } = await machine('d').register()
+  assert.equal((await admin.approveLogin(authUrl, 'ben')).approved, true)
+  await admin.setSettings({ deviceApproval: 'off' })
+  assert.equal(await joins('e', false), true)
+  assert.equal((await admin.showNode('b')).approved, false, 'who waits goes on waiting')
+  await assert.rejects(admin.setSettings({ deviceApproval: 'perhaps' }), failsWith('coord/bad-argument'))
+})

@@ -60,6 +60,8 @@ export interface CoordServer {
   readonly admin: Admin
   /** Of all tailnets. */
   readonly serverAdmin: ServerAdmin
+  /** Another machine waits to be let in, or one does no more: `admin.listLogins` has them. */
+  readonly loginsChanged: Listeners<undefined>
   /** Node keys that count no more. */
   readonly keysGone: Listeners<NodePublic>
   /** True for the node key of a node that is logged in, at once after its registration. */
@@ -171,6 +173,7 @@ async function serve(
     publicKey: serverKey.public,
     admin: admin.of(),
     serverAdmin: admin,
+    loginsChanged: logins.changed,
     keysGone: hubs.keysGone,
     admitsToDerp,
     setDerpMap: (map) => hubs.setDerpMap(map),

@@ -19,9 +19,12 @@ const places: AppPlaces = { stateDir: join(dir, 'app'), tunName: 'pwapp0', artef
 const peerSocket = join(dir, 'peer', 'agent.sock')
 let app = await App.start(places)
 let agent: LabProcess | undefined
+let work: LabProcess | undefined
+const WORK_URL = 'http://192.168.77.2:9480'
 
 after(async () => {
   await agent?.stop()
+  await work?.stop()
   await app.quit()
 })
 
@@ -221,6 +224,56 @@ step('the command line talks to the app', async () => {
   const status = await tryRun([process.execPath, CLI, '--socket', app.socket, 'status'])
   assert.equal(status.status, 0, status.stderr)
   assert.match(status.stdout, /second/)
+})
+
+step('a machine that asks for itself is let in from the window', async () => {
+  assert.equal((await peerCli('logout')).status, 0)
+  const args = ['--socket', peerSocket, 'up', '--login-server', 'http://192.168.77.1:8480', '--timeout', '60s']
+  const asking = new LabProcess([...inPeer, process.execPath, CLI, ...args], {
+    name: 'peer-up',
+    logFile: join(dir, 'peer-up.log'),
+  })
+  await app.page.getByText('“second” wants to join').first().waitFor({ timeout: 20_000 })
+  await app.picture('10-waiting')
+  await app.button('Look').click()
+  const sheet = app.page.getByRole('dialog')
+  await sheet.getByText('192.168.77.2').waitFor()
+  await sheet.getByRole('button', { name: 'Let it in' }).click()
+  await app.page.getByText('second is in').first().waitFor()
+  assert.equal(await asking.exited, 0, asking.output)
+  await app.page.getByText('1 of 1 online').waitFor({ timeout: 30_000 })
+})
+
+step('a second network is joined beside the first, and changed between', async () => {
+  const state = join(dir, 'work')
+  const serve = ['coord', 'serve', '--listen', '192.168.77.2:9480', '--url', WORK_URL, '--state', state, '--tls', 'off']
+  work = new LabProcess([...inPeer, process.execPath, CLI, ...serve], { name: 'work', logFile: join(dir, 'work.log') })
+  await work.waitForOutput(/^ready/m, 20_000)
+  const coord = (...args: readonly string[]) =>
+    tryRun([...inPeer, process.execPath, CLI, 'coord', ...args, '--state', state], { timeoutMs: 30_000 })
+  assert.equal((await coord('users', 'create', 'ines')).status, 0)
+  const { key } = JSON.parse((await coord('auth-keys', 'create', '--user', 'ines', '--json')).stdout) as { key: string }
+
+  await app.button(/^Network: /).click()
+  await app.page.getByRole('menuitem', { name: 'Add a network' }).click()
+  await app.page.getByLabel('Address or invite').fill(WORK_URL)
+  await app.button('Use a key instead').click()
+  await app.page.getByLabel('Key', { exact: true }).fill(key)
+  await app.button('Join with this key').click()
+  await app.page.getByText('Only this computer so far').first().waitFor({ timeout: 60_000 })
+  await app.page.getByText('ines · 192.168.77.2:9480').first().waitFor()
+  assert.equal(await app.row(/^second/).count(), 0, 'nothing of the other network is shown')
+
+  await app.button(/^Network: /).click()
+  await app.picture('11-networks')
+  const before = Date.now()
+  await app.page.getByRole('menuitemradio').first().click()
+  await app.page.getByText('1 of 1 online').waitFor({ timeout: 30_000 })
+  assert.ok(Date.now() - before < 3_000, `changing took ${Date.now() - before} ms`)
+  await app.page.keyboard.press('Control+2')
+  await app.page.getByText('Only this computer so far').first().waitFor({ timeout: 30_000 })
+  await app.page.keyboard.press('Control+1')
+  await app.page.getByText('1 of 1 online').waitFor({ timeout: 30_000 })
 })
 
 step('closing the window leaves everything on; a second start brings it back', async () => {

@@ -49,7 +49,7 @@ const addRegion: Command = {
   usage: ['coord derp-map add-region CODE --host HOST [--cert sha256-raw:…] [--name NAME] [--id N] [--json]'],
   help: {
     host: '--host HOST        its name or address',
-    cert: '--cert PIN         "sha256-raw:" and the SHA-256 of its certificate, which "peerway derp serve" prints; or the name in it',
+    cert: '--cert PIN         "sha256-raw:" and the SHA-256 of its certificate, which "peerway derp" prints; or the name in it',
     name: '--name NAME        for reading; CODE when left out',
     id: '--id N             its number; the next from 901 on when left out',
     'derp-port': '--derp-port N      443 when left out',

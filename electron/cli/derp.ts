@@ -90,6 +90,8 @@ const derp: Command = {
 }
 
 /** The verb `peerway derp`; returns the exit status. */
+export const commands: readonly Command[] = [derp]
+
 export async function runDerp(args: readonly string[]): Promise<number> {
   const call = parseCommand(derp, args)
   if (call !== 'help') return derp.run(call)

@@ -129,6 +129,8 @@ async function firstFound(
 
 const verbs: Readonly<Record<string, Command>> = { status, query }
 
+export const commands: readonly Command[] = Object.values(verbs)
+
 export async function runDns(args: string[]): Promise<number> {
   const [verb, ...rest] = args
   const command = verb !== undefined && Object.hasOwn(verbs, verb) ? verbs[verb] : undefined

@@ -2,6 +2,7 @@
 
 import { isCoded, messageOf } from '../base/errors.ts'
 import { agent } from './agent.ts'
+import { type AllCommands, completion } from './completion/completion.ts'
 import { type Command, commandHelp, DONE, FAILED, parseCommand, UsageError, WRONG_USAGE } from './command.ts'
 import { doctor } from './doctor.ts'
 import { netcheck } from './netcheck.ts'
@@ -30,6 +31,7 @@ const commands: readonly Command[] = [
   doctor,
   metrics,
   version,
+  completion(everyCommand),
 ]
 
 /** Verbs with verbs of their own; loaded only when used, so that `status` stays quick. */
@@ -54,6 +56,21 @@ const families: Readonly<Record<string, { summary: string; run(args: readonly st
     summary: 'Runs a DERP server alone.',
     run: async (args) => (await import('./derp.ts')).runDerp([...args]),
   },
+}
+
+/** Of the families too, which are loaded for it. */
+async function everyCommand(): Promise<AllCommands> {
+  const [coord, { startHeadless }, relay, dns, derp] = await Promise.all([
+    import('./coord.ts'),
+    import('./start-headless.ts'),
+    import('./relay.ts'),
+    import('./dns.ts'),
+    import('./derp.ts'),
+  ])
+  return {
+    commands: [...commands, startHeadless, ...relay.commands, ...dns.commands, ...derp.commands, ...coord.commands],
+    families: new Map(Object.entries(families).map(([name, { summary }]) => [name, summary])),
+  }
 }
 
 async function main(args: readonly string[]): Promise<number> {

@@ -65,6 +65,8 @@ const test: Command = {
 
 const verbs: Readonly<Record<string, Command>> = { status, test }
 
+export const commands: readonly Command[] = Object.values(verbs)
+
 export async function runRelay(args: string[]): Promise<number> {
   const [verb, ...rest] = args
   const command = verb !== undefined && Object.hasOwn(verbs, verb) ? verbs[verb] : undefined

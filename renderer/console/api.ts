@@ -2,6 +2,7 @@
 
 import type {
   Machine,
+  Settings,
   Me,
   Person,
   PolicyEffects,
@@ -38,6 +39,10 @@ export interface Problem {
 
 const TIMEOUT_MS = 20_000
 
+/** Of several tailnets, which; the person's home when there is none. */
+let tailnet: string | undefined
+export const askAbout = (name: string | undefined): void => void (tailnet = name)
+
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
 async function ask<T>(method: Method, path: string, body?: unknown): Promise<T> {
@@ -45,7 +50,10 @@ async function ask<T>(method: Method, path: string, body?: unknown): Promise<T> 
   try {
     response = await fetch(`/api/v1${path}`, {
       method,
-      headers: method === 'GET' ? {} : { 'content-type': 'application/json' },
+      headers: {
+        ...(method !== 'GET' && { 'content-type': 'application/json' }),
+        ...(tailnet !== undefined && { 'x-peerway-tailnet': tailnet }),
+      },
       ...(body !== undefined && { body: JSON.stringify(body) }),
       signal: AbortSignal.timeout(TIMEOUT_MS),
     })
@@ -76,6 +84,9 @@ export const api = {
   move: (id: number, user: string) => ask<Machine>('PUT', `/nodes/${id}/user`, { user }),
   expire: (id: number) => ask<Machine>('POST', `/nodes/${id}/expire`, {}),
   forget: (id: number) => ask<void>('DELETE', `/nodes/${id}`),
+  approveMachine: (id: number) => ask<Machine>('POST', `/nodes/${id}/approve`),
+  settings: () => ask<Settings>('GET', '/settings'),
+  setSettings: (wish: Readonly<Record<string, unknown>>) => ask<Settings>('PATCH', '/settings', wish),
   waiting: () => ask<readonly Waiting[]>('GET', '/logins'),
   letIn: (login: string, user: string) => ask<Machine>('POST', `/logins/${part(login)}/approve`, { user }),
   routes: () => ask<readonly Route[]>('GET', '/routes'),

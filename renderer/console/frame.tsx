@@ -1,8 +1,22 @@
-import { Globe, History, KeyRound, type LucideIcon, Server, ShieldCheck, User, Users, Waypoints } from 'lucide-react'
+import {
+  Globe,
+  History,
+  Inbox,
+  KeyRound,
+  type LucideIcon,
+  Server,
+  Settings2,
+  ShieldCheck,
+  User,
+  Users,
+  Waypoints,
+} from 'lucide-react'
 import { useEffect } from 'react'
 import { Icon } from '../ui/icon.tsx'
-import { begin, type PlaceName, say, useConsole } from './store.ts'
+import { Select } from '../ui/select.tsx'
+import { begin, enterTailnet, type Lists, type PlaceName, say, useConsole } from './store.ts'
 import type { Me } from './types.ts'
+import { ApprovalsPlace } from './views/approvals.tsx'
 import { AuditPlace } from './views/audit.tsx'
 import { DnsPlace } from './views/dns.tsx'
 import { KeysPlace } from './views/keys.tsx'
@@ -10,15 +24,18 @@ import { MachinesPlace } from './views/machines.tsx'
 import { PeoplePlace } from './views/people.tsx'
 import { PolicyPlace } from './views/policy.tsx'
 import { RelaysPlace } from './views/relays.tsx'
+import { SettingsPlace } from './views/settings.tsx'
 
 const PLACES: readonly (readonly [PlaceName, string, LucideIcon, () => React.ReactNode])[] = [
   ['machines', 'Machines', Server, MachinesPlace],
+  ['approvals', 'Approvals', Inbox, ApprovalsPlace],
   ['people', 'People', Users, PeoplePlace],
   ['keys', 'Keys', KeyRound, KeysPlace],
   ['policy', 'Policy', ShieldCheck, PolicyPlace],
   ['dns', 'DNS', Globe, DnsPlace],
   ['relays', 'Relays', Waypoints, RelaysPlace],
   ['audit', 'Audit', History, AuditPlace],
+  ['settings', 'Settings', Settings2, SettingsPlace],
 ]
 const TOAST_MS = 3_000
 
@@ -33,6 +50,7 @@ export function ConsoleFrame() {
 
 function Inside({ me }: { readonly me: Me }) {
   const place = useConsole((state) => state.place)
+  const waits = useConsole(({ lists }) => waitCount(lists))
   const [, , , View] = PLACES.find(([name]) => name === place) ?? PLACES[0] ?? []
   return (
     <div className="console">
@@ -46,10 +64,19 @@ function Inside({ me }: { readonly me: Me }) {
             <small className="ell">{location.host}</small>
           </span>
         </div>
+        {me.tailnets.length > 1 && (
+          <Select
+            label="Network"
+            value={me.tailnet}
+            options={me.tailnets.map((name) => [name, name])}
+            onChoose={(name) => enterTailnet(name)}
+          />
+        )}
         {PLACES.map(([name, title, icon]) => (
           <a key={name} href={`#${name}`} aria-current={name === place ? 'page' : undefined}>
             <Icon of={icon} />
             <span>{title}</span>
+            {name === 'approvals' && waits > 0 && <span className="count">{waits}</span>}
           </a>
         ))}
         <span className="grow" />
@@ -63,6 +90,11 @@ function Inside({ me }: { readonly me: Me }) {
     </div>
   )
 }
+
+const waitCount = ({ machines = [], waiting = [], routes = [] }: Partial<Lists>): number =>
+  machines.filter(({ approved }) => !approved).length +
+  waiting.length +
+  routes.filter(({ announced, state }) => announced && state === 'waiting').length
 
 function Toast() {
   const toast = useConsole((state) => state.toast)

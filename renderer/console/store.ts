@@ -1,10 +1,32 @@
 // What the console knows. Each list is asked for when its page is opened, and again when the server says that it changed.
 
 import { create } from 'zustand'
-import { api, Refusal } from './api.ts'
-import type { AuditLine, AuthKey, Dns, Machine, Me, Person, PolicyText, RelayAdvice, Route, Waiting } from './types.ts'
+import { api, askAbout, Refusal } from './api.ts'
+import type {
+  AuditLine,
+  AuthKey,
+  Dns,
+  Machine,
+  Me,
+  Person,
+  PolicyText,
+  RelayAdvice,
+  Route,
+  Settings,
+  Waiting,
+} from './types.ts'
 
-export const PLACES = ['machines', 'people', 'keys', 'policy', 'dns', 'relays', 'audit'] as const
+export const PLACES = [
+  'machines',
+  'approvals',
+  'people',
+  'keys',
+  'policy',
+  'dns',
+  'relays',
+  'audit',
+  'settings',
+] as const
 export type PlaceName = (typeof PLACES)[number]
 
 export interface Lists {
@@ -17,6 +39,7 @@ export interface Lists {
   readonly dns: Dns
   readonly advice: RelayAdvice
   readonly audit: readonly AuditLine[]
+  readonly settings: Settings
 }
 
 export interface ConsoleState {
@@ -31,12 +54,14 @@ export interface ConsoleState {
 
 const NEEDED: Readonly<Record<PlaceName, readonly (keyof Lists)[]>> = {
   machines: ['machines', 'waiting', 'routes', 'people'],
+  approvals: ['machines', 'waiting', 'routes', 'people'],
   people: ['people'],
   keys: ['keys', 'people'],
   policy: ['policy'],
   dns: ['dns'],
   relays: ['advice'],
   audit: ['audit'],
+  settings: ['settings'],
 }
 const WEEK_MS = 7 * 86_400_000
 /** Who is online is no change that is told; it is asked for. */
@@ -44,14 +69,14 @@ const REFRESH_MS = 15_000
 
 const fetchers: { readonly [K in keyof Lists]: () => Promise<Lists[K]> } = {
   machines: api.machines,
-  // With several tailnets machines are let in on the login page.
-  waiting: () => api.waiting().catch((error: unknown) => (isStatus(error, 403) ? [] : Promise.reject(error))),
+  waiting: api.waiting,
   routes: api.routes,
   people: api.people,
   keys: api.keys,
   policy: api.policy,
   dns: api.dns,
   advice: api.advice,
+  settings: api.settings,
   audit: () => api.audit(Date.now() - WEEK_MS),
 }
 
@@ -77,6 +102,10 @@ function fail(error: unknown): void {
   if (isStatus(error, 401)) set({ me: 'signed-out', lists: {} })
   else set({ trouble: error instanceof Error ? error.message : String(error) })
 }
+
+/** Auditors look. */
+export const mayWrite = ({ me }: ConsoleState): boolean =>
+  typeof me === 'object' && (me.role === 'owner' || me.role === 'admin')
 
 export const dismissTrouble = (): void => set({ trouble: undefined })
 
@@ -107,6 +136,10 @@ export async function act(what: () => Promise<unknown>, done?: string): Promise<
   return true
 }
 
+const CHOSEN = 'tailnet'
+/** Of several, another one; what is shown of the former goes at once. */
+export let enterTailnet: (name: string) => void = () => {}
+
 /** Begins to listen; returns what ends it. */
 export function begin(): () => void {
   const onHash = (): void => {
@@ -118,13 +151,27 @@ export function begin(): () => void {
     if (document.visibilityState === 'visible' && typeof useConsole.getState().me === 'object') void refresh()
   }, REFRESH_MS)
   let events: EventSource | undefined
-  void api.me().then((me) => {
-    set({ me })
-    if (me.role === 'member') return
-    void refresh()
-    events = new EventSource('/api/v1/events')
-    events.addEventListener('change', () => void refresh())
-  }, fail)
+  const enter = (name: string | undefined): void => {
+    askAbout(name)
+    events?.close()
+    set({ lists: {}, trouble: undefined })
+    void api.me().then(
+      (me) => {
+        set({ me })
+        if (me.role === 'member') return
+        void refresh()
+        events = new EventSource(name === undefined ? '/api/v1/events' : `/api/v1/events?tailnet=${name}`)
+        events.addEventListener('change', () => void refresh())
+      },
+      // Not a member of it any more.
+      (error: unknown) => (name !== undefined && isStatus(error, 404) ? enter(undefined) : fail(error)),
+    )
+  }
+  enterTailnet = (name) => {
+    sessionStorage.setItem(CHOSEN, name)
+    enter(name)
+  }
+  enter(sessionStorage.getItem(CHOSEN) ?? undefined)
   return () => {
     window.removeEventListener('hashchange', onHash)
     clearInterval(timer)

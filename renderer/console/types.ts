@@ -16,6 +16,7 @@ export interface Machine {
   readonly addresses: readonly string[]
   readonly online: boolean
   readonly lastSeen?: string
+  readonly approved: boolean
   readonly expired: boolean
   readonly expiresAt?: string
   readonly ephemeral: boolean
@@ -23,6 +24,14 @@ export interface Machine {
   readonly clientVersion: string
   readonly endpoints: readonly string[]
   readonly createdAt: string
+}
+
+export interface Settings {
+  readonly tailnet: string
+  readonly domain: string
+  readonly deviceApproval: 'off' | 'always' | 'unless-pre-approved'
+  readonly keyLifetimeMs?: number
+  readonly keyRenewal: boolean
 }
 
 export interface Waiting {
@@ -58,6 +67,7 @@ export interface AuthKey {
   readonly reusable: boolean
   readonly ephemeral: boolean
   readonly tags: readonly string[]
+  readonly preApproved: boolean
   readonly state: string
   readonly expiresAt?: string
 }

@@ -186,6 +186,26 @@ test('another role counts at once, for tokens too, and the last owner stays one'
   ])
 })
 
+test('with several tailnets, who waits is for who runs them all, or who knows where it waits', async (t) => {
+  const { coord, ask, tokenFor } = await started(t)
+  await coord.serverAdmin.createTailnet({ name: 'work' })
+  await coord.serverAdmin.of('work').createUser({ name: 'boss' })
+  await coord.serverAdmin.addMember({ tailnet: 'work', user: 'the-owner', role: 'admin' })
+  const machine = new TestMachine(coord.url, 'two')
+  t.after(() => machine.close())
+  const { authUrl } = await machine.register()
+  const id = authUrl.split('/').at(-1) ?? ''
+  const waiting = async (token: string): Promise<unknown> => (await ask(token, 'GET', '/api/v1/logins')).body
+  const boss = (await coord.serverAdmin.of('work').tokens.create({ name: 'x', scopes: ['all'], user: 'boss' })).token
+  assert.deepEqual(await waiting(await tokenFor('the-admin', 'all')), [])
+  assert.deepEqual(await waiting(boss), [])
+  assert.equal(((await waiting(await tokenFor('the-owner', 'all'))) as unknown[]).length, 1)
+  const wrong = await ask(boss, 'POST', `/api/v1/logins/${id}/approve`, { user: 'the-member' })
+  assert.equal(wrong.status, 404, 'not in that tailnet')
+  assert.equal((await ask(boss, 'POST', `/api/v1/logins/${id}/approve`, { user: 'boss' })).status, 200)
+  assert.equal((await coord.serverAdmin.of('work').showNode('two')).user, 'boss')
+})
+
 test('administrators do not touch owners', async (t) => {
   const { ask, tokenFor } = await started(t)
   const token = await tokenFor('the-admin', 'all')

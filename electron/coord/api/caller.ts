@@ -74,7 +74,8 @@ export class Callers {
     const current = await this.#sessions.current(readCookie(request, site, 'session'))
     if (!current) return undefined
     const own = registry.tailnetsOf(current.user.id)
-    const wanted = request.headers[TAILNET_HEADER]
+    // A stream of events has no header.
+    const wanted = request.headers[TAILNET_HEADER] ?? queryOf(request, 'tailnet')
     const where = wanted === undefined ? own[0] : own.find(({ tailnet }) => tailnet.name === wanted)
     if (!where) throw new ApiError(404, 'api/no-tailnet', 'You are in no tailnet of that name.')
     const user: User | undefined = where.user(current.user.id)
@@ -88,3 +89,6 @@ export class Callers {
     }
   }
 }
+
+const queryOf = (request: IncomingMessage, name: string): string | undefined =>
+  new URLSearchParams((request.url ?? '').split(/\?(.*)/s)[1] ?? '').get(name) ?? undefined

@@ -21,6 +21,7 @@ export function KeysPlace() {
   const [user, setUser] = useState<string>()
   const [life, setLife] = useState(String(24 * HOUR_MS))
   const [isReusable, setReusable] = useState(false)
+  const [isPreApproved, setPreApproved] = useState(false)
   const [secret, setSecret] = useState<string>()
   const whose = user ?? own ?? people[0]?.name ?? ''
   return (
@@ -37,7 +38,12 @@ export function KeysPlace() {
         onSubmit={(event) => {
           event.preventDefault()
           void act(async () => {
-            const made = await api.makeKey({ user: whose, reusable: isReusable, lifeMs: Number(life) })
+            const made = await api.makeKey({
+              user: whose,
+              reusable: isReusable,
+              preApproved: isPreApproved,
+              lifeMs: Number(life),
+            })
             setSecret(made.key)
           })
         }}
@@ -52,6 +58,10 @@ export function KeysPlace() {
         <label className="check">
           <input type="checkbox" checked={isReusable} onChange={(event) => setReusable(event.target.checked)} />
           for several machines
+        </label>
+        <label className="check">
+          <input type="checkbox" checked={isPreApproved} onChange={(event) => setPreApproved(event.target.checked)} />
+          approved beforehand
         </label>
         <span className="grow" />
         <button type="submit" className="button primary" disabled={whose === ''}>

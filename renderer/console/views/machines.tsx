@@ -8,7 +8,8 @@ import { Select } from '../../ui/select.tsx'
 import { api } from '../api.ts'
 import { apart, Loading, Place, Sure } from '../parts.tsx'
 import { act, useConsole } from '../store.ts'
-import type { Machine, Route, Waiting } from '../types.ts'
+import type { Machine, Route } from '../types.ts'
+import { HeldNote, WaitingNote } from './approvals.tsx'
 
 const FILTERS = ['All', 'Online', 'Expiring'] as const
 type Filter = (typeof FILTERS)[number]
@@ -45,6 +46,9 @@ export function MachinesPlace() {
   )
   return (
     <Place title="Machines" aside={aside}>
+      {(machines ?? []).flatMap((machine) =>
+        machine.approved ? [] : [<HeldNote key={machine.id} machine={machine} />],
+      )}
       {waiting.map((login) => (
         <WaitingNote key={login.id} login={login} />
       ))}
@@ -75,33 +79,6 @@ export function MachinesPlace() {
         </>
       )}
     </Place>
-  )
-}
-
-function WaitingNote({ login }: { readonly login: Waiting }) {
-  const people = useConsole((state) => state.lists.people) ?? []
-  const me = useConsole((state) => state.me)
-  const own = typeof me === 'object' ? me.user : undefined
-  const [user, setUser] = useState(own ?? people[0]?.name ?? '')
-  return (
-    <div className="note info">
-      <div className="body">
-        <b>{login.hostname}</b> waits to be let in. {login.os}, asked {apart(login.createdAt)} from {login.source}.
-      </div>
-      <Select
-        label={`Whose ${login.hostname} is`}
-        value={user}
-        options={people.map(({ name }) => [name, name])}
-        onChoose={setUser}
-      />
-      <button
-        type="button"
-        className="button"
-        onClick={() => void act(() => api.letIn(login.id, user), `${login.hostname} is in.`)}
-      >
-        Let it in
-      </button>
-    </div>
   )
 }
 
@@ -153,6 +130,7 @@ function MachineRows({ machine, routes, isOpen, onToggle }: RowProps) {
   const { name, user, tags, addresses, online, lastSeen, os, clientVersion, expired, expiresAt } = machine
   const waits = routes.filter(({ state, announced }) => announced && state === 'waiting').length
   const badges = [
+    ...(machine.approved ? [] : ['waits for approval']),
     ...(expired
       ? ['key ended']
       : expiresSoon(machine) && expiresAt !== undefined

@@ -178,7 +178,7 @@ test('the doctor names what is the matter with this machine, its router and its 
     await names(phone, 'home', 'hard-here', 'derp-unreachable')
   })
   await t.test('a relay whose port is closed', async () => {
-    await names(phone, 'tablet', 'both-hard')
+    await names(phone, 'tablet', 'both-hard', 'derp-unreachable')
     await lab.site(3).router.addRule('udp dport 40000 drop')
     await turnRelayOn(box, 40_000)
     const told = await names(phone, 'tablet', 'relay-fails', 'both-hard')

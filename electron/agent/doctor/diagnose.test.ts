@@ -8,6 +8,7 @@ import type { OwnFacts, OwnNetworkFacts, PeerFacts, PeerNetworkFacts } from './f
 // Two homes behind easy routers, both with UDP over IPv4, traffic for a minute and still no direct path.
 
 const ownNetwork: OwnNetworkFacts = {
+  checkedAgoMs: 10_000,
   udp: true,
   udpLostMs: undefined,
   ipv4: true,
@@ -50,6 +51,7 @@ const nas: PeerFacts = {
   endpoints: ['203.0.113.9:41641', '192.168.7.4:41641'],
   network: peerNetwork,
   unchangedMs: 60_000,
+  udpLostMs: undefined,
   searchingMs: 60_000,
   goneFromHomeMs: undefined,
   unansweredMs: undefined,
@@ -197,6 +199,8 @@ const table: readonly (readonly [cause: DoctorCause | undefined, says: string, o
   ['unknown', 'without a STUN server nobody was asked', { ...noUdp, hasStunServer: false }, {}],
   ['unknown', 'before the first check', { network: undefined }, {}],
   ['udp-blocked-there', 'the peer has no UDP', {}, { network: { workingUdp: false } }],
+  ['unknown', 'it had, and nobody has looked here since', {}, { udpLostMs: 5_000, network: { workingUdp: false } }],
+  ['udp-blocked-there', 'it had, and we have still', {}, { udpLostMs: 15_000, network: { workingUdp: false } }],
   ['udp-blocked-there', 'which goes before our router', hard, { network: { workingUdp: false } }],
   [
     'unknown',

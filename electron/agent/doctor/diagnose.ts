@@ -128,7 +128,8 @@ function udpTrouble(own: OwnFacts, peer: PeerFacts): DoctorCause | undefined {
     if (there !== true && !(own.somePeerHasUdp && lostMs === undefined)) return 'stun-unanswered'
     return own.vpnInterface === undefined ? 'udp-blocked-here' : 'vpn-default-route'
   }
-  if (there === false) return 'udp-blocked-there'
+  // A server that stopped is noticed at one end first.
+  if (there === false) return network.checkedAgoMs < (peer.udpLostMs ?? Infinity) ? 'udp-blocked-there' : 'unknown'
   const shareNone = (['v4', 'v6'] as const).every((family) => shareFamily(family, own, peer) === 'no')
   return shareNone && !mayShareLan(own, peer) ? 'no-common-family' : undefined
 }

@@ -66,6 +66,8 @@ interface PeerTimes {
 interface Told {
   readonly text: string
   readonly sinceMs: number
+  readonly hasUdp: boolean | undefined
+  readonly udpLostAtMs: number | undefined
 }
 
 /** The port mapper's words for a router with an address of a carrier's range, or without any. */
@@ -193,7 +195,9 @@ const isSame = (a: DoctorView, b: DoctorView): boolean =>
 function nextTold(before: Told | undefined, { homeDerp, hostinfo }: Node, nowMs: number): Told {
   const { mappingVariesByDestIp, workingUdp, workingIpv6, havePortMap } = hostinfo?.netInfo ?? {}
   const text = JSON.stringify([homeDerp, mappingVariesByDestIp, workingUdp, workingIpv6, havePortMap])
-  return before?.text === text ? before : { text, sinceMs: nowMs }
+  if (before?.text === text) return before
+  const lost = before?.hasUdp === true ? nowMs : before?.udpLostAtMs
+  return { text, sinceMs: nowMs, hasUdp: workingUdp, udpLostAtMs: workingUdp === false ? lost : undefined }
 }
 
 function nextTimes(
@@ -254,7 +258,7 @@ function ownFacts(
       udpSince: isNewer ? report?.udp : undefined,
       badCertificateDate: home.errorCode === 'derp/wrong-certificate' && /valid|expired/i.test(home.errorText ?? ''),
     },
-    network: report && networkFacts(report, udpLostMs, portMapping),
+    network: report && networkFacts(report, udpLostMs, portMapping, nowMs),
     hasStunServer: [...(netmap.derpMap.regions?.values() ?? [])].some((region) =>
       region.nodes.some(({ stunPort }) => stunPort !== -1),
     ),
@@ -274,8 +278,10 @@ function networkFacts(
   report: NetcheckReport,
   udpLostMs: number | undefined,
   { endpoint, refusal, upnp, pmp, pcp }: PortmapView,
+  nowMs: number,
 ): OwnNetworkFacts {
   return {
+    checkedAgoMs: nowMs - report.startedAtMs,
     udp: report.udp,
     udpLostMs,
     ipv4: report.ipv4,
@@ -319,6 +325,7 @@ function peerFacts(
     endpoints: peer.endpoints,
     network: peer.hostinfo?.netInfo,
     unchangedMs: nowMs - told.sinceMs,
+    udpLostMs: told.udpLostAtMs === undefined ? undefined : nowMs - told.udpLostAtMs,
     searchingMs: searchingSinceMs === undefined ? undefined : nowMs - searchingSinceMs,
     goneFromHomeMs: gone && gone.region === homeRegion && gone.atMs >= heardAtMs ? nowMs - gone.atMs : undefined,
     unansweredMs: unanswered === undefined ? undefined : nowMs - unanswered.sinceMs,

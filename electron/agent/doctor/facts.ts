@@ -34,6 +34,8 @@ export interface OwnFacts {
 }
 
 export interface OwnNetworkFacts {
+  /** How long ago that was looked at. */
+  readonly checkedAgoMs: number
   /** Some STUN server answered; and by family. */
   readonly udp: boolean
   /** For how long none has, after one had in this same network; undefined when none ever did. */
@@ -68,6 +70,8 @@ export interface PeerFacts {
   readonly network: PeerNetworkFacts | undefined
   /** It has said nothing else of its network for so long; its router may take a few seconds to be asked. */
   readonly unchangedMs: number
+  /** For how long it has had no UDP, after it had; undefined when it never did. */
+  readonly udpLostMs: number | undefined
   /** Data has been going out, with no direct path, for so long; undefined while idle. */
   readonly searchingMs: number | undefined
   /** Its home DERP region has said so long that it is not connected there. */

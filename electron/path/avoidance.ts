@@ -83,9 +83,16 @@ export function isShunned(path: PeerPath, endpoint: Endpoint, nowMs: number): bo
   return hasOther || !isDerpSilent(path, nowMs)
 }
 
+/** By then the other end has found out for itself that large packets get lost, if it looks. */
+const GRACE_MS = 3_500
+
 /**
  * The end that gets no data cannot tell which of the two directions drops it, and the other end, whose packets may all come
- * through, notices nothing. Without answers to its pings it leaves the path as well, also when it is a stock client.
+ * through, notices nothing; nor does a stock client notice that its large packets get lost. Without answers to its pings it
+ * leaves the path as well. `checks` says that the peer looks for itself whether large packets pass.
  */
-export const refusesPings = (path: PeerPath, from: Endpoint, nowMs: number): boolean =>
-  flawOf(path, from, nowMs) === 'data-dropped' && isShunned(path, from, nowMs)
+export function refusesPings(path: PeerPath, from: Endpoint, checks: boolean, nowMs: number): boolean {
+  const flaw = flawOf(path, from, nowMs)
+  if (flaw === undefined || flaw === 'lossy' || !isShunned(path, from, nowMs)) return false
+  return flaw === 'data-dropped' || (!checks && nowMs - (path.avoided.get(from)?.sinceMs ?? nowMs) >= GRACE_MS)
+}

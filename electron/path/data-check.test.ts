@@ -70,8 +70,14 @@ class World {
       if (this.sends) this.#send(this.answers === 'each')
       if (this.answers === 'keepalive' && nowMs - (this.#owedSinceMs ?? nowMs) >= 10_000) this.#answer()
       const { askingSinceMs } = this
-      const sent = { txBytes: 0, lastSendMs: this.#sentMs, lastReceiveMs: this.#receivedMs, askingSinceMs }
-      const back = { txBytes: 0, lastSendMs: this.#bSentMs, lastReceiveMs: this.#bReceivedMs, askingSinceMs: 0 }
+      const sent = { rxBytes: 0, txBytes: 0, lastSendMs: this.#sentMs, lastReceiveMs: this.#receivedMs, askingSinceMs }
+      const back = {
+        rxBytes: 0,
+        txBytes: 0,
+        lastSendMs: this.#bSentMs,
+        lastReceiveMs: this.#bReceivedMs,
+        askingSinceMs: 0,
+      }
       this.a.finder.noteTraffic(2, sent, this.answersAsks)
       this.b.finder.noteTraffic(1, back, false)
       await this.net.run(Math.min(leftMs, 1_000))

@@ -30,6 +30,7 @@ interface InboxPeer<P extends RelayPeer> extends RelayPeer {
   readonly nodeKey: NodePublic
   disco: DiscoName<P> | undefined
   readonly relayCapable: boolean
+  padsPings: boolean
 }
 
 /** Whom it concerns. */
@@ -75,6 +76,7 @@ export class DiscoInbox<P extends InboxPeer<P>> {
         const peers = this.#claimants(sender, message.nodeKey)
         if (peers.length === 0) return this.count('disco.node-key')
         const pong: DiscoMessage = { kind: 'pong', txId: message.txId, source: from }
+        if (message.paddingBytes > 0) for (const peer of peers) peer.padsPings = true
         // Full ones are always answered: they test the peer's own direction.
         if (message.paddingBytes > 0 || !peers.some((peer) => this.#to.refuses(peer, from)))
           this.#to.answerUdp(sender, pong, from, vni)

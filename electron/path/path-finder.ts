@@ -62,6 +62,8 @@ interface Peer {
   wake: { readonly atMs: number; readonly cancel: () => void } | undefined
   relayCapable: boolean
   traffic: Traffic | undefined
+  /** A padded ping of the peer came. */
+  padsPings: boolean
   readonly waiters: PingWaiters
   readonly history: PathHistory
 }
@@ -104,7 +106,7 @@ export class PathFinder {
     })
     this.#inbox = new DiscoInbox<Peer>(this.#peers, this.#relays, {
       give: (peer, input) => this.#give(peer, input),
-      refuses: ({ path }, from) => refusesPings(path, from, options.clock.now()),
+      refuses: ({ path, padsPings }, from) => refusesPings(path, from, padsPings, options.clock.now()),
       pong: (sender, pong, kind, receivedAtMs) => this.#pong(sender, pong, kind, receivedAtMs),
       answerUdp: (to, message, at, vni) =>
         void options.io.sendUdp(at, this.#seal(to, message), vni === undefined ? undefined : { vni, control: false }),
@@ -370,6 +372,7 @@ export class PathFinder {
       wake: undefined,
       relayCapable: false,
       traffic: undefined,
+      padsPings: false,
       waiters: new PingWaiters(),
       history: this.#historyOf(want.nodeKey),
     }

@@ -355,6 +355,7 @@ class Draft {
       return false
     }
     if (flaw === 'data-dropped') {
+      this.#withdraw()
       const trial = { endpoint: best.leg.endpoint, sinceMs: this.#now }
       this.#set({ dataCheck: { ...this.#path.dataCheck, trial } })
     }
@@ -404,7 +405,7 @@ class Draft {
     const { best, load } = this.#path
     if (!inSession(this.#path)) return
     const flaw = best && flawOf(this.#path, best.leg.endpoint, this.#now)
-    const isSure = best !== undefined && isTrusted(this.#path, this.#now) && this.#isFlowing()
+    const isSure = best !== undefined && isTrusted(this.#path, this.#now) && (this.#isFlowing() || load.isStarved)
     if (isSure && flaw !== 'large-lost' && size.isSizeDue(this.#path.sizes.get(best.leg.endpoint), load, this.#now))
       this.#askSize(best)
     for (const [endpoint, { why }] of this.#path.avoided) {

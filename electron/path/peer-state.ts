@@ -97,7 +97,14 @@ export interface PeerPath {
   readonly reason: PathReason
 }
 
-export const NO_LOAD: Load = { isBulk: false, isSilent: false, unansweredMs: 0, askingMs: 0, answersAsks: false }
+export const NO_LOAD: Load = {
+  isBulk: false,
+  isSilent: false,
+  isStarved: false,
+  unansweredMs: 0,
+  askingMs: 0,
+  answersAsks: false,
+}
 
 export function newPeerPath(nowMs: number): PeerPath {
   return {

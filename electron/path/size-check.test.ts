@@ -32,8 +32,8 @@ async function bulk({ net, a, b }: World, ms: number, arrives: () => boolean): P
     if (arrives()) lastReceiveMs = lastSendMs - 1
     txBytes += arrives() ? 500_000 : 1_300
     counted.set(a, { lastReceiveMs, txBytes })
-    a.finder.noteTraffic(2, { txBytes, lastSendMs, lastReceiveMs, askingSinceMs: 0 })
-    b.finder.noteTraffic(1, { txBytes: txBytes / 100, lastSendMs, lastReceiveMs, askingSinceMs: 0 })
+    a.finder.noteTraffic(2, { rxBytes: 0, txBytes, lastSendMs, lastReceiveMs, askingSinceMs: 0 })
+    b.finder.noteTraffic(1, { rxBytes: 0, txBytes: txBytes / 100, lastSendMs, lastReceiveMs, askingSinceMs: 0 })
     await net.run(Math.min(leftMs, 1_000))
   }
 }

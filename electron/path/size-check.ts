@@ -55,6 +55,8 @@ export interface Load {
   readonly isBulk: boolean
   /** Nothing came back for a while. */
   readonly isSilent: boolean
+  /** Much came in, and stopped. */
+  readonly isStarved: boolean
   /** For how long data has been going out and nothing came back, and for how long handshakes have been asked for in vain. */
   readonly unansweredMs: number
   readonly askingMs: number
@@ -62,14 +64,10 @@ export interface Load {
   readonly answersAsks: boolean
 }
 
-export function isSizeDue(
-  check: SizeCheck | undefined,
-  { isBulk, isSilent }: Pick<Load, 'isBulk' | 'isSilent'>,
-  nowMs: number,
-): boolean {
+export function isSizeDue(check: SizeCheck | undefined, { isBulk, isSilent, isStarved }: Load, nowMs: number): boolean {
   if (!check) return true
   if (check.round || nowMs < check.quietUntilMs) return false
-  const lastsMs = isSilent ? PROVEN_SILENT_MS : isBulk ? PROVEN_BULK_MS : PROVEN_MS
+  const lastsMs = isSilent || isStarved ? PROVEN_SILENT_MS : isBulk ? PROVEN_BULK_MS : PROVEN_MS
   return check.provenAtMs === undefined || nowMs - check.provenAtMs >= lastsMs
 }
 

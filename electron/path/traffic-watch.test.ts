@@ -14,12 +14,18 @@ function watch(seconds: number, counted: (second: number) => Omit<Counted, 'aski
 const shaky = (ms: number, second: number): number => (ms === 0 ? 0 : ms + ((second % 3) - 1) / 1_000)
 
 test('a peer that sent nothing for an hour is not taken for an active one, whatever the clocks do', () => {
-  const seen = watch(3_600, (second) => ({ txBytes: 9_000, lastSendMs: shaky(500, second), lastReceiveMs: 0 }))
+  const seen = watch(3_600, (second) => ({
+    rxBytes: 0,
+    txBytes: 9_000,
+    lastSendMs: shaky(500, second),
+    lastReceiveMs: 0,
+  }))
   assert.equal(seen.filter(({ hasSent }) => hasSent).length, 1)
 })
 
 test('data that nothing comes back for is silent after two seconds, until something comes', () => {
   const seen = watch(10, (second) => ({
+    rxBytes: 0,
     txBytes: second * 1_000,
     lastSendMs: second * 1_000 - 10,
     lastReceiveMs: shaky(second < 8 ? 900 : 7_900, second),
@@ -32,6 +38,7 @@ test('data that nothing comes back for is silent after two seconds, until someth
 
 test('data that is answered is never silent', () => {
   const seen = watch(60, (second) => ({
+    rxBytes: 0,
     txBytes: 0,
     lastSendMs: second * 1_000 - 10,
     lastReceiveMs: second * 1_000 - 900,
@@ -40,7 +47,18 @@ test('data that is answered is never silent', () => {
 })
 
 test('a process that slept does not know whether an answer came', () => {
-  const owed = { txBytes: 0, lastSendMs: 900, lastReceiveMs: 0, askingSinceMs: 0 }
+  const owed = { rxBytes: 0, txBytes: 0, lastSendMs: 900, lastReceiveMs: 0, askingSinceMs: 0 }
   const before = nextTraffic(undefined, owed, false, 1_000)
   assert.equal(nextTraffic(before, owed, false, 3_600_000).unansweredSinceMs, 3_600_000)
+})
+
+test('a stream that comes in and stops is missed for some seconds', () => {
+  const seen = watch(20, (second) => ({
+    rxBytes: Math.min(second, 5) * 500_000,
+    txBytes: 0,
+    lastSendMs: 1,
+    lastReceiveMs: Math.min(second, 5) * 1_000,
+  }))
+  const starved = seen.flatMap(({ load }, second) => (load.isStarved ? [second] : []))
+  assert.deepEqual(starved, [7, 8, 9, 10, 11])
 })

@@ -5,6 +5,7 @@ import type { Load } from './size-check.ts'
 
 /** Counters of one peer; monotonic ms, 0 for never. */
 export interface Counted {
+  readonly rxBytes: number
   readonly txBytes: number
   readonly lastSendMs: number
   /** The last authenticated packet. */
@@ -19,6 +20,8 @@ export interface Traffic extends Counted {
   readonly sinceMs: number
   readonly load: Load
   readonly hasSent: boolean
+  /** When much came in within one look. */
+  readonly bulkInAtMs: number | undefined
   /** Since when data goes out and nothing comes back. */
   readonly unansweredSinceMs: number | undefined
 }
@@ -27,6 +30,8 @@ export interface Traffic extends Counted {
 const BULK_BYTES = 4_000
 /** Three round trips around the world, and what a busy machine adds. */
 const SILENT_MS = 1_500
+/** What came in ended longer ago than this: it was no more than done. */
+const STARVED_MS = 6_000
 /** After a longer pause between two looks this process slept, and nothing can be said. */
 const LOST_SIGHT_MS = 5_000
 
@@ -40,24 +45,30 @@ export function nextTraffic(
   answersAsks: boolean,
   nowMs: number,
 ): Traffic {
-  const { txBytes, lastSendMs, lastReceiveMs, askingSinceMs } = counted
+  const { rxBytes, txBytes, lastSendMs, lastReceiveMs, askingSinceMs } = counted
   const known = before && nowMs - before.atMs <= LOST_SIGHT_MS ? before : undefined
   const isOwed = lastSendMs > lastReceiveMs
   const isSame = known !== undefined && !isLater(lastReceiveMs, known.lastReceiveMs)
   const unansweredSinceMs = isOwed ? ((isSame ? known.unansweredSinceMs : undefined) ?? nowMs) : undefined
   const unansweredMs = unansweredSinceMs === undefined ? 0 : nowMs - unansweredSinceMs
+  const isBulkIn = known !== undefined && rxBytes - known.rxBytes >= BULK_BYTES
+  const bulkInAtMs = isBulkIn ? nowMs : known?.bulkInAtMs
+  const starvedMs = bulkInAtMs === undefined ? 0 : nowMs - bulkInAtMs
   return {
+    rxBytes,
     txBytes,
     lastSendMs,
     lastReceiveMs,
     askingSinceMs,
     atMs: nowMs,
     sinceMs: known?.sinceMs ?? nowMs,
+    bulkInAtMs,
     hasSent: isLater(lastSendMs, before?.lastSendMs ?? 0),
     unansweredSinceMs,
     load: {
       isBulk: known !== undefined && txBytes - known.txBytes >= BULK_BYTES,
       isSilent: unansweredMs >= SILENT_MS,
+      isStarved: starvedMs >= SILENT_MS && starvedMs <= STARVED_MS,
       unansweredMs,
       askingMs: askingSinceMs > 0 && known ? Math.min(nowMs - askingSinceMs, nowMs - known.sinceMs) : 0,
       answersAsks,

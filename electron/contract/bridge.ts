@@ -19,6 +19,9 @@ export const channels = {
 export type OpenedPage =
   | { readonly name: 'peer'; readonly id: NodeId }
   | { readonly name: 'relay' }
+  /** Where another network is joined. */
+  | { readonly name: 'join' }
+  | { readonly name: 'networks' }
   /** A machine that wants to join. */
   | { readonly name: 'waiting'; readonly id: string }
 

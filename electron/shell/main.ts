@@ -3,10 +3,10 @@
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { app, clipboard, globalShortcut, Menu, nativeTheme, shell } from 'electron'
-import { CodedError, messageOf } from '../base/errors.ts'
+import { CodedError, isCoded, messageOf } from '../base/errors.ts'
 import { stderrLogger } from '../base/log.ts'
 import { channels } from '../contract/bridge.ts'
-import { type AgentSnapshot, emptySnapshot } from '../contract/snapshot.ts'
+import { type AgentEvent, type AgentSnapshot, emptySnapshot } from '../contract/snapshot.ts'
 import { ensurePrivateFolder } from '../os/host.ts'
 import { Guests } from './guests.ts'
 import { registerScheme, serveFolder } from './app-protocol.ts'
@@ -92,10 +92,12 @@ async function run(): Promise<void> {
     if (action.do === 'switch') void change(backend, action.profile).catch(switchFailed)
     if (action.do === 'toggle') void toggle(backend).catch((error: unknown) => log.warn('toggle failed', { error }))
   }
-  // A login that ran out needs a person: the window says so.
   const switchFailed = (error: unknown): void => {
     log.warn('switching failed', { error })
+    tray?.update(agent, backend.own.view)
     window.show()
+    const code = isCoded(error) ? error.code : 'internal/failed'
+    window.sendWhenReady(channels.event, { type: 'notice', code, text: messageOf(error) } satisfies AgentEvent)
   }
   const guests = new Guests((page) => act({ do: 'open-page', page }))
   backend.onSnapshot((next) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type AgentSnapshot, emptySnapshot } from '../contract/snapshot.ts'
-import { connected, manyPeers, NOW_MS } from '../../test/e2e/fixtures/samples.ts'
+import { connected, inOwn, manyPeers, NOW_MS, ownRunning, profiles, waiting } from '../../test/e2e/fixtures/samples.ts'
 import { trayDrawing, type TrayItem, trayMenu, trayTooltip } from './tray-model.ts'
 
 const labels = (agent: AgentSnapshot): string[][] =>
@@ -43,6 +43,33 @@ test('off shows names without paths, and before the first network there is nothi
   assert.deepEqual(off[0], ['Connect to Lindenhof'])
   assert.equal(off[2]?.[1], 'cabin-pi')
   assert.deepEqual(labels({ ...emptySnapshot, state: 'needs-login' }), [['Open Peerway', 'Quit']])
+})
+
+test('networks are one of several, one that is signed out leads to its page, and more can be added', () => {
+  const agent = { ...inOwn, profiles }
+  const menu = trayMenu(agent, 'Lindenhof', NOW_MS, ownRunning).flat()
+  const item = menu.find(({ label }) => label === 'Network: Lindenhof')
+  assert.deepEqual(
+    item?.items?.map(({ label, isChosen }) => [label, isChosen]),
+    [
+      ['Lindenhof, ines', true],
+      ['Fieldwork, ines@fieldwork.example', false],
+      ['measurement-rack-network-of-the-long-beam-hall.example.org, ines', false],
+      ['old.example.net, signed out', false],
+      ['Add a network…', undefined],
+      ['Manage networks…', undefined],
+    ],
+  )
+  assert.deepEqual(item?.items?.[1]?.action, { do: 'switch', profile: 'b2' })
+  assert.deepEqual(item?.items?.[3]?.action, { do: 'open-page', page: { name: 'networks' } })
+  assert.deepEqual(item?.items?.[4]?.action, { do: 'open-page', page: { name: 'join' } })
+})
+
+test('a machine that asks to join is the first thing in the menu', () => {
+  const [first] = trayMenu(inOwn, 'Lindenhof', NOW_MS, { ...ownRunning, waiting })
+  assert.deepEqual(first, [
+    { label: '“karin-pixel” wants to join…', action: { do: 'open-page', page: { name: 'waiting', id: 'w1' } } },
+  ])
 })
 
 test('a relay that carries someone shows in drawing, tooltip and menu', () => {

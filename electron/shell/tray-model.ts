@@ -27,6 +27,10 @@ export interface TrayItem {
   /** Undefined for a heading. */
   readonly action?: TrayAction
   readonly isChecked?: boolean
+  /** Whether it is the one of several that hangs together with its neighbours; not together with isChecked. */
+  readonly isChosen?: boolean
+  /** A line above it, inside a group. */
+  readonly startsPart?: true
   readonly items?: readonly TrayItem[]
 }
 
@@ -91,19 +95,26 @@ function waiting(own: OwnNetworkView | undefined): readonly TrayItem[] {
   }))
 }
 
-/** Only where there is something to choose. */
 function networks(
   { profiles = [] }: AgentSnapshot,
   network: string,
   own: OwnNetworkView | undefined,
 ): readonly TrayItem[] {
-  if (profiles.length < 2) return []
+  if (profiles.length === 0) return []
   const items = profiles.slice(0, MOST_NETWORKS).map((profile): TrayItem => {
     const name = profileName(profile, own)
-    const label = profile.isLoggedIn ? [name, profile.account].filter(Boolean).join(', ') : `${name}, signed out`
-    return { label, action: { do: 'switch', profile: profile.id }, isChecked: profile.isCurrent }
+    const isChosen = profile.isCurrent
+    // Signing in takes a browser or a key: the page has both ways.
+    if (!profile.isLoggedIn)
+      return { label: `${name}, signed out`, action: { do: 'open-page', page: { name: 'networks' } }, isChosen }
+    const label = [name, profile.account].filter(Boolean).join(', ')
+    return { label, action: { do: 'switch', profile: profile.id }, isChosen }
   })
-  return [{ label: `Network: ${network}`, items }]
+  const ways: readonly TrayItem[] = [
+    { label: 'Add a network…', action: { do: 'open-page', page: { name: 'join' } }, startsPart: true },
+    { label: 'Manage networks…', action: { do: 'open-page', page: { name: 'networks' } } },
+  ]
+  return [{ label: `Network: ${network}`, items: [...items, ...ways] }]
 }
 
 function connection({ state, tailnet }: AgentSnapshot, network: string): readonly TrayItem[] {

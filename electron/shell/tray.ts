@@ -96,17 +96,26 @@ export class AppTray {
     this.#shownMenu = shown
     const template = menu.flatMap((group, index): MenuItemConstructorOptions[] => [
       ...(index === 0 ? [] : [{ type: 'separator' as const }]),
-      ...group.map((item) => this.#entry(item)),
+      ...this.#entries(group),
     ])
     this.#tray.setContextMenu(Menu.buildFromTemplate(template))
   }
 
-  #entry({ label, action, isChecked, items }: TrayItem): MenuItemConstructorOptions {
+  #entries(items: readonly TrayItem[]): MenuItemConstructorOptions[] {
+    return items.flatMap((item) => [...(item.startsPart ? [{ type: 'separator' as const }] : []), this.#entry(item)])
+  }
+
+  #entry({ label, action, isChecked, isChosen, items }: TrayItem): MenuItemConstructorOptions {
     // "&" marks an access key in system menus.
     const entry = { label: label.replaceAll('&', '&&') }
-    if (items) return { ...entry, submenu: items.map((item) => this.#entry(item)) }
+    if (items) return { ...entry, submenu: this.#entries(items) }
     if (!action) return { ...entry, enabled: false }
-    const click = (): void => this.#act(action)
+    const click = (): void => {
+      // The system ticks what was clicked, whether or not it comes true.
+      this.#shownMenu = ''
+      this.#act(action)
+    }
+    if (isChosen !== undefined) return { ...entry, type: 'radio', checked: isChosen, click }
     return isChecked === undefined ? { ...entry, click } : { ...entry, type: 'checkbox', checked: isChecked, click }
   }
 }

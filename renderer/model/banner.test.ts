@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { connected, NOW_MS, noOwn, ownRunning, shell } from '../../test/e2e/fixtures/samples.ts'
+import { connected, inOwn, NOW_MS, noOwn, ownRunning, shell } from '../../test/e2e/fixtures/samples.ts'
 import { type BannerFacts, bannersOf } from './banner.ts'
 
 const facts: BannerFacts = {
@@ -20,7 +20,7 @@ test('nothing is said while nothing is wrong', () => {
 
 test('the worst comes first', () => {
   const agent = {
-    ...connected,
+    ...inOwn,
     self: connected.self && { ...connected.self, keyExpiresAt: NOW_MS + 2 * 24 * 3_600_000 },
     warnings: [{ code: 'derp/unreachable', message: 'The DERP server fra cannot be reached. Try later.' }],
   }
@@ -31,6 +31,12 @@ test('the worst comes first', () => {
     'warn | The DERP server fra cannot be reached',
     'info | Choose how you sign in | set-up-sign-in',
   ])
+})
+
+test('the owner is asked for a sign-in only while in that network', () => {
+  const own = { ...ownRunning, ownerCanSignIn: false }
+  assert.deepEqual(say({ agent: inOwn, own }), ['info | Choose how you sign in | set-up-sign-in'])
+  assert.deepEqual(say({ agent: connected, own }), [])
 })
 
 test('a server that is away for a moment is not worth a word', () => {

@@ -1,6 +1,7 @@
 // The one banner above the list: the worst wins and says how many more there are.
 
 import type { OwnNetworkView, ShellView } from '../../electron/contract/calls.ts'
+import { isOwnNetwork } from '../../electron/contract/network-words.ts'
 import type { AgentSnapshot, Problem } from '../../electron/contract/snapshot.ts'
 import { splitMessage, words } from '../words.ts'
 import { osName } from './machines.ts'
@@ -77,9 +78,9 @@ function* warnings({ agent, own, serverAwayLong, nowMs }: BannerFacts): Iterable
   }
 }
 
-function* notes({ own, shell }: BannerFacts): Iterable<Banner> {
+function* notes({ agent, own, shell }: BannerFacts): Iterable<Banner> {
   if (shell?.tellNoTray === true) yield banner('info', words.banner.noTray, words.banner.noTrayText, 'dismiss-no-tray')
-  if (own?.state === 'running' && !own.ownerCanSignIn)
+  if (own?.state === 'running' && !own.ownerCanSignIn && isOwnNetwork(agent.tailnet, own))
     yield banner('info', words.signInSetup.title, words.signInSetup.text, 'set-up-sign-in')
 }
 

@@ -9,6 +9,11 @@ import { until } from '../lab/process.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
+export interface TrayEntry {
+  readonly label: string
+  readonly checked: boolean
+}
+
 export interface AppPlaces {
   readonly stateDir: string
   readonly tunName: string
@@ -92,6 +97,54 @@ export class App {
         return url !== undefined && pattern.test(url) ? url : undefined
       },
       { what: `a page ${pattern} in the browser`, timeoutMs: 10_000 },
+    )
+  }
+
+  /** From now on notifications are kept for `clickNotification`, whatever this desktop can show. */
+  async catchNotifications(): Promise<void> {
+    await this.electron.evaluate(({ Notification }) => {
+      const notified: Electron.Notification[] = []
+      Object.assign(globalThis, { notified })
+      Notification.isSupported = () => true
+      Notification.prototype.show = function (this: Electron.Notification) {
+        notified.push(this)
+      }
+    })
+  }
+
+  /** Clicks the last one; the titles of all. */
+  clickNotification(): Promise<string[]> {
+    return this.electron.evaluate(() => {
+      const { notified } = globalThis as unknown as { notified: Electron.Notification[] }
+      notified.at(-1)?.emit('click')
+      return notified.map(({ title }) => title)
+    })
+  }
+
+  /** From now on the menu of the tray icon is kept for `clickTray` whenever it changes; the desktop is not shown it. */
+  async catchTrayMenu(): Promise<void> {
+    await this.electron.evaluate(({ Tray }) => {
+      Tray.prototype.setContextMenu = (trayMenu: Electron.Menu | null) => void Object.assign(globalThis, { trayMenu })
+    })
+  }
+
+  /** What is below the entry with that name, without lines. */
+  trayEntries(parent: RegExp): Promise<TrayEntry[]> {
+    return this.electron.evaluate((_, source) => {
+      const { trayMenu } = globalThis as unknown as { trayMenu?: Electron.Menu }
+      const items = trayMenu?.items.find(({ label }) => new RegExp(source).test(label))?.submenu?.items ?? []
+      return items.filter(({ type }) => type !== 'separator').map(({ label, checked }) => ({ label, checked }))
+    }, parent.source)
+  }
+
+  async clickTray(parent: RegExp, entry: RegExp): Promise<void> {
+    await this.electron.evaluate(
+      (_, [above, below]) => {
+        const { trayMenu } = globalThis as unknown as { trayMenu?: Electron.Menu }
+        const items = trayMenu?.items.find(({ label }) => new RegExp(above ?? '').test(label))?.submenu?.items
+        items?.find(({ label }) => new RegExp(below ?? '').test(label))?.click()
+      },
+      [parent.source, entry.source],
     )
   }
 

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { LabProcess, tryRun, until } from '../lab/process.ts'
-import { App, type AppPlaces } from './app-driver.ts'
+import { App, type AppPlaces, type TrayEntry } from './app-driver.ts'
 
 const CLI = fileURLToPath(new URL('../../build/peerway.mjs', import.meta.url))
 const env = (name: string): string => process.env[name] ?? assert.fail(`${name} is not set`)
@@ -228,6 +228,7 @@ step('the command line talks to the app', async () => {
 
 step('a machine that asks for itself is let in from the window', async () => {
   assert.equal((await peerCli('logout')).status, 0)
+  await app.catchNotifications()
   const args = ['--socket', peerSocket, 'up', '--login-server', 'http://192.168.77.1:8480', '--timeout', '60s']
   const asking = new LabProcess([...inPeer, process.execPath, CLI, ...args], {
     name: 'peer-up',
@@ -237,6 +238,9 @@ step('a machine that asks for itself is let in from the window', async () => {
   await app.picture('10-waiting')
   await app.button('Look').click()
   const sheet = app.page.getByRole('dialog')
+  await app.page.keyboard.press('Escape')
+  await sheet.waitFor({ state: 'hidden' })
+  assert.deepEqual(await app.clickNotification(), ['“second” wants to join Home'])
   await sheet.getByText('192.168.77.2').waitFor()
   await sheet.getByRole('button', { name: 'Let it in' }).click()
   await app.page.getByText('second is in').first().waitFor()
@@ -272,8 +276,33 @@ step('a second network is joined beside the first, and changed between', async (
   assert.ok(Date.now() - before < 3_000, `changing took ${Date.now() - before} ms`)
   await app.page.keyboard.press('Control+2')
   await app.page.getByText('Only this computer so far').first().waitFor({ timeout: 30_000 })
+  await app.catchTrayMenu()
   await app.page.keyboard.press('Control+1')
   await app.page.getByText('1 of 1 online').waitFor({ timeout: 30_000 })
+})
+
+step('the tray changes networks, and adds another', async () => {
+  const inTray = (): Promise<readonly TrayEntry[]> => app.trayEntries(/^Network: /)
+  await until(async () => (await inTray())[0]?.checked, { what: 'the tick in the tray', timeoutMs: 10_000 })
+  const [home, other] = await inTray()
+  assert.deepEqual([home?.label, home?.checked], ['Home, owner', true])
+  assert.deepEqual([other?.label, other?.checked], ['home.peerway.internal, ines', false])
+  await app.clickTray(/^Network: /, /, ines$/)
+  await app.page.getByText('Only this computer so far').first().waitFor({ timeout: 30_000 })
+  await until(async () => (await inTray())[1]?.checked, { what: 'the other tick in the tray', timeoutMs: 10_000 })
+  await app.clickTray(/^Network: /, /^Add a network/)
+  await app.page.getByLabel('Address or invite').waitFor()
+  await app.page.keyboard.press('Escape')
+})
+
+step('after a restart it is in the network it was changed to', async () => {
+  await app.quit()
+  app = await App.start(places)
+  await app.page.getByText('ines · 192.168.77.2:9480').first().waitFor({ timeout: 30_000 })
+  await app.page.getByText('Only this computer so far').first().waitFor({ timeout: 30_000 })
+  await app.page.keyboard.press('Control+1')
+  await app.page.getByText('1 of 1 online').waitFor({ timeout: 30_000 })
+  assert.ok(canPing('100.64.0.2'))
 })
 
 step('closing the window leaves everything on; a second start brings it back', async () => {

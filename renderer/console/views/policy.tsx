@@ -97,7 +97,7 @@ function Outcome({ tried, isCurrent }: { readonly tried: Tried; readonly isCurre
       </p>
     )
   return (
-    <div className="card table" role="status">
+    <div className="card table">
       <table>
         <thead>
           <tr>

@@ -188,6 +188,9 @@ test('the doctor names what is the matter with this machine, its router and its 
     await coord.cli('nodes', 'expire', 'tablet')
     await names(phone, 'tablet', 'peer-key-expired', 'relay-fails')
     await box.stop()
+    // Until then it is a relay that fails.
+    const isOff = async (): Promise<boolean> => (await phone.peer('box'))?.Online === false
+    await until(isOff, { timeoutMs: DIAGNOSIS_MS, what: 'the relay to be off' })
   })
   await t.test('a STUN server that stopped is no blocked network', async () => {
     await lab.coord.ns.nft(`table inet host {

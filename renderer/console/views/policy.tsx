@@ -97,7 +97,7 @@ function Outcome({ tried, isCurrent }: { readonly tried: Tried; readonly isCurre
       </p>
     )
   return (
-    <div className="card table">
+    <div className="card table" role="status">
       <table>
         <thead>
           <tr>

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { isCoded } from '../base/errors.ts'
@@ -119,3 +121,72 @@ test('no content whatever fails but with a code of ours', () => {
     }),
   )
 })
+
+test('a file from before there were several networks keeps its login', () => {
+  const nodeKey = NodePrivate.generate()
+  const { machineKey } = newState()
+  const before = {
+    format: 1,
+    machineKey: machineKey.secretText(),
+    currentProfile: '0a1b2c3d',
+    wantRunning: true,
+    profiles: [
+      {
+        id: '0a1b2c3d',
+        serverUrl: 'https://home.example.org',
+        nodeKey: nodeKey.secretText(),
+        oldNodeKey: null,
+        lockSeed: '07'.repeat(32),
+        hostname: 'desk',
+        loginName: 'ines',
+        tailnetName: 'Lindenhof',
+      },
+    ],
+  }
+  const state = decodeState(JSON.stringify(before), 'agent.json')
+  const both = withProfile(state, { ...profile('b'), serverUrl: 'https://work.example.org' })
+  const read = decodeState(encodeState(both), 'agent.json')
+  assert.deepEqual([read.currentProfile, read.wantRunning], ['b', true])
+  assert.equal(read.machineKey.secretText(), machineKey.secretText())
+  assert.equal(read.profiles[0]?.id, '0a1b2c3d')
+  assert.equal(read.profiles[0]?.nodeKey?.secretText(), nodeKey.secretText())
+})
+
+const KILLS = 5
+/** Says each change once it is on disk. */
+const WRITER = `
+  const { StateFile, withProfile } = await import(process.argv[1])
+  const { NodePrivate } = await import(process.argv[2])
+  const file = await StateFile.open(process.argv[3])
+  const from = Number(file.state.profiles.find(({ id }) => id === 'count')?.hostname ?? 0)
+  for (let count = from + 1; ; count++) {
+    await file.update((state) =>
+      withProfile(state, {
+        id: 'count', serverUrl: 'https://home.example.org', nodeKey: NodePrivate.generate(),
+        lockSeed: new Uint8Array(32), hostname: String(count),
+      }))
+    console.log(count)
+  }
+`
+
+test('an agent that is killed at any moment leaves what it said last, whole', { timeout: 60_000 }, () =>
+  inFolder(async (folder) => {
+    const modules = ['./state-file.ts', '../crypto/keys.ts'].map((name) => new URL(name, import.meta.url).href)
+    for (let kill = 1; kill <= KILLS; kill++) {
+      const args = ['--import', 'tsx', '--input-type=module', '-e', WRITER, ...modules, folder]
+      const writer = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+      let said = 0
+      let first: number | undefined
+      for await (const line of createInterface(writer.stdout)) {
+        said = Number(line)
+        first ??= said
+        if (said >= first + 3 * kill) writer.kill('SIGKILL')
+      }
+      const file = await StateFile.open(folder)
+      const kept = Number(file.state.profiles.find(({ id }) => id === 'count')?.hostname)
+      assert.ok(said > 0 && kept >= said, `${kept} is kept, ${said} was said`)
+      await file.close()
+      assert.deepEqual(await readdir(folder), ['agent.json'])
+    }
+  }),
+)

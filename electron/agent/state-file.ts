@@ -2,7 +2,7 @@
 // One JSON file, replaced atomically, mode 0600. A file that cannot be read is never overwritten: a new identity over a
 // damaged one would lose the machine's place in its tailnet.
 
-import { chmod, mkdir } from 'node:fs/promises'
+import { chmod, mkdir, readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readTextIfThere, writeFileAtomic } from '../base/atomic-file.ts'
 import { fromHex, toHex } from '../base/bytes.ts'
@@ -200,6 +200,7 @@ export class StateFile {
     const path = join(folder, 'agent.json')
     const lock = await takeFolder(folder)
     try {
+      if (lock !== 'unlocked') await removeUnfinished(folder)
       return await StateFile.#read(path, lock)
     } catch (error) {
       if (lock !== 'unlocked') await lock.release()
@@ -258,6 +259,13 @@ export class StateFile {
       )
     }
   }
+}
+
+/** A run that was killed while it wrote left a file with keys in it. */
+async function removeUnfinished(folder: string): Promise<void> {
+  const names = await readdir(folder)
+  for (const name of names)
+    if (/^agent\.json\.[0-9a-f]{12}\.tmp$/.test(name)) await unlink(join(folder, name)).catch(() => {})
 }
 
 async function takeFolder(folder: string): Promise<FolderLock | 'unlocked'> {

@@ -58,20 +58,37 @@ for (const port of ports)
     for (const [one, other] of [[near, far], [far, near]]) one.on('error', () => other.destroy()).on('close', () => other.destroy()).pipe(other)
   }).listen({ host: from, port: Number(port), ipv6Only: true }, () => { if (++open === ports.length) console.log('forwards') })`
 
-/**
- * Takes IPv4 from a machine. Its TCP to the server goes over IPv6 all the same, as in networks whose translator carries only that:
- * the server's address is led into a program here, and another at the server takes it from there.
- */
-export async function leaveOnlyV6(lab: Lab, machine: Machine, ports: readonly number[]): Promise<void> {
+const forwardCommand = (from: string, to: string, ports: readonly number[]) => [
+  process.execPath,
+  '-e',
+  FORWARD,
+  from,
+  to,
+  ...ports.map(String),
+]
+
+/** The translator's end at the server: for all machines that have IPv6 alone. */
+export async function startTranslator(lab: Lab, ports: readonly number[]): Promise<void> {
   const { address, address6, ns } = lab.coord
   if (address6 === undefined) throw new Error('the lab has no IPv6')
-  const command = (from: string, to: string) => [process.execPath, '-e', FORWARD, from, to, ...ports.map(String)]
-  await machine.ns.ip(`addr del ${machine.address}/24 dev eth0`, 'link set lo up', `addr add ${address}/32 dev lo`)
-  for (const [place, from, to] of [
-    [ns, address6, address],
-    [machine.ns, address, address6],
-  ] as const)
-    await place.start(command(from, to), { name: `forward-${place.role}` }).waitForOutput(/forwards/)
+  await ns.start(forwardCommand(address6, address, ports), { name: 'forward-coord' }).waitForOutput(/forwards/)
+}
+
+/**
+ * Takes IPv4 from a machine. Its TCP to the server goes over IPv6 all the same, as in networks whose translator carries only that:
+ * the server's address is led into a program here, and `startTranslator` takes it from there.
+ */
+export async function translateTcp(lab: Lab, { ns, address: own }: Machine, ports: readonly number[]): Promise<void> {
+  const { address, address6 } = lab.coord
+  if (address6 === undefined) throw new Error('the lab has no IPv6')
+  await ns.ip(`addr del ${own}/24 dev eth0`, 'link set lo up', `addr add ${address}/32 dev lo`)
+  await ns.start(forwardCommand(address, address6, ports), { name: `forward-${ns.role}` }).waitForOutput(/forwards/)
+}
+
+/** Both for the only machine of a lab that has IPv6 alone. */
+export async function leaveOnlyV6(lab: Lab, machine: Machine, ports: readonly number[]): Promise<void> {
+  await startTranslator(lab, ports)
+  await translateTcp(lab, machine, ports)
 }
 
 /** Takes IPv6 from a machine. */

@@ -3,7 +3,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startTailscaled, type Tailscaled } from '../stock/tailscaled.ts'
-import { createLab, type Lab } from './lab.ts'
+import { createLab, type Lab, type LabOptions, type Machine } from './lab.ts'
 import { addressOf, type PathKind } from './mesh-node.ts'
 import type { NatKind } from './nat.ts'
 import { startAgent, startCoord, type PeerwayAgent } from './peerway.ts'
@@ -35,6 +35,8 @@ export interface Outcome {
   readonly lost: number
 }
 
+export type Cell = Readonly<Record<PairName, Outcome>>
+
 /** A path may come as late as that; a stock client looks for one every few seconds. */
 const WINDOW_MS = 16_000
 /** A relay, which stock clients look for at most every 30 s when the first try fails. */
@@ -44,6 +46,27 @@ const WATCH_MS = 6_000
 const POLL_MS = 500
 /** For STUN, and for the news of new endpoints to go round. */
 const SETTLE_MS = 3_000
+
+/** Where the machines stand: two of ours, two stock ones, and what the network between them is made of. */
+export interface Ground {
+  readonly lab: LabOptions
+  /** When the lab is there and no program runs yet. */
+  readonly make?: (lab: Lab) => Promise<unknown>
+  readonly machines?: (lab: Lab, end: 0 | 1) => Readonly<Record<'ours' | 'stock', Machine>>
+}
+
+const TWO_SITES: Ground = {
+  lab: {
+    sites: [
+      { nat: 'easy', clients: 2 },
+      { nat: 'easy', clients: 2 },
+    ],
+  },
+}
+const siteOfEach: NonNullable<Ground['machines']> = (lab, end) => ({
+  ours: lab.client(end, 0),
+  stock: lab.client(end, 1),
+})
 
 export class Matrix {
   readonly lab: Lab
@@ -63,28 +86,23 @@ export class Matrix {
     this.#relay = relay
   }
 
-  /** Two sites, each with one of ours and a stock one, and a machine with a public address that can relay. */
-  static async create(): Promise<Matrix> {
-    const lab = await createLab({
-      sites: [
-        { nat: 'easy', clients: 2 },
-        { nat: 'easy', clients: 2 },
-      ],
-      hosts: ['relay'],
-    })
+  /** One of ours and a stock one at each end, and a machine with a public address that can relay. */
+  static async create({ lab: labOptions, make, machines = siteOfEach }: Ground = TWO_SITES): Promise<Matrix> {
+    const lab = await createLab({ ...labOptions, hosts: ['relay'] })
     try {
+      await make?.(lab)
       const coord = await startCoord(lab, lab.coord)
       await coord.createUser('anna')
       const login = { loginServer: coord.url, authKey: await coord.createAuthKey('anna', { reusable: true }) }
-      const ours = async (site: number): Promise<PeerwayAgent> => {
-        const agent = await startAgent(lab, lab.client(site, 0), { hostname: `ours-${site}` })
+      // Behind some kinds of router no two machines may share a port.
+      const ours = async (end: 0 | 1): Promise<PeerwayAgent> => {
+        const agent = await startAgent(lab, machines(lab, end).ours, { hostname: `ours-${end}`, port: 41_641 + end })
         await agent.up(login)
         return agent
       }
-      const stock = async (site: number): Promise<Tailscaled> => {
-        // Behind some kinds of router two clients must not share a port.
-        const options = { version: 'new', hostname: `stock-${site}`, port: 41_643 } as const
-        const daemon = await startTailscaled(lab, lab.client(site, 1), options)
+      const stock = async (end: 0 | 1): Promise<Tailscaled> => {
+        const options = { version: 'new', hostname: `stock-${end}`, port: 41_643 + end } as const
+        const daemon = await startTailscaled(lab, machines(lab, end).stock, options)
         await daemon.up(login)
         return daemon
       }
@@ -104,15 +122,21 @@ export class Matrix {
   }
 
   /** All of one cell: machines that have just come up behind these routers begin to talk. */
-  async cell(a: Kind, b: Kind, hasRelay: boolean): Promise<Readonly<Record<PairName, Outcome>>> {
+  async cell(a: Kind, b: Kind, hasRelay: boolean): Promise<Cell> {
+    return this.meet(expected(a, b, hasRelay), async () => {
+      await this.lab.site(0).router.become(a)
+      await this.lab.site(1).router.become(b)
+    })
+  }
+
+  /** Machines that have just come up begin to talk; what is changed is changed while they are down. */
+  async meet(wanted: Reached, change?: () => Promise<void>): Promise<Cell> {
     const [ours, stock] = [this.#ours, this.#stock]
     const all = [...ours, ...stock]
     await Promise.all(all.map((node) => this.#must(node, 'down')))
-    await this.lab.site(0).router.become(a)
-    await this.lab.site(1).router.become(b)
+    await change?.()
     await Promise.all(all.map((node) => this.#must(node, 'up')))
     await sleep(SETTLE_MS)
-    const wanted = expected(a, b, hasRelay)
     const [oursOurs, oursStock, stockStock] = await Promise.all([
       this.#talk(ours[0], ours[1], wanted),
       this.#talk(ours[0], stock[1], wanted),
@@ -172,5 +196,8 @@ interface PeerNow {
 const shown = ({ reached, afterMs, sent, lost }: Outcome): string =>
   `${reached}${reached === 'derp' || afterMs === undefined ? '' : ` ${(afterMs / 1000).toFixed(1)} s`}, ${lost}/${sent} lost`
 
-export const line = (a: Kind, b: Kind, hasRelay: boolean, cell: Readonly<Record<PairName, Outcome>>): string =>
-  `${a} – ${b}${hasRelay ? ', relay' : ''}: wanted ${expected(a, b, hasRelay)}; ${PAIRS.map((pair) => `${pair} ${shown(cell[pair])}`).join('; ')}`
+export const shownCell = (wanted: Reached, cell: Cell): string =>
+  `wanted ${wanted}; ${PAIRS.map((pair) => `${pair} ${shown(cell[pair])}`).join('; ')}`
+
+export const line = (a: Kind, b: Kind, hasRelay: boolean, cell: Cell): string =>
+  `${a} – ${b}${hasRelay ? ', relay' : ''}: ${shownCell(expected(a, b, hasRelay), cell)}`

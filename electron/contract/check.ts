@@ -12,6 +12,8 @@ export function text(most: number, least = 1): Check<string> {
   return (raw) => {
     if (typeof raw !== 'string' || raw.length > most || raw.trim().length < least)
       throw new BadArgument(`Expected ${least} to ${most} characters of text.`)
+    // Not every database can hold it, and no system call.
+    if (raw.includes('\0')) throw new BadArgument('Expected text without null characters.')
     return raw
   }
 }

@@ -31,8 +31,8 @@ export function readDerpMap(text: string): OwnDerpMap {
   }
   const [first] = problems.list
   if (own && !first) return own
-  const told = problems.list.map((problem) => `\n  ${problemText(problem)}`).join('')
-  throw new CoordError('coord/bad-argument', `The DERP map cannot be used:${told}`)
+  const told = problems.list.map(problemText).join('; ')
+  throw new CoordError('coord/bad-argument', `The DERP map cannot be used: ${told}.`)
 }
 
 class Reader {

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict'
 import { request as httpRequest } from 'node:http'
-import { test } from 'node:test'
+import { after, test } from 'node:test'
 import type {
   PublicKeyCredentialCreationOptionsJSON,
   PublicKeyCredentialRequestOptionsJSON,
@@ -18,10 +18,18 @@ import type { CallName, Calls } from '../identity/login-api.ts'
 import { loginCalls } from '../identity/login-calls.ts'
 import { SoftAuthenticator } from '../identity/soft-authenticator.ts'
 import { Browser, NAME, PASSWORD, site, withOwner, type Site } from '../identity/test-site.ts'
+import { noPostgres, TestPostgres } from '../store/test-postgres.ts'
 import { TestMachine } from '../test-machine.ts'
 import { MACHINE_ROUTES } from './machine-api.ts'
 import { PUBLIC_ROUTES } from './public-routes.ts'
 import { type Hostile, hostileBodies, pick, randomOf } from './test-hostile.ts'
+
+const DATABASES = ['a file', ...(noPostgres === false ? ['PostgreSQL'] : [])] as const
+let postgres: Promise<TestPostgres> | undefined
+after(async () => (await postgres)?.end())
+/** Each database has its own idea of what a text may hold. */
+const databaseOf = async (kind: string): Promise<string | undefined> =>
+  kind === 'a file' ? undefined : (await (postgres ??= TestPostgres.start())).database()
 
 const TIMES = Number(process.env['PEERWAY_FUZZ'] ?? '1')
 const SEED = Number(process.env['PEERWAY_FUZZ_SEED'] ?? '20')
@@ -174,27 +182,35 @@ function pathOf(operation: Operation, random: () => number): string {
   return `${API_PREFIX}${path}${query}`
 }
 
-test('every operation of the API bears any body, from who may do everything and from who may nothing', async (t) => {
-  const { coord } = await withOwner(t)
-  const { token } = await coord.serverAdmin.of().tokens.create({ name: 'fuzz', scopes: ['all'] })
-  const random = randomOf(SEED)
-  const tally = newTally()
-  for (const operation of OPERATIONS) {
-    const sample = Object.fromEntries(Object.entries(operation.body).map(([name, field]) => [name, sampleOf(field)]))
-    for (const { what, bytes } of hostileBodies(sample, random, 60 * TIMES)) {
-      const who = pick(random, [`Bearer ${token}`, `Bearer ${token}`, `Bearer ${token}`, 'Bearer x', 'Basic eDp5', ''])
-      const headers = { 'content-type': pick(random, TYPES), ...(who !== '' && { authorization: who }) }
-      const asked = { method: operation.method, path: pathOf(operation, random), headers, body: bytes }
-      note(
-        tally,
-        await statusOf(coord.port, asked, sourceOf(random)),
-        `${operation.call} ${asked.path.slice(0, 80)}: ${what}`,
-      )
+for (const kind of DATABASES)
+  test(`every operation of the API bears any body, from who may do everything and from who may nothing, with ${kind}`, async (t) => {
+    const { coord } = await withOwner(t, await databaseOf(kind))
+    const { token } = await coord.serverAdmin.of().tokens.create({ name: 'fuzz', scopes: ['all'] })
+    const random = randomOf(SEED)
+    const tally = newTally()
+    for (const operation of OPERATIONS) {
+      const sample = Object.fromEntries(Object.entries(operation.body).map(([name, field]) => [name, sampleOf(field)]))
+      for (const { what, bytes } of hostileBodies(sample, random, 32 * TIMES)) {
+        const who = pick(random, [
+          `Bearer ${token}`,
+          `Bearer ${token}`,
+          `Bearer ${token}`,
+          'Bearer x',
+          'Basic eDp5',
+          '',
+        ])
+        const headers = { 'content-type': pick(random, TYPES), ...(who !== '' && { authorization: who }) }
+        const asked = { method: operation.method, path: pathOf(operation, random), headers, body: bytes }
+        note(
+          tally,
+          await statusOf(coord.port, asked, sourceOf(random)),
+          `${operation.call} ${asked.path.slice(0, 80)}: ${what}`,
+        )
+      }
     }
-  }
-  assert.ok(share(tally, 401, 429) < 0.5, 'most have come past the door')
-  assert.equal((await fetch(`http://127.0.0.1:${coord.port}/health`)).status, 200)
-})
+    assert.ok(share(tally, 401, 429) < 0.5, 'most have come past the door')
+    assert.equal((await fetch(`http://127.0.0.1:${coord.port}/health`)).status, 200)
+  })
 
 const CREDENTIAL = { id: 'AAAA', rawId: 'AAAA', type: 'public-key', clientExtensionResults: {} } as const
 const registration = { ...CREDENTIAL, response: { clientDataJSON: 'e30', attestationObject: 'oA', transports: [] } }
@@ -255,27 +271,28 @@ async function ownerOf(it: Site, name: string): Promise<Browser> {
   return browser
 }
 
-test('every call of the login pages bears any body, signed in or not', async (t) => {
-  const it = await withOwner(t)
-  const random = randomOf(SEED)
-  const tally = newTally()
-  const names = ['state', ...Object.keys(loginCalls({} as Parts))]
-  let owner = it.browser
-  let owners = 0
-  for (const name of names) {
-    assert.ok(name in SAMPLES, `${name} has a sample`)
-    const stage = await owner.open({ account: true })
-    if (stage['kind'] !== 'account') owner = await ownerOf(it, `owner-${++owners}`)
-    const stranger = new Browser(it)
-    await stranger.open({ account: true })
-    for (const { what, bytes } of hostileBodies(SAMPLES[name as CallName], random, 60 * TIMES)) {
-      const headers = { ...pick(random, [owner, owner, stranger]).headers(), 'content-type': pick(random, TYPES) }
-      const asked = { method: 'POST', path: `/login/api/${name}`, headers, body: bytes }
-      note(tally, await statusOf(it.coord.port, asked, sourceOf(random)), `${name}: ${what}`)
+for (const kind of DATABASES)
+  test(`every call of the login pages bears any body, signed in or not, with ${kind}`, async (t) => {
+    const it = await withOwner(t, await databaseOf(kind))
+    const random = randomOf(SEED)
+    const tally = newTally()
+    const names = ['state', ...Object.keys(loginCalls({} as Parts))]
+    let owner = it.browser
+    let owners = 0
+    for (const name of names) {
+      assert.ok(name in SAMPLES, `${name} has a sample`)
+      const stage = await owner.open({ account: true })
+      if (stage['kind'] !== 'account') owner = await ownerOf(it, `owner-${++owners}`)
+      const stranger = new Browser(it)
+      await stranger.open({ account: true })
+      for (const { what, bytes } of hostileBodies(SAMPLES[name as CallName], random, 32 * TIMES)) {
+        const headers = { ...pick(random, [owner, owner, stranger]).headers(), 'content-type': pick(random, TYPES) }
+        const asked = { method: 'POST', path: `/login/api/${name}`, headers, body: bytes }
+        note(tally, await statusOf(it.coord.port, asked, sourceOf(random)), `${name}: ${what}`)
+      }
     }
-  }
-  assert.ok(share(tally, 400) > 0.2 && share(tally, 429) < 0.3, JSON.stringify([...tally.statuses]))
-})
+    assert.ok(share(tally, 400) > 0.2 && share(tally, 429) < 0.3, JSON.stringify([...tally.statuses]))
+  })
 
 test('a passkey that answers with nonsense is refused, and nothing else happens', async (t) => {
   const it = await withOwner(t)
@@ -346,52 +363,53 @@ async function machineStatus(machine: TestMachine, route: string, body: Uint8Arr
   })
 }
 
-test('every endpoint inside the encrypted channel bears any body, from machines it knows and others', async (t) => {
-  const { coord } = await withOwner(t)
-  const url = `http://127.0.0.1:${coord.port}`
-  const random = randomOf(SEED)
-  const tally = newTally()
-  const { key } = await coord.admin.createAuthKey({ reusable: true })
-  let machine = new TestMachine(url, 'one')
-  t.after(() => machine.close())
-  let left = 0
-  for (const route of [
-    ...MACHINE_ROUTES,
-    'POST /machine/set-dns',
-    'GET /machine/map',
-    'POST /%00',
-    'POST /../machine/map',
-  ])
-    for (let round = 0; round < 12 * TIMES; round++) {
-      const isKnown = random() < 0.7
-      if (left-- <= 0 || isKnown) {
-        machine.close()
-        machine = new TestMachine(url, 'one')
-        left = 1
-        if (isKnown) assert.equal((await machine.register({ auth: { authKey: key } })).error, '')
+for (const kind of DATABASES)
+  test(`every endpoint inside the encrypted channel bears any body, from machines it knows and others, with ${kind}`, async (t) => {
+    const { coord } = await withOwner(t, await databaseOf(kind))
+    const url = `http://127.0.0.1:${coord.port}`
+    const random = randomOf(SEED)
+    const tally = newTally()
+    const { key } = await coord.admin.createAuthKey({ reusable: true })
+    let machine = new TestMachine(url, 'one')
+    t.after(() => machine.close())
+    let left = 0
+    for (const route of [
+      ...MACHINE_ROUTES,
+      'POST /machine/set-dns',
+      'GET /machine/map',
+      'POST /%00',
+      'POST /../machine/map',
+    ])
+      for (let round = 0; round < 6 * TIMES; round++) {
+        const isKnown = random() < 0.7
+        if (left-- <= 0 || isKnown) {
+          machine.close()
+          machine = new TestMachine(url, 'one')
+          left = 1
+          if (isKnown) assert.equal((await machine.register({ auth: { authKey: key } })).error, '')
+        }
+        const nodeKey = machine.nodeKey.public
+        const samples: { readonly [R in (typeof MACHINE_ROUTES)[number]]: Uint8Array } = {
+          'POST /machine/register': machine.registerBody({
+            auth: { authKey: key },
+            expiryMs: 1_000,
+            followup: `${url}/login/abcdefgh`,
+          }),
+          'POST /machine/map': machine.mapBody({ endpoints: ['192.0.2.1:41641'], omitPeers: true }),
+          'POST /machine/path-report': encodeMessage(pathReport, {
+            nodeKey,
+            peers: [{ node: '1', kind: 'direct', latencyMs: 3, relay: '2', isUsed: true }],
+          }),
+        }
+        const sample: unknown = json(samples[route as keyof typeof samples] ?? samples['POST /machine/map'])
+        for (const { what, bytes } of hostileBodies(sample, random, 25))
+          note(tally, await machineStatus(machine, route, bytes, pick(random, TYPES)), `${route}: ${what}`)
       }
-      const nodeKey = machine.nodeKey.public
-      const samples: { readonly [R in (typeof MACHINE_ROUTES)[number]]: Uint8Array } = {
-        'POST /machine/register': machine.registerBody({
-          auth: { authKey: key },
-          expiryMs: 1_000,
-          followup: `${url}/login/abcdefgh`,
-        }),
-        'POST /machine/map': machine.mapBody({ endpoints: ['192.0.2.1:41641'], omitPeers: true }),
-        'POST /machine/path-report': encodeMessage(pathReport, {
-          nodeKey,
-          peers: [{ node: '1', kind: 'direct', latencyMs: 3, relay: '2', isUsed: true }],
-        }),
-      }
-      const sample: unknown = json(samples[route as keyof typeof samples] ?? samples['POST /machine/map'])
-      for (const { what, bytes } of hostileBodies(sample, random, 25))
-        note(tally, await machineStatus(machine, route, bytes, pick(random, TYPES)), `${route}: ${what}`)
-    }
-  assert.ok(share(tally, 400) > 0.2, JSON.stringify([...tally.statuses]))
-  assert.ok(share(tally, 0, 429) < 0.2, JSON.stringify([...tally.statuses]))
-  const fine = new TestMachine(url, 'fine')
-  t.after(() => fine.close())
-  assert.equal((await fine.register({ auth: { authKey: key } })).error, '')
-  assert.equal(await fine.update(), 200)
-  assert.equal(await machineStatus(fine, 'POST /machine/register', new Uint8Array(2 * 1024 * 1024), ''), 413)
-})
+    assert.ok(share(tally, 400) > 0.2, JSON.stringify([...tally.statuses]))
+    assert.ok(share(tally, 0, 429) < 0.2, JSON.stringify([...tally.statuses]))
+    const fine = new TestMachine(url, 'fine')
+    t.after(() => fine.close())
+    assert.equal((await fine.register({ auth: { authKey: key } })).error, '')
+    assert.equal(await fine.update(), 200)
+    assert.equal(await machineStatus(fine, 'POST /machine/register', new Uint8Array(2 * 1024 * 1024), ''), 413)
+  })

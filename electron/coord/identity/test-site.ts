@@ -32,13 +32,14 @@ export interface Site {
 }
 
 /** `former` is ended and started again. By default behind a proxy that speaks TLS; the virtual clock keeps limits from filling up again. */
-export async function site(t: TestContext, url = `https://${NAME}`, former?: Site): Promise<Site> {
+export async function site(t: TestContext, url = `https://${NAME}`, former?: Site, database?: string): Promise<Site> {
   const stateDir = former?.stateDir ?? mkdtempSync(join(tmpdir(), 'peerway-identity-'))
   if (!former) t.after(() => rmSync(stateDir, { recursive: true, force: true }))
   await former?.coord.close()
   const clock = former?.clock ?? new VirtualClock()
   const coord = await startCoord({
     stateDir,
+    database,
     listen: { host: '127.0.0.1', port: 0 },
     url,
     prepare: async () => ({ derpMap: { regions: new Map() } }),
@@ -121,8 +122,8 @@ export class Browser {
 export const statusesOf = (answers: readonly Answer[]): number[] =>
   answers.map(({ status }) => status).sort((a, b) => a - b)
 
-export async function withOwner(t: TestContext): Promise<Site & { readonly browser: Browser }> {
-  const its = await site(t)
+export async function withOwner(t: TestContext, database?: string): Promise<Site & { readonly browser: Browser }> {
+  const its = await site(t, undefined, undefined, database)
   const login = await its.ask()
   const browser = new Browser(its)
   await browser.open({ login })

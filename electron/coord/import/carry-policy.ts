@@ -48,7 +48,8 @@ export function carryPolicy(original: string): CarriedPolicy {
       const unit = document && unitAt(text, document, at)
       if (!unit) return { text: undefined, remarks: [...remarks, `Policy, ${problemText(problem)}.`] }
       cuts.push(unit)
-      remarks.push(`Policy, ${problemText(problem)}. Left out: ${unit.what}.`)
+      const hint = unit.what === '"derpMap"' ? ' Put it in a file of its own, for peerway coord derp-map set.' : ''
+      remarks.push(`Policy, ${problemText(problem)}. Left out: ${unit.what}.${hint}`)
     }
     for (const { at, end } of cuts) text = text.slice(0, at) + blank(text.slice(at, end)) + text.slice(end)
   }

@@ -34,7 +34,7 @@ const databaseOf = async (kind: string): Promise<string | undefined> =>
 const TIMES = Number(process.env['PEERWAY_FUZZ'] ?? '1')
 const SEED = Number(process.env['PEERWAY_FUZZ_SEED'] ?? '20')
 /** Nothing waits for anybody here, so an answer that takes longer is an endpoint that hangs. */
-const ANSWER_MS = 10_000
+const ANSWER_MS = 30_000
 
 interface Asked {
   readonly method: string

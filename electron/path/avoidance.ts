@@ -83,8 +83,8 @@ export function isShunned(path: PeerPath, endpoint: Endpoint, nowMs: number): bo
   return hasOther || !isDerpSilent(path, nowMs)
 }
 
-/** By then the other end has found out for itself that large packets get lost, if it looks. */
-const GRACE_MS = 3_500
+/** By then the other end has found out for itself, if it looks and its direction has the same flaw. */
+const GRACE_MS = { 'large-lost': 3_500, 'data-dropped': 2_500 } as const
 
 /**
  * The end that gets no data cannot tell which of the two directions drops it, and the other end, whose packets may all come
@@ -94,5 +94,6 @@ const GRACE_MS = 3_500
 export function refusesPings(path: PeerPath, from: Endpoint, checks: boolean, nowMs: number): boolean {
   const flaw = flawOf(path, from, nowMs)
   if (flaw === undefined || flaw === 'lossy' || !isShunned(path, from, nowMs)) return false
-  return flaw === 'data-dropped' || (!checks && nowMs - (path.avoided.get(from)?.sinceMs ?? nowMs) >= GRACE_MS)
+  if (flaw === 'large-lost' && checks) return false
+  return nowMs - (path.avoided.get(from)?.sinceMs ?? nowMs) >= GRACE_MS[flaw]
 }

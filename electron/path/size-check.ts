@@ -13,13 +13,13 @@ const PING_BYTES = 124
 export const FULL_PADDING_BYTES = FULL_BYTES - PING_BYTES
 
 /** An answer later than this, or than three times the last one, is missing. */
-const PATIENCE_MS = 300
+const PATIENCE_MS = 350
 /** In a row. */
 const MOST_MISSED = 7
 /** Plain ones that were answered meanwhile. A path that loses half of all pings gets there once in 2000 times. */
 const LEAST_SMALL = 6
 /** After a round that decided nothing: plain pings were lost too, and that is for others to act on. */
-const PAUSE_MS = 10_000
+const PAUSE_MS = 2_000
 /** How long an answer counts: while much is sent, while nothing comes back, and else. Routes change. */
 const PROVEN_BULK_MS = 10_000
 const PROVEN_SILENT_MS = 2_000

@@ -390,6 +390,7 @@ export const words = {
     change: 'Switch',
     switchTo: (network: string) => `Switch to ${network}`,
     remove: 'Remove',
+    keep: 'Keep it',
     forget: (network: string) => `Remove ${network}`,
     hint: 'This computer is in one network at a time, and keeps its place in the others.',
     leave: (network: string) => `Remove ${network}`,

@@ -28,7 +28,7 @@ import { PathLog } from './path-log.ts'
 import { changedPaths, NO_PATH_SETTINGS } from './path-settings.ts'
 import { mannersView } from './relay-manners.ts'
 import { changedRelay, relayOff } from './relay-settings.ts'
-import { profileNamed, profileViews } from './profiles.ts'
+import { newProfileId, profileNamed, profileViews } from './profiles.ts'
 import { RelayUsage } from './relay-usage.ts'
 import { changedRouting, NO_ROUTING, type RoutingSettings } from './routing/routing-settings.ts'
 import type { DerpMapInput } from '../wire/tailcfg/derp-map.ts'
@@ -183,7 +183,7 @@ export class Agent {
         : [before, ...this.#file.state.profiles].find((profile) => profile?.serverUrl === serverUrl)
     const peers = Object.values(this.#store.now.peers)
     const profile: Profile = {
-      id: known?.id ?? randomBytes(4).toString('hex'),
+      id: known?.id ?? newProfileId(),
       serverUrl,
       nodeKey: known?.nodeKey,
       oldNodeKey: known?.oldNodeKey,

@@ -102,7 +102,7 @@ export async function logIn(
         throw new CodedError(
           'agent/key-refused',
           input.authKey === undefined
-            ? `The server refused this machine: ${outcome.message}`
+            ? `The server refused this machine: ${outcome.message}. Ask whoever runs the network, then sign in again.`
             : `The server did not take the key: ${outcome.message}. Ask the network's owner for a new one, or join by logging in.`,
         )
     }

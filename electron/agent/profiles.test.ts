@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { isCoded } from '../base/errors.ts'
 import { NodePrivate } from '../crypto/keys.ts'
 import { answerProfiles } from './local-profiles.ts'
-import { profileNamed, profileViews } from './profiles.ts'
+import { isOtherAccount, profileNamed, profileViews } from './profiles.ts'
 import { type AgentState, newState, type Profile, withoutProfile, withProfile } from './state-file.ts'
 
 const profile = (id: string, more: Partial<Profile> = {}): Profile => ({
@@ -53,6 +53,20 @@ test('the same account of the same network is there once, others stay', () => {
   assert.deepEqual(ids(again), ['aaaa', 'bbbb', 'dddd'], 'in its place')
   assert.equal(again.currentProfile, 'dddd')
   assert.deepEqual(ids(withProfile(state, profile('eeee'))), ['aaaa', 'bbbb', 'cccc', 'eeee'], 'not known yet whose')
+})
+
+test('a new login is another account only where both are known and the key is new', () => {
+  const nodeKey = NodePrivate.generate()
+  assert.ok(isOtherAccount(home, { ...home, nodeKey, loginName: 'ben' }))
+  for (const now of [
+    { ...home, loginName: 'anna.m' },
+    { ...home, nodeKey },
+    { ...home, nodeKey, loginName: undefined },
+    { ...home, nodeKey, loginName: '' },
+    { ...home, nodeKey, loginName: 'ben', id: 'dddd' },
+  ])
+    assert.ok(!isOtherAccount(home, now))
+  assert.ok(!isOtherAccount({ ...home, nodeKey: undefined }, { ...home, nodeKey, loginName: 'ben' }), 'logged out')
 })
 
 test('a network that is forgotten leaves another current, and off', () => {

@@ -1,5 +1,6 @@
 // Several networks on one machine, of which one is current: what is shown of them, and which one a person means.
 
+import { randomBytes } from 'node:crypto'
 import { CodedError } from '../base/errors.ts'
 import type { ProfileView } from '../contract/profile-view.ts'
 import type { AgentState, Profile } from './state-file.ts'
@@ -46,6 +47,19 @@ function namesOf(profile: Profile): string[] {
   const account = loginName === undefined ? [] : [loginName, `${loginName}@${name}`]
   return [name, ...account, serverUrl, ...host].map((text) => text.toLowerCase())
 }
+
+export const newProfileId = (): string => randomBytes(4).toString('hex')
+
+/** A new login under the id of a former one, by another account. */
+export const isOtherAccount = (former: Profile, now: Profile): boolean =>
+  former.id === now.id &&
+  former.nodeKey !== undefined &&
+  now.nodeKey !== undefined &&
+  !former.nodeKey.public.equals(now.nodeKey.public) &&
+  former.loginName !== undefined &&
+  now.loginName !== undefined &&
+  now.loginName !== '' &&
+  former.loginName !== now.loginName
 
 /** The same account of the same network: logging in again made the former node key void. */
 export const isSameLogin = (a: Profile, b: Profile): boolean =>

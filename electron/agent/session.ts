@@ -41,6 +41,7 @@ import { PathReporter } from './path-reporter.ts'
 import { contractHistory, contractPath } from './path-words.ts'
 import { NO_PATH_SETTINGS, pathPolicies, type PathSettings, pathPolicyView } from './path-settings.ts'
 import { relayBrief, type RelayBriefFacts } from './relay-brief.ts'
+import { isOtherAccount, newProfileId } from './profiles.ts'
 import type { SnapshotStore } from './snapshot-store.ts'
 import type { RelaySurroundings } from './relay-manners.ts'
 import type { RelaySettings } from './relay-settings.ts'
@@ -446,9 +447,24 @@ export class Session {
   }
 
   #rememberTailnet({ name, account }: TailnetView): void {
-    if (name === this.#profile.tailnetName && account === this.#profile.loginName) return
-    this.#profile = { ...this.#profile, tailnetName: name, loginName: account }
-    this.#options.saveProfile(this.#profile).catch((error: unknown) => this.#log.warn('profile not saved', { error }))
+    const former = this.#options.profile
+    const isOther = isOtherAccount(former, { ...this.#profile, loginName: account })
+    if (!isOther && name === this.#profile.tailnetName && account === this.#profile.loginName) return
+    const id = isOther ? newProfileId() : this.#profile.id
+    this.#profile = { ...this.#profile, id, tailnetName: name, loginName: account }
+    const saved = isOther ? this.#keepBoth(former, account) : this.#options.saveProfile(this.#profile)
+    saved.catch((error: unknown) => this.#log.warn('profile not saved', { error }))
+  }
+
+  /** Somebody logged in again as another: the login from before is still one, and theirs is a new one beside it. */
+  async #keepBoth(former: Profile, account: string): Promise<void> {
+    const saved = [this.#options.saveProfile(former), this.#options.saveProfile(this.#profile)]
+    this.#options.events.emit({
+      type: 'notice',
+      code: 'agent/other-account',
+      text: `Signed in as ${account}. The sign-in as ${former.loginName ?? 'another'} is kept: change back to it in the list of networks.`,
+    })
+    await Promise.all(saved)
   }
 
   #warnings(netmap: Netmap, controlProblem: Problem | undefined): Problem[] {

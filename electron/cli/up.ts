@@ -86,6 +86,8 @@ async function bringUp(call: CommandCall, { isNew }: { readonly isNew: boolean }
     last = snapshot
     if (snapshot.state === 'running') {
       remark(`Connected to ${snapshot.tailnet?.name ?? 'the network'} as ${snapshot.self?.addresses.join(', ') ?? ''}`)
+      const other = isNew ? undefined : otherAccount(before, snapshot)
+      if (other !== undefined) remark(other)
       return DONE
     }
     if (snapshot.loginUrl !== undefined && snapshot.loginUrl !== shownUrl) {
@@ -104,6 +106,13 @@ async function bringUp(call: CommandCall, { isNew }: { readonly isNew: boolean }
       ? `Not connected yet; the agent is waiting for ${last?.waitingFor ?? 'the server'}.`
       : 'Nobody logged in yet. The page above stays valid; run peerway up again to wait on.',
   )
+}
+
+/** Somebody else signed in than the one who was here before; undefined where they are the same, or where that was asked for. */
+function otherAccount({ tailnet: before }: AgentSnapshot, { tailnet: now }: AgentSnapshot): string | undefined {
+  if (!before || !now || before.serverUrl !== now.serverUrl) return undefined
+  if (before.account === '' || before.account === now.account) return undefined
+  return `This is the account ${now.account}. The one from before is kept: peerway switch ${before.account}`
 }
 
 export const down: Command = {

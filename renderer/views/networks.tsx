@@ -61,7 +61,7 @@ export function Networks() {
         <Confirm
           title={text.leave(leaving.name)}
           text={leaving.isOwn ? text.leaveOwnText : text.leaveText}
-          stay={words.signOut.stay}
+          stay={text.keep}
           go={text.remove}
           onStay={() => setLeaving(undefined)}
           onGo={() => {

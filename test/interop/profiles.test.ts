@@ -51,21 +51,14 @@ test('a machine in several networks', options, async (t) => {
   await agent.up({ loginServer: home.url, authKey: await home.createAuthKey('anna') })
   await systemPingUntil(agent, nas, 20_000)
 
-  await t.test('another network is joined beside the first', async () => {
-    const key = await work.createAuthKey('anna')
-    await done(
-      agent,
-      'login',
-      '--login-server',
-      work.url,
-      '--auth-key',
-      key,
-      '--hostname',
-      'laptop',
-      '--timeout',
-      '30s',
-    )
+  const joinWork = async (account: string): Promise<void> => {
+    const key = ['--login-server', work.url, '--auth-key', await work.createAuthKey(account)]
+    await done(agent, 'login', ...key, '--hostname', 'laptop', '--timeout', '30s')
     await systemPingUntil(agent, build, 20_000)
+  }
+
+  await t.test('another network is joined beside the first', async () => {
+    await joinWork('anna')
     const networks = await list(agent)
     assert.deepEqual(
       networks.map(({ Server, Account, Current }) => [Server, Account, Current]),
@@ -149,20 +142,29 @@ test('a machine in several networks', options, async (t) => {
   )
 
   await t.test('the same account again replaces itself', async () => {
-    const key = await work.createAuthKey('anna')
-    await done(
-      agent,
-      'login',
-      '--login-server',
-      work.url,
-      '--auth-key',
-      key,
-      '--hostname',
-      'laptop',
-      '--timeout',
-      '30s',
-    )
+    await joinWork('anna')
+    assert.equal((await list(agent)).length, 3)
+  })
+
+  await t.test('who logs in again as another keeps the login from before', async () => {
+    await work.createUser('cleo')
+    const before = (await list(agent)).find(({ Current }) => Current)
+    const key = await work.createAuthKey('cleo')
+    await done(agent, 'up', '--force-reauth', '--auth-key', key, '--timeout', '30s')
     await systemPingUntil(agent, build, 20_000)
+    const both = await list(agent)
+    assert.deepEqual(
+      both.map(({ Account, Current }) => [Account, Current]),
+      [
+        ['anna', false],
+        ['anna', false],
+        ['ben', false],
+        ['cleo', true],
+      ],
+    )
+    await done(agent, 'switch', before?.ID ?? '')
+    await systemPingUntil(agent, build, 20_000)
+    await done(agent, 'switch', 'remove', 'cleo')
     assert.equal((await list(agent)).length, 3)
   })
 
@@ -188,6 +190,7 @@ test('a machine in several networks', options, async (t) => {
     assert.deepEqual(laptops, [
       ['anna', false],
       ['ben', true],
+      ['cleo', true],
     ])
     await done(agent, 'switch', 'remove', home.url)
     const left = await list(agent)

@@ -57,7 +57,7 @@ const NEEDED: Readonly<Record<PlaceName, readonly (keyof Lists)[]>> = {
   approvals: ['machines', 'waiting', 'routes', 'people'],
   people: ['people'],
   keys: ['keys', 'people'],
-  policy: ['policy'],
+  policy: ['policy', 'people', 'machines'],
   dns: ['dns'],
   relays: ['advice'],
   audit: ['audit'],

@@ -1,6 +1,7 @@
-import { useState } from 'react'
+import { useRef, useState } from 'react'
 import { api, type Problem, Refusal } from '../api.ts'
 import { apart, Loading, Place } from '../parts.tsx'
+import { PolicyText as PolicyField } from '../policy-text.tsx'
 import { act, useConsole } from '../store.ts'
 import type { PolicyEffects, PolicyText } from '../types.ts'
 
@@ -22,6 +23,14 @@ function Editor({ policy }: { readonly policy: PolicyText }) {
   const [text, setText] = useState(policy.text)
   const [tried, setTried] = useState<Tried>()
   const isTried = tried?.text === text && 'effects' in tried
+  const isWrong = tried?.text === text && 'problems' in tried
+  const field = useRef<HTMLTextAreaElement>(null)
+  const goTo = ({ line, column }: Problem): void => {
+    const lines = text.split('\n')
+    const at = lines.slice(0, line - 1).reduce((sum, one) => sum + one.length + 1, 0) + column - 1
+    field.current?.focus()
+    field.current?.setSelectionRange(at, at)
+  }
   const tryIt = (): Promise<boolean> =>
     act(async () => {
       try {
@@ -38,15 +47,8 @@ function Editor({ policy }: { readonly policy: PolicyText }) {
           ? 'No policy has been set: everyone may reach everyone.'
           : `Revision ${policy.revision}, put in force ${apart(policy.savedAt)} by ${policy.by ?? 'somebody'}.`}
       </p>
-      <textarea
-        className="mono selectable"
-        aria-label="Policy, in HuJSON"
-        spellCheck={false}
-        value={text}
-        rows={Math.min(Math.max(text.split('\n').length + 1, 14), 34)}
-        onChange={(event) => setText(event.target.value)}
-      />
-      {tried && <Outcome tried={tried} isCurrent={tried.text === text} />}
+      <PolicyField ref={field} text={text} onText={setText} problems={isWrong ? tried.problems : []} />
+      {tried && <Outcome tried={tried} isCurrent={tried.text === text} onProblem={goTo} />}
       <div className="buttons">
         <button type="button" className="button" disabled={text === policy.text} onClick={() => void tryIt()}>
           What would change?
@@ -72,7 +74,13 @@ function Editor({ policy }: { readonly policy: PolicyText }) {
   )
 }
 
-function Outcome({ tried, isCurrent }: { readonly tried: Tried; readonly isCurrent: boolean }) {
+interface OutcomeProps {
+  readonly tried: Tried
+  readonly isCurrent: boolean
+  readonly onProblem: (problem: Problem) => void
+}
+
+function Outcome({ tried, isCurrent, onProblem }: OutcomeProps) {
   if (!isCurrent) return <p className="faint small">Changed since it was tried.</p>
   if ('problems' in tried)
     return (
@@ -80,9 +88,12 @@ function Outcome({ tried, isCurrent }: { readonly tried: Tried; readonly isCurre
         <div className="body">
           <b>This cannot be put in force</b>
           <ul>
-            {tried.problems.map(({ line, column, message }) => (
-              <li key={`${line}:${column}:${message}`}>
-                Line {line}, column {column}: {message}
+            {tried.problems.map((problem) => (
+              <li key={`${problem.line}:${problem.column}:${problem.message}`}>
+                <button type="button" className="link" onClick={() => onProblem(problem)}>
+                  Line {problem.line}, column {problem.column}
+                </button>
+                : {problem.message}
               </li>
             ))}
           </ul>
@@ -97,7 +108,7 @@ function Outcome({ tried, isCurrent }: { readonly tried: Tried; readonly isCurre
       </p>
     )
   return (
-    <div className="card table" role="status">
+    <div className="card table">
       <table>
         <thead>
           <tr>

@@ -7,14 +7,13 @@ import {
   agentOptionHelp,
   agentOptions,
   type Command,
-  commandHelp,
   DONE,
   durationOption,
   FAILED,
-  parseCommand,
   print,
   UsageError,
 } from './command.ts'
+import { runFamily } from './family.ts'
 import { table } from './table.ts'
 import { agentOf } from './talk.ts'
 
@@ -131,19 +130,4 @@ const verbs: Readonly<Record<string, Command>> = { status, query }
 
 export const commands: readonly Command[] = Object.values(verbs)
 
-export async function runDns(args: string[]): Promise<number> {
-  const [verb, ...rest] = args
-  const command = verb !== undefined && Object.hasOwn(verbs, verb) ? verbs[verb] : undefined
-  if (!command) {
-    if (verb !== undefined && verb !== '--help' && verb !== '-h' && verb !== 'help')
-      throw new UsageError(`There is no command "dns ${verb}". It is one of: dns status, dns query.`)
-    print(Object.values(verbs).map(commandHelp).join('\n\n'))
-    return DONE
-  }
-  const call = parseCommand(command, rest)
-  if (call === 'help') {
-    print(commandHelp(command))
-    return DONE
-  }
-  return command.run(call)
-}
+export const runDns = (args: readonly string[]): Promise<number> => runFamily('dns', verbs, args)

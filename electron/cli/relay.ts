@@ -1,18 +1,9 @@
 // `peerway relay …`: this machine as a relay for others.
 
 import type { RelayClientView, RelayPauseView, RelayStatusView } from '../contract/relay-view.ts'
-import {
-  agentOptionHelp,
-  agentOptions,
-  type Command,
-  commandHelp,
-  DONE,
-  FAILED,
-  parseCommand,
-  print,
-  UsageError,
-} from './command.ts'
+import { agentOptionHelp, agentOptions, type Command, DONE, FAILED, print } from './command.ts'
 import { bytesText } from './rate.ts'
+import { runFamily } from './family.ts'
 import { table } from './table.ts'
 import { agentOf } from './talk.ts'
 
@@ -67,22 +58,7 @@ const verbs: Readonly<Record<string, Command>> = { status, test }
 
 export const commands: readonly Command[] = Object.values(verbs)
 
-export async function runRelay(args: string[]): Promise<number> {
-  const [verb, ...rest] = args
-  const command = verb !== undefined && Object.hasOwn(verbs, verb) ? verbs[verb] : undefined
-  if (!command) {
-    if (verb !== undefined && verb !== '--help' && verb !== '-h' && verb !== 'help')
-      throw new UsageError(`There is no command "relay ${verb}". It is one of: relay status, relay test.`)
-    print(Object.values(verbs).map(commandHelp).join('\n\n'))
-    return DONE
-  }
-  const call = parseCommand(command, rest)
-  if (call === 'help') {
-    print(commandHelp(command))
-    return DONE
-  }
-  return command.run(call)
-}
+export const runRelay = (args: readonly string[]): Promise<number> => runFamily('relay', verbs, args)
 
 export function relayLines(view: RelayStatusView): string[] {
   if (view.state === 'off')

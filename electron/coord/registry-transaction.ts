@@ -6,6 +6,7 @@ import { CoordError } from './errors.ts'
 import type { KeptName } from './kept-settings.ts'
 import type { Node, NodeId, NodeReport, Role, Tailnet, TailnetId, User, UserId } from './model.ts'
 import { type StoredPolicy, savePolicy } from './policy/stored-policy.ts'
+import type { News } from './registry-sharing.ts'
 import { type RouteDecision, routeDecisions, withDecisions } from './routes/decisions.ts'
 import type { ServerMemory } from './server-memory.ts'
 import {
@@ -23,6 +24,8 @@ export type Change =
   | { readonly type: 'node'; readonly id: NodeId }
   | { readonly type: 'user'; readonly id: UserId }
   | { readonly type: 'policy' }
+  /** Came to, or left, another server on the same database. */
+  | { readonly type: 'presence'; readonly id: NodeId }
   | { readonly type: 'setting'; readonly name: KeptName }
   /** What the machines of a user tell their person changed. */
   | { readonly type: 'notices'; readonly id: UserId }
@@ -66,21 +69,24 @@ export class MemoryTransaction implements RegistryTransaction {
   readonly store: StoreTransaction
   readonly #memory: ServerMemory
   readonly #effects: Effect[]
+  readonly #news: News[]
   readonly #clock: Clock
 
-  constructor(store: StoreTransaction, memory: ServerMemory, effects: Effect[], clock: Clock) {
+  constructor(store: StoreTransaction, memory: ServerMemory, effects: Effect[], news: News[], clock: Clock) {
     this.store = store
     this.#memory = memory
     this.#effects = effects
+    this.#news = news
     this.#clock = clock
   }
 
   inTailnet(id: TailnetId): MemoryTransaction {
-    return new MemoryTransaction(this.store.inTailnet(id), this.#memory, this.#effects, this.#clock)
+    return new MemoryTransaction(this.store.inTailnet(id), this.#memory, this.#effects, this.#news, this.#clock)
   }
 
   async insertTailnet(wish: NewTailnet): Promise<Tailnet> {
     const tailnet = await this.store.insertTailnet(wish)
+    this.#news.push({ type: 'tailnet', id: tailnet.id })
     this.#effects.push((memory) => {
       memory.putTailnet(tailnet)
       return [{ tailnetId: tailnet.id, change: 'tailnet' }]
@@ -90,6 +96,7 @@ export class MemoryTransaction implements RegistryTransaction {
 
   async updateTailnet(id: TailnetId, change: Partial<Pick<Tailnet, 'name' | 'domain'>>): Promise<void> {
     await this.store.updateTailnet(id, change)
+    this.#news.push({ type: 'tailnet', id })
     this.#effects.push((memory) => {
       const known = memory.tailnets.get(id)
       if (known) memory.putTailnet({ ...known.tailnet, ...change })
@@ -99,6 +106,7 @@ export class MemoryTransaction implements RegistryTransaction {
 
   async deleteTailnet(id: TailnetId): Promise<void> {
     await this.store.deleteTailnet(id)
+    this.#news.push({ type: 'tailnet', id })
     this.#effects.push((memory) => {
       memory.tailnets.delete(id)
       return [{ tailnetId: id, change: 'tailnet' }]
@@ -107,6 +115,7 @@ export class MemoryTransaction implements RegistryTransaction {
 
   async insertUser(user: NewUser): Promise<User> {
     const added = await this.store.insertUser(user)
+    this.#news.push({ type: 'user', id: added.id })
     this.#effects.push((memory) => {
       memory.putMember(added.homeId, added)
       return [{ tailnetId: added.homeId, change: { type: 'user', id: added.id } }]
@@ -116,6 +125,7 @@ export class MemoryTransaction implements RegistryTransaction {
 
   async insertMember(id: UserId, role: Role): Promise<User> {
     const added = await this.store.insertMember(id, role)
+    this.#news.push({ type: 'user', id })
     const { tailnetId } = this.store
     if (tailnetId !== undefined)
       this.#effects.push((memory) => {
@@ -127,6 +137,7 @@ export class MemoryTransaction implements RegistryTransaction {
 
   async updateUser(id: UserId, change: UserChange): Promise<void> {
     await this.store.updateUser(id, change)
+    this.#news.push({ type: 'user', id })
     const { tailnetId } = this.store
     this.#effects.push((memory) => {
       memory.changeUser(id, change, tailnetId)
@@ -136,6 +147,7 @@ export class MemoryTransaction implements RegistryTransaction {
 
   async deleteUser(id: UserId): Promise<void> {
     await this.store.deleteUser(id)
+    this.#news.push({ type: 'user', id })
     const { tailnetId } = this.store
     this.#effects.push((memory) => {
       const heard = heardOfUser(memory, id)
@@ -146,22 +158,26 @@ export class MemoryTransaction implements RegistryTransaction {
 
   touchSignIn(): void {
     const tailnetId = this.store.tailnetId ?? FIRST_TAILNET
+    this.#news.push({ type: 'sign-in', id: tailnetId })
     this.#effects.push(() => [{ tailnetId, change: 'sign-in' }])
   }
 
   async refreshGroups(id: UserId): Promise<void> {
     const groups = await this.store.identity.oidc.groupsOf(id)
+    this.#news.push({ type: 'user', id })
     this.#effects.push((memory) => (memory.setGroups(id, groups) ? heardOfUser(memory, id) : []))
   }
 
   async insertNode(node: NewNode, report: NodeReport): Promise<Node> {
     const added = await this.store.insertNode(node, report)
+    this.#news.push({ type: 'node', id: added.id })
     this.#putNode(added.id, () => added)
     return added
   }
 
   async updateNode(id: NodeId, change: NodeChange): Promise<Node> {
     await this.store.updateNode(id, change)
+    this.#news.push({ type: 'node', id })
     const node = this.#memory.node(id)
     if (!node) throw new CoordError('coord/not-found', `There is no node ${id}.`)
     this.#putNode(id, (now) => now && { ...now, ...change })
@@ -179,6 +195,7 @@ export class MemoryTransaction implements RegistryTransaction {
 
   async deleteNode(id: NodeId): Promise<void> {
     await this.store.deleteNode(id)
+    this.#news.push({ type: 'node', id })
     this.#effects.push((memory) => {
       const node = memory.node(id)
       memory.removeNode(id)
@@ -190,6 +207,7 @@ export class MemoryTransaction implements RegistryTransaction {
     await savePolicy(this.store, policy)
     const { tailnetId } = this.store
     if (tailnetId === undefined) return
+    this.#news.push({ type: 'policy', id: tailnetId })
     this.#effects.push((memory) => {
       const known = memory.tailnets.get(tailnetId)
       if (known) known.policy = policy
@@ -201,6 +219,7 @@ export class MemoryTransaction implements RegistryTransaction {
     await this.store.setTailnetSetting(name, text)
     const { tailnetId } = this.store
     if (tailnetId === undefined) return
+    this.#news.push({ type: 'setting', id: tailnetId, name })
     this.#effects.push((memory) => {
       memory.tailnets.get(tailnetId)?.kept.set(name, text)
       return [{ tailnetId, change: { type: 'setting', name } }]

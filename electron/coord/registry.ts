@@ -15,6 +15,8 @@ export interface RegistryServer {
   transaction<T>(work: (tx: RegistryTransaction) => Promise<T>): Promise<T>
   read<T>(work: (store: StoreTransaction) => Promise<T>): Promise<T>
   report(id: NodeId, report: NodeReport): boolean
+  isElsewhere(id: NodeId): boolean
+  sayHere(id: NodeId, isHere: boolean): void
 }
 
 export class Registry {
@@ -99,5 +101,15 @@ export class Registry {
   /** Counts at once, is on disk a second later. False when the node is not here or said nothing new. */
   report(id: NodeId, report: NodeReport): boolean {
     return this.#here.nodes.has(id) && this.#server.report(id, report)
+  }
+
+  /** Whether it is connected to another server on the same database. */
+  isElsewhere(id: NodeId): boolean {
+    return this.#server.isElsewhere(id)
+  }
+
+  /** It is connected to this server, or no more. */
+  sayHere(id: NodeId, isHere: boolean): void {
+    this.#server.sayHere(id, isHere)
   }
 }

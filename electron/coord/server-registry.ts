@@ -1,6 +1,7 @@
 // The server's tailnets and people in memory, in step with the store: memory changes after the disk did, and never without
 // it. Only what nodes report about themselves is the other way round, since a lost report is simply told again. Maps are
-// made from memory alone: while the store is out nobody loses sight of anybody.
+// made from memory alone: while the store is out nobody loses sight of anybody. What other servers on the same database
+// changed is in memory before a transaction begins; see registry-sharing.ts.
 
 import type { Clock } from '../base/clock.ts'
 import { Listeners } from '../base/lifetime.ts'
@@ -10,6 +11,7 @@ import { CoordError } from './errors.ts'
 import type { Node, NodeId, NodeReport, TailnetId, User, UserId } from './model.ts'
 import { loadPolicy } from './policy/stored-policy.ts'
 import { Registry, type RegistryServer } from './registry.ts'
+import { BEAT_MS, RegistrySharing, SHARED_FLUSH_MS, type News } from './registry-sharing.ts'
 import { type Effect, type Heard, MemoryTransaction, type RegistryTransaction } from './registry-transaction.ts'
 import { ServerMemory } from './server-memory.ts'
 import { FIRST_TAILNET, type Store, type StoreTransaction } from './store/store.ts'
@@ -30,20 +32,30 @@ export class ServerRegistry implements RegistryServer {
   #queue: Promise<unknown> = Promise.resolve()
   readonly #unsaved = new Set<NodeId>()
   #cancelFlush: (() => void) | undefined
+  readonly #sharing: RegistrySharing
+  #stopHearing: (() => void) | undefined
+  #cancelBeat: (() => void) | undefined
+  #isCatchingUp = false
+  #isClosed = false
 
   private constructor(store: Store, clock: Clock, log: Logger) {
     this.#store = store
     this.#clock = clock
     this.#log = log
+    this.#sharing = new RegistrySharing(this.#memory, (id) => this.#unsaved.has(id))
   }
 
   static async load(store: Store, clock: Clock, log: Logger): Promise<ServerRegistry> {
     const server = new ServerRegistry(store, clock, log)
     await store.transaction((tx) => server.#load(tx))
+    if (!store.listen) return server
+    server.#stopHearing = store.listen((seq) => server.#hear(seq))
+    server.#scheduleBeat()
     return server
   }
 
   async #load(tx: StoreTransaction): Promise<void> {
+    if (tx.shared) await this.#sharing.join(tx.shared)
     for (const tailnet of await tx.tailnets()) {
       this.#memory.putTailnet(tailnet)
       const here = tx.inTailnet(tailnet.id)
@@ -144,16 +156,68 @@ export class ServerRegistry implements RegistryServer {
 
   /** On the whole server; see Registry for those of one tailnet. */
   transaction<T>(work: (tx: RegistryTransaction) => Promise<T>): Promise<T> {
+    return this.#alone((store, effects, news) =>
+      work(new MemoryTransaction(store, this.#memory, effects, news, this.#clock)),
+    )
+  }
+
+  #alone<T>(work: (store: StoreTransaction, effects: Effect[], news: News[]) => Promise<T>): Promise<T> {
     const turn = this.#queue.then(async () => {
-      const effects: Effect[] = []
-      const result = await this.#store.transaction((store) =>
-        work(new MemoryTransaction(store, this.#memory, effects, this.#clock)),
-      )
-      this.#tell(effects.flatMap((effect) => effect(this.#memory)))
+      let effects: Effect[] = []
+      let said = (): void => {}
+      const result = await this.#store.transaction(async (store) => {
+        effects = []
+        const news: News[] = []
+        this.#carryOut(await this.#sharing.catchUp(store))
+        const done = await work(store, effects, news)
+        said = await this.#sharing.say(store, news)
+        return done
+      })
+      said()
+      this.#carryOut(effects)
       return result
     })
     this.#queue = turn.catch(() => undefined)
     return turn
+  }
+
+  #carryOut(effects: readonly Effect[]): void {
+    this.#tell(effects.flatMap((effect) => effect(this.#memory)))
+  }
+
+  /** Another server changed something. */
+  #hear(seq: number | undefined): void {
+    if (this.#isCatchingUp || this.#isClosed || !this.#sharing.isNews(seq)) return
+    this.#isCatchingUp = true
+    // Behind what is under way here, and what comes in until then is read along.
+    void this.#queue
+      .then(() => {
+        this.#isCatchingUp = false
+        return this.#alone(async () => undefined)
+      })
+      .catch((error: unknown) => this.#log.warn('changes by other servers could not be read', { error }))
+  }
+
+  #scheduleBeat(): void {
+    this.#cancelBeat = this.#clock.after(BEAT_MS, () => {
+      this.#alone(async (store, effects) => {
+        effects.push(...(await this.#sharing.beat(store)))
+      })
+        .catch((error: unknown) => this.#log.warn('other servers were not told that this one lives', { error }))
+        .finally(() => {
+          if (!this.#isClosed) this.#scheduleBeat()
+        })
+    })
+  }
+
+  isElsewhere(id: NodeId): boolean {
+    return this.#sharing.isElsewhere(id)
+  }
+
+  sayHere(id: NodeId, isHere: boolean): void {
+    if (!this.#stopHearing) return
+    this.#sharing.sayHere(id, isHere)
+    this.#scheduleFlush()
   }
 
   #tell(heard: readonly Heard[]): void {
@@ -183,7 +247,8 @@ export class ServerRegistry implements RegistryServer {
   }
 
   #scheduleFlush(): void {
-    this.#cancelFlush ??= this.#clock.after(REPORT_FLUSH_MS, () => {
+    if (this.#isClosed) return
+    this.#cancelFlush ??= this.#clock.after(this.#stopHearing ? SHARED_FLUSH_MS : REPORT_FLUSH_MS, () => {
       this.flush().catch((error: unknown) => {
         this.#log.error('reports could not be saved', { error })
         this.#scheduleFlush()
@@ -195,25 +260,33 @@ export class ServerRegistry implements RegistryServer {
   async flush(): Promise<void> {
     this.#cancelFlush?.()
     this.#cancelFlush = undefined
-    if (this.#unsaved.size === 0) return
-    const waiting = [...this.#unsaved]
-    this.#unsaved.clear()
-    try {
-      await this.#store.transaction(async (tx) => {
-        for (const id of waiting) {
-          const node = this.#memory.node(id)
-          if (node) await tx.writeReport(id, node.report)
-        }
-      })
-    } catch (error) {
-      for (const id of waiting) this.#unsaved.add(id)
-      throw error
+    if (this.#unsaved.size === 0 && !this.#sharing.hasUntold) return
+    const written = new Map<NodeId, NodeReport>()
+    const save = async (tx: StoreTransaction, news: News[]): Promise<void> => {
+      written.clear()
+      for (const id of this.#unsaved) {
+        const node = this.#memory.node(id)
+        if (!node) continue
+        await tx.writeReport(id, node.report)
+        news.push({ type: 'node', id })
+        written.set(id, node.report)
+      }
+    }
+    if (this.#stopHearing) await this.#alone((tx, _effects, news) => save(tx, news))
+    else await this.#store.transaction((tx) => save(tx, []))
+    for (const id of this.#unsaved) {
+      const now = this.#memory.node(id)?.report
+      if (now === undefined || now === written.get(id)) this.#unsaved.delete(id)
     }
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true
+    this.#cancelBeat?.()
+    this.#stopHearing?.()
     await this.#queue
     await this.flush()
+    if (this.#stopHearing) await this.#alone((store) => this.#sharing.leave(store)).catch(() => {})
     await this.#store.close()
   }
 }

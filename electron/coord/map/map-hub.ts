@@ -75,7 +75,11 @@ export class MapHub {
     this.#clock = options.clock
     this.#log = options.log
     this.#gate = new SendGate({ clock: options.clock })
-    this.#presence = new Presence(options.clock, (id, isOnline) => this.#onPresence(id, isOnline))
+    this.#presence = new Presence(
+      options.clock,
+      (id, isOnline) => this.#onPresence(id, isOnline),
+      (id, isHere) => options.registry.sayHere(id, isHere),
+    )
     const formerPrimaries = options.registry.kept(primaryRoutes)
     this.#awaited = new Set(formerPrimaries.values())
     this.#routes = new RouteTable({
@@ -110,6 +114,8 @@ export class MapHub {
       this.#touchEphemeral(node, EPHEMERAL_FIRST_MS)
       this.#noteUndecided(node)
     }
+    for (const { id } of options.registry.nodes())
+      if (options.registry.isElsewhere(id)) this.#presence.setElsewhere(id, true)
     this.#cancelSettle = options.clock.after(SETTLE_MS, () => this.#settle())
     this.#stopListening = options.registry.changes.add((change) => this.#onChange(change))
     this.#scheduleSweep()
@@ -237,6 +243,10 @@ export class MapHub {
       if (change.name === deviceApproval.name) this.#noteShut()
       if (change.name === 'route-decisions')
         for (const node of this.#registry.nodes()) if (this.#hasRoutes(node)) this.#refreshNode(node.id)
+      return
+    }
+    if (change.type === 'presence') {
+      this.#presence.setElsewhere(change.id, this.#registry.isElsewhere(change.id))
       return
     }
     if (change.type === 'notices') {

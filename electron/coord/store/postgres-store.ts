@@ -7,7 +7,9 @@ import { codeOf, messageOf } from '../../base/errors.ts'
 import { CoordError } from '../errors.ts'
 import { dumpRows, isUnused, putRows, type Dumped } from './dump.ts'
 import { kyselyOn } from './one-connection-dialect.ts'
+import { PostgresListener } from './postgres-listener.ts'
 import { migrations as allMigrations, postgresWords, type Migration } from './schema.ts'
+import { SHARED_TABLES, SharedTables } from './shared-tables.ts'
 import { SqlTransaction } from './sql-transaction.ts'
 import { storeFailure } from './store-failure.ts'
 import type { PortableStore, StoreTransaction } from './store.ts'
@@ -24,6 +26,9 @@ const STATEMENT_MS = 15_000
 const ANSWER_MS = 20_000
 /** A process that stopped in the middle must not stop the others. */
 const IDLE_IN_TRANSACTION_MS = 15_000
+/** Serialization failure and deadlock (appendix A, class 40): nothing was kept, and the next try may go through. */
+const TRY_AGAIN = new Set(['40001', '40P01'])
+const MOST_TRIES = 5
 
 type TypeId = Parameters<typeof types.getTypeParser>[0]
 
@@ -31,10 +36,13 @@ export class PostgresStore implements PortableStore {
   readonly #pool: Pool
   readonly #kysely = new WeakMap<PoolClient, Kysely<Tables>>()
   readonly #where: string
+  readonly #url: string
+  readonly #listeners = new Set<PostgresListener>()
   #closing: Promise<void> | undefined
 
   private constructor(url: string) {
     this.#where = placeOf(url)
+    this.#url = url
     this.#pool = new Pool(configOf(url))
     // Of a connection nobody uses just now: the next one to want it gets another.
     this.#pool.on('error', () => {})
@@ -65,6 +73,7 @@ export class PostgresStore implements PortableStore {
         `A later version wrote ${this.#where} (schema ${version}, this program knows ${migrations.length}).`,
       )
     for (const migration of migrations.slice(version)) await client.query(migration(postgresWords))
+    for (const table of SHARED_TABLES) await client.query(table)
     await client.query(
       `INSERT INTO schema_version (only_row, version) VALUES (1, $1)
        ON CONFLICT (only_row) DO UPDATE SET version = excluded.version`,
@@ -73,10 +82,32 @@ export class PostgresStore implements PortableStore {
   }
 
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T> {
-    return this.#begin((client) => work(new SqlTransaction(this.#on(client))))
+    return this.#begin((client) => {
+      const db = this.#on(client)
+      return work(new SqlTransaction(db, undefined, new SharedTables(db)))
+    })
+  }
+
+  listen(onNews: (seq: number | undefined) => void): () => void {
+    const listener = new PostgresListener(configOf(this.#url), onNews)
+    this.#listeners.add(listener)
+    return () => {
+      this.#listeners.delete(listener)
+      listener.close()
+    }
   }
 
   async #begin<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries++)
+      try {
+        return await this.#once(work)
+      } catch (error) {
+        if (tries >= MOST_TRIES || !(error instanceof CoordError) || !TRY_AGAIN.has(codeOf(error.cause) ?? ''))
+          throw error
+      }
+  }
+
+  async #once<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
     let client: PoolClient | undefined
     let isSound = false
     try {
@@ -135,6 +166,7 @@ export class PostgresStore implements PortableStore {
 
   /** Waits for what was begun. Idempotent. */
   close(): Promise<void> {
+    for (const listener of this.#listeners) listener.close()
     this.#closing ??= this.#pool.end()
     return this.#closing
   }

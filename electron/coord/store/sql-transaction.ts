@@ -4,6 +4,7 @@ import { type Expression, type ExpressionBuilder, type Kysely, type SqlBool, typ
 import { CoordError } from '../errors.ts'
 import type { AuthKey, Node, NodeId, NodeReport, Role, Tailnet, TailnetId, User, UserId } from '../model.ts'
 import { SqlIdentity } from './identity-store.ts'
+import type { SharedTables } from './shared-tables.ts'
 import { auditOf, authKeyOf, blob, nodeOf, tailnetOf, userOf } from './rows.ts'
 import type {
   AuditEntry,
@@ -20,16 +21,18 @@ import type { Tables } from './tables.ts'
 export class SqlTransaction implements StoreTransaction {
   readonly tailnetId: TailnetId | undefined
   readonly identity: SqlIdentity
+  readonly shared: SharedTables | undefined
   readonly #db: Kysely<Tables>
 
-  constructor(db: Kysely<Tables>, tailnetId?: TailnetId) {
+  constructor(db: Kysely<Tables>, tailnetId?: TailnetId, shared?: SharedTables) {
+    this.shared = shared
     this.tailnetId = tailnetId
     this.identity = new SqlIdentity(db)
     this.#db = db
   }
 
   inTailnet(id: TailnetId): SqlTransaction {
-    return new SqlTransaction(this.#db, id)
+    return new SqlTransaction(this.#db, id, this.shared)
   }
 
   /** The tailnet that something is made in. */
@@ -164,13 +167,15 @@ export class SqlTransaction implements StoreTransaction {
     return rows.map((row) => row.tailnet_id)
   }
 
-  async nodes(): Promise<Node[]> {
+  async nodes(ids?: readonly NodeId[]): Promise<Node[]> {
     const { tailnetId } = this
+    if (ids?.length === 0) return []
     const rows = await this.#db
       .selectFrom('nodes')
       .innerJoin('node_reports', 'node_reports.node_id', 'nodes.id')
       .selectAll()
       .$if(tailnetId !== undefined, (q) => q.where('nodes.tailnet_id', '=', tailnetId ?? 0))
+      .$if(ids !== undefined, (q) => q.where('nodes.id', 'in', ids ?? []))
       .orderBy('nodes.id')
       .execute()
     return rows.map(nodeOf)

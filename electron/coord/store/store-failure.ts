@@ -23,6 +23,8 @@ const REASONS: readonly (readonly [beginning: string, reason: Reason])[] = [
   ['25006', 'read-only'],
   // Of a connection, too many connections, shutting down or starting up, a lock or a statement that took too long.
   ['08', 'unreachable'],
+  // Deadlocks and the like, tried again before anybody hears of them.
+  ['40', 'unreachable'],
   ['53', 'unreachable'],
   ['57', 'unreachable'],
   ['55P03', 'unreachable'],

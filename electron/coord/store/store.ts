@@ -5,6 +5,7 @@
 import type { AuthKey, Node, NodeId, NodeReport, Role, Tailnet, TailnetId, User, UserId } from '../model.ts'
 import type { Dumped } from './dump.ts'
 import type { IdentityTables } from './identity-store.ts'
+import type { SharedTables } from './shared-tables.ts'
 
 export interface Store {
   /**
@@ -12,6 +13,11 @@ export interface Store {
    * TakenError, storage-full, storage-read-only, storage-unreachable, state-damaged.
    */
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T>
+  /**
+   * Where servers share the database: calls when another changed something (its number) or may have (undefined). Ends by
+   * the function returned.
+   */
+  listen?(onNews: (seq: number | undefined) => void): () => void
   close(): Promise<void>
 }
 
@@ -47,6 +53,8 @@ export type NodeChange = Partial<
  */
 export interface StoreTransaction {
   readonly tailnetId: TailnetId | undefined
+  /** Where servers share the database. */
+  readonly shared: SharedTables | undefined
   /** The same transaction, narrowed. */
   inTailnet(id: TailnetId): StoreTransaction
   /** What people sign in with: theirs, not a tailnet's. */
@@ -71,7 +79,8 @@ export interface StoreTransaction {
   /** All tailnets of a person, home first. */
   tailnetsOf(id: UserId): Promise<TailnetId[]>
 
-  nodes(): Promise<Node[]>
+  /** All, or those of these numbers that are there. */
+  nodes(ids?: readonly NodeId[]): Promise<Node[]>
   insertNode(node: NewNode, report: NodeReport): Promise<Node>
   updateNode(id: NodeId, change: NodeChange): Promise<void>
   writeReport(id: NodeId, report: NodeReport): Promise<void>

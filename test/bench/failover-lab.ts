@@ -151,7 +151,10 @@ export interface DerpPair {
   readonly derps: ReadonlyMap<Region, LabProcess>
 }
 
-export async function startDerpPair(kinds: Kinds): Promise<DerpPair> {
+export async function startDerpPair(
+  kinds: Kinds,
+  beforeNodes: (lab: Lab) => Promise<void> = () => Promise.resolve(),
+): Promise<DerpPair> {
   const lab = await createLab({ sites: [{ nat: 'hard' }, { nat: 'hard' }, { nat: 'open' }], hosts: ['derp1', 'derp2'] })
   try {
     const derps = new Map<Region, LabProcess>()
@@ -175,6 +178,7 @@ export async function startDerpPair(kinds: Kinds): Promise<DerpPair> {
     const command = [process.execPath, '--import', 'tsx', COORD, state, coord.address, String(COORD_PORT), ...regions]
     const started = coord.ns.start(command, { name: 'coord', cwd: fileURLToPath(new URL('../..', import.meta.url)) })
     const [, url = ''] = await started.waitForOutput(/^ready (\S+)$/m, 30_000)
+    await beforeNodes(lab)
     return { pair: await Pair.start(lab, kinds, new PeerwayCoord(coord, started, url, state)), derps }
   } catch (error) {
     await lab.close()

@@ -1,23 +1,31 @@
 // A long way in small, without the kernel's help: carries TCP connections or UDP packets on, each after a delay.
 //
 //   node slow-path.mjs tcp PORT TO_ADDRESS TO_PORT DELAY_MS
-//   node slow-path.mjs udp ADDRESS PORT FROM_ADDRESS TO_ADDRESS TO_PORT DELAY_MS
+//   node slow-path.mjs udp ADDRESS PORT FROM_ADDRESS TO_ADDRESS TO_PORT DELAY_MS [LATER_DELAY_MS]
+//
+// The other delay is that from the signal SIGUSR2 on.
 
 import { createSocket } from 'node:dgram'
 import { connect, createServer } from 'node:net'
 
 const [kind, ...args] = process.argv.slice(2)
 
+let isLater = false
+process.on('SIGUSR2', () => {
+  isLater = true
+})
+
 /**
  * In order, whatever timers do.
  * @param {number} delayMs
+ * @param {number} [laterDelayMs]
  */
-const later = (delayMs) => {
+const later = (delayMs, laterDelayMs = delayMs) => {
   /** @type {(() => void)[]} */
   const waiting = []
   return (/** @type {() => void} */ work) => {
     waiting.push(work)
-    setTimeout(() => waiting.shift()?.(), delayMs)
+    setTimeout(() => waiting.shift()?.(), isLater ? laterDelayMs : delayMs)
   }
 }
 
@@ -57,12 +65,13 @@ function carry(from, to, delayMs) {
  * @param {string} toAddress
  * @param {number} toPort
  * @param {number} delayMs
+ * @param {number} laterDelayMs
  */
-function udp(address, port, fromAddress, toAddress, toPort, delayMs) {
+function udp(address, port, fromAddress, toAddress, toPort, delayMs, laterDelayMs) {
   const outside = createSocket('udp4')
   /** @type {Map<string, import('node:dgram').Socket>} */
   const inside = new Map()
-  const delayed = later(delayMs)
+  const delayed = later(delayMs, laterDelayMs)
   outside.on('message', (packet, sender) => {
     const key = `${sender.address} ${sender.port}`
     const known = inside.get(key)
@@ -77,6 +86,6 @@ function udp(address, port, fromAddress, toAddress, toPort, delayMs) {
   outside.bind(port, address, () => console.log('ready'))
 }
 
-const [a = '', b = '', c = '', d = '', e = '', f = ''] = args
+const [a = '', b = '', c = '', d = '', e = '', f = '', g = f] = args
 if (kind === 'tcp') tcp(Number(a), b, Number(c), Number(d))
-else udp(a, Number(b), c, d, Number(e), Number(f))
+else udp(a, Number(b), c, d, Number(e), Number(f), Number(g))

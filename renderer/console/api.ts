@@ -2,6 +2,7 @@
 
 import type {
   Machine,
+  Paths,
   Settings,
   Me,
   Person,
@@ -84,6 +85,7 @@ export const api = {
   move: (id: number, user: string) => ask<Machine>('PUT', `/nodes/${id}/user`, { user }),
   expire: (id: number) => ask<Machine>('POST', `/nodes/${id}/expire`, {}),
   forget: (id: number) => ask<void>('DELETE', `/nodes/${id}`),
+  paths: () => ask<readonly Paths[]>('GET', '/paths'),
   approveMachine: (id: number) => ask<Machine>('POST', `/nodes/${id}/approve`),
   settings: () => ask<Settings>('GET', '/settings'),
   setSettings: (wish: Readonly<Record<string, unknown>>) => ask<Settings>('PATCH', '/settings', wish),

@@ -8,6 +8,7 @@ import type {
   Dns,
   Machine,
   Me,
+  Paths,
   Person,
   PolicyText,
   RelayAdvice,
@@ -40,6 +41,7 @@ export interface Lists {
   readonly advice: RelayAdvice
   readonly audit: readonly AuditLine[]
   readonly settings: Settings
+  readonly paths: readonly Paths[]
 }
 
 export interface ConsoleState {
@@ -53,7 +55,7 @@ export interface ConsoleState {
 }
 
 const NEEDED: Readonly<Record<PlaceName, readonly (keyof Lists)[]>> = {
-  machines: ['machines', 'waiting', 'routes', 'people'],
+  machines: ['machines', 'paths', 'waiting', 'routes', 'people'],
   approvals: ['machines', 'waiting', 'routes', 'people'],
   people: ['people'],
   keys: ['keys', 'people'],
@@ -77,6 +79,7 @@ const fetchers: { readonly [K in keyof Lists]: () => Promise<Lists[K]> } = {
   dns: api.dns,
   advice: api.advice,
   settings: api.settings,
+  paths: api.paths,
   audit: () => api.audit(Date.now() - WEEK_MS),
 }
 

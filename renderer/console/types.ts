@@ -26,6 +26,13 @@ export interface Machine {
   readonly createdAt: string
 }
 
+export interface Paths {
+  readonly nodeId: number
+  readonly direct: number
+  readonly peerRelay: number
+  readonly derp: number
+}
+
 export interface Settings {
   readonly tailnet: string
   readonly domain: string

@@ -79,6 +79,7 @@ export const adminCalls = {
       renew: maybeFlag(args, 'renew'),
     }),
   'nodes.approve': (admin, args) => admin.approveNode(text(args, 'node')),
+  'nodes.paths': (admin) => admin.nodePaths(),
   'settings.get': (admin) => admin.settings(),
   'settings.set': (admin, args) =>
     admin.setSettings({

@@ -78,6 +78,14 @@ export interface NodeInfo {
   readonly createdAt: string
 }
 
+/** How a machine reaches others, counted by pairs of which one of the two told in the last quarter of an hour. */
+export interface NodePathsInfo {
+  readonly nodeId: number
+  readonly direct: number
+  readonly peerRelay: number
+  readonly derp: number
+}
+
 /** What holds for all machines of a tailnet. */
 export interface SettingsInfo {
   readonly tailnet: string

@@ -35,6 +35,7 @@ import type {
   EnrolLinkInfo,
   LoginInfo,
   NodeInfo,
+  NodePathsInfo,
   SettingsInfo,
   SettingsWish,
   SetupCodeInfo,
@@ -389,6 +390,14 @@ export class Admin {
   async relayAdvice(): Promise<RelayAdviceInfo> {
     const desk = this.#options.advice?.()
     return desk ? adviceInfo(desk, (id) => this.#options.registry.node(id)) : NO_ADVICE
+  }
+
+  /** Only machines of which something is known: other programs tell nothing, and no server that does not run knows any. */
+  async nodePaths(): Promise<NodePathsInfo[]> {
+    const counts = [...(this.#options.advice?.()?.pathCounts() ?? [])]
+    return counts.flatMap(([nodeId, { direct, 'peer-relay': peerRelay, derp }]) =>
+      this.#options.registry.node(nodeId) ? [{ nodeId, direct, peerRelay, derp }] : [],
+    )
   }
 
   async listLogins(): Promise<LoginInfo[]> {

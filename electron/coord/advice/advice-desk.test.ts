@@ -106,6 +106,10 @@ test('reports lead to questions, then to advice, and after the relay is there to
   ])
 
   await report(a, [[b, 'peer-relay', 6, near]])
+  const reached = new Map((await admin.nodePaths()).map(({ nodeId, ...counts }) => [String(nodeId), counts]))
+  assert.deepEqual(reached.get(a.id), { direct: 2, peerRelay: 1, derp: 0 })
+  assert.deepEqual(reached.get(far.id), { direct: 2, peerRelay: 0, derp: 0 })
+  assert.equal(reached.size, 4, 'of the one nobody told of, nothing is known')
   const { candidates, relays } = await admin.relayAdvice()
   assert.deepEqual(candidates, [])
   assert.deepEqual(relays, [

@@ -9,7 +9,7 @@ import type { Registry } from '../registry.ts'
 import { advise, type AdviceInput, type AdviceNode, type Candidate, toMeasure } from './advise.ts'
 import { derpDistances, type DerpDistances } from './derp-distance.ts'
 import { gains, type RelayGain } from './gain.ts'
-import { KnownPaths, type PathFact, type PathKind } from './known-paths.ts'
+import { KnownPaths, PATH_LIFE_MS, type PathFact, type PathKind } from './known-paths.ts'
 
 const KINDS: ReadonlySet<string> = new Set<PathKind>(['direct', 'peer-relay', 'derp'])
 
@@ -74,6 +74,21 @@ export class AdviceDesk {
   advice(): { readonly candidates: readonly Candidate[]; readonly pairsInNeed: number; readonly gains: RelayGain[] } {
     const input = this.#input()
     return { ...advise(input), gains: gains(input) }
+  }
+
+  /** To how many others which kind of path leads, as far as one of the two told lately. */
+  pathCounts(): ReadonlyMap<NodeId, Readonly<Record<PathKind, number>>> {
+    const nowMs = this.#options.clock.now()
+    const counts = new Map<NodeId, Record<PathKind, number>>()
+    for (const { a, b, kind, atMs } of this.#paths.pairs()) {
+      if (nowMs - atMs >= PATH_LIFE_MS) continue
+      for (const id of [a, b]) {
+        const known = counts.get(id) ?? { direct: 0, 'peer-relay': 0, derp: 0 }
+        known[kind]++
+        counts.set(id, known)
+      }
+    }
+    return counts
   }
 
   #idOf(text: string): NodeId | undefined {

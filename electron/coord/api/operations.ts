@@ -79,6 +79,9 @@ export const OPERATIONS: readonly Operation[] = [
   operation('POST', '/nodes/{node}/approve', 'nodes.approve', 'nodes', 'Let a machine that waits go on', 'Node', {
     args: node,
   }),
+  operation('GET', '/paths', 'nodes.paths', 'nodes', 'How machines reach others, where that is known', {
+    list: 'NodePaths',
+  }),
   operation('GET', '/settings', 'settings.get', 'nodes', 'What holds for all machines', 'Settings'),
   operation('PATCH', '/settings', 'settings.set', 'nodes', 'Change it; what is left out stays', 'Settings', {
     body: {

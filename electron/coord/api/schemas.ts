@@ -110,6 +110,7 @@ export const SCHEMAS = {
     createdAt: time,
   }),
   NodeKeys: object({ 'lifetimeMs?': whole, renew: flag }),
+  NodePaths: object({ nodeId: whole, direct: whole, peerRelay: whole, derp: whole }),
   Settings: object({
     tailnet: text,
     domain: text,

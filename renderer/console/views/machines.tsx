@@ -99,6 +99,7 @@ function MachineTable({ machines, routes, chosen, onChoose }: TableProps) {
             <th>Owner</th>
             <th>Address</th>
             <th>System</th>
+            <th>Reaches others</th>
             <th>Client</th>
             <th>Seen</th>
           </tr>
@@ -116,6 +117,26 @@ function MachineTable({ machines, routes, chosen, onChoose }: TableProps) {
         </tbody>
       </table>
     </div>
+  )
+}
+
+/** By pairs; a word and the colour of the path, as everywhere. */
+function Reaches({ machine: { id, online } }: { readonly machine: Machine }) {
+  const paths = useConsole((state) => state.lists.paths)?.find(({ nodeId }) => nodeId === id)
+  if (!online) return <span className="faint">offline</span>
+  if (!paths || paths.direct + paths.peerRelay + paths.derp === 0)
+    return (
+      <span className="faint" title="Neither this machine nor one it talks to has told in the last 15 minutes.">
+        unknown
+      </span>
+    )
+  const { direct, peerRelay, derp } = paths
+  return (
+    <span className="reaches">
+      {direct > 0 && <span className="is-direct">{direct} direct</span>}
+      {peerRelay > 0 && <span className="is-relay">{peerRelay} by relay</span>}
+      {derp > 0 && <span className="is-derp">{derp} DERP</span>}
+    </span>
   )
 }
 
@@ -156,12 +177,15 @@ function MachineRows({ machine, routes, isOpen, onToggle }: RowProps) {
         <td className={tags.length > 0 ? 'faint' : ''}>{tags.length > 0 ? tags.join(' ') : user}</td>
         <td className="num selectable">{addresses[0]}</td>
         <td className="dim">{os}</td>
+        <td className="num">
+          <Reaches machine={machine} />
+        </td>
         <td className="dim num">{clientVersion.split('-')[0]}</td>
         <td className="dim num">{online ? 'now' : lastSeen === undefined ? 'never' : apart(lastSeen)}</td>
       </tr>
       {isOpen && (
         <tr className="detail">
-          <td colSpan={6}>
+          <td colSpan={7}>
             <MachineDetail machine={machine} routes={routes} />
           </td>
         </tr>
@@ -184,6 +208,10 @@ function MachineDetail({ machine, routes }: { readonly machine: Machine; readonl
         <dd className="selectable num">{machine.addresses.join(', ')}</dd>
         <dt>Reached at</dt>
         <dd className="selectable num">{machine.endpoints.join(', ') || '–'}</dd>
+        <dt>Reaches others</dt>
+        <dd>
+          <Reaches machine={machine} />
+        </dd>
         <dt>Joined</dt>
         <dd>{apart(machine.createdAt)}</dd>
         <dt>Key</dt>

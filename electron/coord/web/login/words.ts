@@ -116,7 +116,7 @@ export const words = {
     formerHost: (host: string, now: string) =>
       `This server was called ${host} before, and browsers keep passkeys by that name. Add a passkey for ${now}, then remove the old one.`,
     passkeyCopied: (name: string, when: string) =>
-      `The passkey “${name}” was refused ${when}: it counts its uses, and its count went back. Somebody may have copied it. Remove it, and add another.`,
+      `The passkey “${name}” was refused ${when}: it counts its uses, and its count went back. Somebody may have copied it. Add another, then remove this one.`,
     addPasskey: 'Add a passkey',
     addPasskeyText: 'It is kept by this device, or by the password manager or security key that you choose next.',
     createPasskey: 'Create a passkey',

@@ -414,6 +414,9 @@ export const words = {
     banner: (name: string) => `“${name}” wants to join`,
     bannerMany: (count: number) => `${count} machines want to join`,
     bannerText: (os: string, address: string) => `${os === '' ? 'It asks' : `${os}, asking`} from ${address}.`,
+    bannerSignedIn: (os: string, user: string) => `${os === '' ? 'Signed' : `${os}, signed`} in as ${user}.`,
+    user: 'Signed in as',
+    knownText: 'Its person is signed in. Let it in only if this machine may be one of theirs.',
     look: 'Look',
   },
 

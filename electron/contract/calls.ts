@@ -141,6 +141,8 @@ export interface WaitingMachineView {
   readonly os: string
   /** Where it asks from. */
   readonly address: string
+  /** Whose it is, of one that is signed in and waits for approval; others have nobody yet. */
+  readonly user?: string
   /** Wall-clock ms. */
   readonly askedAt: number
 }
@@ -168,7 +170,7 @@ export const shellCalls = {
   'own.start': call<{ readonly name: string | undefined }, OwnNetworkView>(shape({ name: optional(text(60)) })),
   /** A one-time key with which another machine joins the network of this computer. */
   'own.invite': call<void, InviteView>(nothing),
-  /** Lets a waiting machine in, as one of the owner's; 'coord/not-found' when it waits no more. */
+  /** Lets a waiting machine in, as its user's or else as one of the owner's; 'coord/not-found' when it waits no more. */
   'own.approve': call<{ readonly id: string }, void>(shape({ id: text(64) })),
   'own.deny': call<{ readonly id: string }, void>(shape({ id: text(64) })),
   /** Opens the console of the network of this computer. */

@@ -5,6 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { isCoded } from '../base/errors.ts'
+import { callAdmin } from '../coord/admin/admin-socket.ts'
+import { TestMachine } from '../coord/test-machine.ts'
+import type { OwnNetworkView } from '../contract/calls.ts'
 import { silentLogger } from '../base/log.ts'
 import { OwnNetwork } from './own-network.ts'
 
@@ -85,3 +88,63 @@ test('damaged settings are told and left as they are', () =>
 test('nothing can be asked of a network that is not there', async () => {
   await assert.rejects(open('/nowhere').invite(), (error) => isCoded(error, 'own/not-running'))
 })
+
+/** The view once that many machines wait. */
+const waits = (own: OwnNetwork, count: number): Promise<OwnNetworkView> =>
+  new Promise((resolve) => {
+    if (own.view.waiting.length === count) return resolve(own.view)
+    own.onChange((view) => {
+      if (view.waiting.length === count) resolve(view)
+    })
+  })
+
+test('a machine that asks for itself is let in, or not', { timeout: 30_000 }, () =>
+  inFolder(async (stateDir) => {
+    const own = open(stateDir)
+    await own.start(undefined)
+    const { serverUrl } = await own.ownKey()
+    const [tablet, stranger] = [new TestMachine(serverUrl, 'tablet'), new TestMachine(serverUrl, 'stranger')]
+    try {
+      const first = await tablet.register()
+      const [asking] = (await waits(own, 1)).waiting
+      assert.deepEqual([asking?.name, asking?.os, asking?.user], ['tablet', 'linux', undefined])
+      await own.approve(asking?.id ?? '')
+      assert.equal((await tablet.register({ followup: first.authUrl })).machineAuthorized, true)
+      await waits(own, 0)
+
+      const second = await stranger.register()
+      await own.deny((await waits(own, 1)).waiting[0]?.id ?? '')
+      assert.match((await stranger.register({ followup: second.authUrl })).error, /refused/)
+      await waits(own, 0)
+    } finally {
+      tablet.close()
+      stranger.close()
+      await own.close()
+    }
+  }),
+)
+
+test('a machine that waits for approval is told of, also after a restart, and approved', { timeout: 30_000 }, () =>
+  inFolder(async (stateDir) => {
+    let own = open(stateDir)
+    await own.start(undefined)
+    const folder = join(stateDir, 'own-network', 'coord')
+    assert.ok(await callAdmin(folder, 'settings.set', { deviceApproval: 'always' }, 10_000))
+    const { serverUrl, authKey } = await own.invite()
+    const late = new TestMachine(serverUrl, 'late')
+    try {
+      assert.equal((await late.register({ auth: { authKey } })).machineAuthorized, false)
+      const [asking] = (await waits(own, 1)).waiting
+      assert.equal(asking?.name, 'late')
+      assert.notEqual(asking?.user, undefined)
+      await own.close()
+      own = open(stateDir)
+      await own.resume()
+      await own.approve((await waits(own, 1)).waiting[0]?.id ?? '')
+      await waits(own, 0)
+    } finally {
+      late.close()
+      await own.close()
+    }
+  }),
+)

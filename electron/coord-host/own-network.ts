@@ -22,6 +22,11 @@ const FORMAT = 1
 /** More are a flood, and the console lists them all. */
 const MOST_WAITING = 20
 
+/** Before the id of a machine that is signed in and waits for approval; other ids are those of sign-ins. */
+const NODE = 'node:'
+
+const nodeOf = (id: string): string | undefined => (id.startsWith(NODE) ? id.slice(NODE.length) : undefined)
+
 export interface OwnNetworkOptions {
   /** The folder of the agent's state; the server lives in a folder of its own below. */
   readonly stateDir: string
@@ -96,7 +101,8 @@ export class OwnNetwork {
       await writeFileAtomic(this.#settingsPath, `${JSON.stringify({ format: FORMAT, port, name }, undefined, 2)}\n`)
     await this.#ownerId()
     this.#tell({ state: 'running', name, joinUrl: host.coord.url })
-    host.coord.loginsChanged.add(() => void this.#lookWhoWaits())
+    host.coord.loginsChanged.add(() => this.#lookWhoWaits())
+    this.#lookWhoWaits()
     await this.refresh()
     return this.#view
   }
@@ -160,25 +166,46 @@ export class OwnNetwork {
     return `http://localhost:${this.#running().coord.port}/console`
   }
 
-  /** Lets a waiting machine in, as one of the owner's. */
+  /** Lets a waiting machine in, as its user's or else as one of the owner's. */
   async approve(id: string): Promise<void> {
-    await this.#running().coord.admin.approveLogin(id, await this.#ownerName(), 'app')
+    const { admin } = this.#running().coord
+    const node = nodeOf(id)
+    if (node === undefined) await admin.approveLogin(id, await this.#ownerName(), 'app')
+    else await admin.approveNode(node, 'app')
   }
 
   async deny(id: string): Promise<void> {
-    await this.#running().coord.admin.refuseLogin(id, 'app')
+    const { admin } = this.#running().coord
+    const node = nodeOf(id)
+    if (node === undefined) await admin.refuseLogin(id, 'app')
+    else await admin.deleteNode(node, 'app')
   }
 
-  async #lookWhoWaits(): Promise<void> {
-    const logins = (await this.#host?.coord.admin.listLogins()) ?? []
-    const waiting = logins
-      .map(({ id, hostname, os, source, createdAt }) => ({
+  #lookWhoWaits(): void {
+    this.#tellWhoWaits().catch((error: unknown) => this.#log.warn('who waits is not known', { error }))
+  }
+
+  async #tellWhoWaits(): Promise<void> {
+    const admin = this.#host?.coord.admin
+    const logins = (await admin?.listLogins()) ?? []
+    const nodes = ((await admin?.listNodes()) ?? []).filter(({ approved, expired }) => !approved && !expired)
+    const waiting = [
+      ...logins.map(({ id, hostname, os, source, createdAt }) => ({
         id,
         name: hostname,
         os,
         address: source,
         askedAt: Date.parse(createdAt),
-      }))
+      })),
+      ...nodes.map(({ id, name, os, user, addresses, createdAt }) => ({
+        id: `${NODE}${id}`,
+        name,
+        os,
+        address: addresses[0] ?? '',
+        user,
+        askedAt: Date.parse(createdAt),
+      })),
+    ]
       .sort((a, b) => a.askedAt - b.askedAt)
       .slice(0, MOST_WAITING)
     if (!isDeepStrictEqual(waiting, this.#view.waiting)) this.#tell({ waiting })

@@ -60,7 +60,7 @@ export interface CoordServer {
   readonly admin: Admin
   /** Of all tailnets. */
   readonly serverAdmin: ServerAdmin
-  /** Another machine waits to be let in, or one does no more: `admin.listLogins` has them. */
+  /** Another machine waits, for a sign-in or for approval, or one does no more: `admin` lists them. */
   readonly loginsChanged: Listeners<undefined>
   /** Node keys that count no more. */
   readonly keysGone: Listeners<NodePublic>
@@ -111,6 +111,9 @@ async function serve(
   lifetime.defer(() => hubs.close())
   const logins = new PendingLogins(clock)
   lifetime.defer(() => logins.close())
+  registry.first.changes.add((change) => {
+    if (change.type === 'setting' && change.name === deviceApproval.name) logins.changed.emit(undefined)
+  })
   let url = givenUrl ?? ''
   const registrar = new Registrar({ registry, logins, clock, loginUrl: (id) => `${url}/login/${id}` })
   const secrets = new ServerSecrets(serverKey)

@@ -31,5 +31,9 @@ test('it says who asks, from where, and what a click does', () => {
   const { title, body } = guestWords(guest('a'), 'Lindenhof')
   assert.equal(title, '“pc-a” wants to join Lindenhof')
   assert.equal(body, 'linux, asking from 192.168.1.44. Click to let it in or to deny it.')
+  assert.equal(
+    guestWords({ ...guest('a'), user: 'karin' }, undefined).body,
+    'linux, signed in as karin. Click to let it in or to deny it.',
+  )
   assert.ok(guestWords({ ...guest('a'), name: 'x'.repeat(200), os: '' }, undefined).title.length < 80)
 })

@@ -17,12 +17,13 @@ export function newGuests(
 }
 
 export function guestWords(
-  { name, os, address }: WaitingMachineView,
+  { name, os, address, user }: WaitingMachineView,
   network: string | undefined,
 ): { readonly title: string; readonly body: string } {
   const who = name.length > MOST_NAME ? `${name.slice(0, MOST_NAME)}…` : name
+  const how = user === undefined ? ['It asks', 'asking', `from ${address}`] : ['Signed', 'signed', `in as ${user}`]
   return {
     title: `“${who}” wants to join ${network ?? 'your network'}`,
-    body: `${os === '' ? 'It asks' : `${os}, asking`} from ${address}. Click to let it in or to deny it.`,
+    body: `${os === '' ? how[0] : `${os}, ${how[1]}`} ${how[2]}. Click to let it in or to deny it.`,
   }
 }

@@ -61,7 +61,9 @@ function* warnings({ agent, own, serverAwayLong, nowMs }: BannerFacts): Iterable
     yield banner(
       'warn',
       others.length > 0 ? words.waiting.bannerMany(others.length + 1) : words.waiting.banner(guest.name),
-      words.waiting.bannerText(osName(guest.os), guest.address),
+      guest.user === undefined
+        ? words.waiting.bannerText(osName(guest.os), guest.address)
+        : words.waiting.bannerSignedIn(osName(guest.os), guest.user),
       'look-waiting',
     )
   const { loginUrl, self, state } = agent

@@ -33,12 +33,12 @@ export function Waiting({ id }: { readonly id: string }) {
             <DeviceIcon kind={deviceKind({ name: machine.name, os: machine.os, tags: [] })} />
             {text.title(machine.name)}
           </h2>
-          <p>{text.text}</p>
+          <p>{machine.user === undefined ? text.text : text.knownText}</p>
           <dl>
             <dt>{text.system}</dt>
             <dd>{osName(machine.os)}</dd>
-            <dt>{text.where}</dt>
-            <dd className="selectable">{machine.address}</dd>
+            <dt>{machine.user === undefined ? text.where : text.user}</dt>
+            <dd className="selectable">{machine.user ?? machine.address}</dd>
             <dt>{text.asked}</dt>
             <dd>
               {clockText(machine.askedAt)}, {agoText(machine.askedAt, nowMs)}

@@ -186,11 +186,12 @@ test('the doctor names what is the matter with this machine, its router and its 
   })
   await t.test('a key that ran out', async () => {
     await coord.cli('nodes', 'expire', 'tablet')
-    await names(phone, 'tablet', 'peer-key-expired', 'relay-fails')
+    await names(phone, 'tablet', 'peer-key-expired', 'relay-fails', 'both-hard')
     await box.stop()
     // Until then it is a relay that fails.
     const isOff = async (): Promise<boolean> => (await phone.peer('box'))?.Online === false
     await until(isOff, { timeoutMs: DIAGNOSIS_MS, what: 'the relay to be off' })
+    await names(phone, 'home', 'hard-here', 'relay-fails')
   })
   await t.test('a STUN server that stopped is no blocked network', async () => {
     await lab.coord.ns.nft(`table inet host {

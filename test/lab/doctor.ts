@@ -61,9 +61,9 @@ export class DoctorWatch {
   }
 
   /** Nothing but this was said of that machine since the last time it was asked for, or what was right then. */
-  check(about: string, cause: Said, before?: Said): void {
+  check(about: string, cause: Said, ...before: readonly (Said | undefined)[]): void {
     const said = this.#said.get(about) ?? []
-    const right = new Set([cause, before, this.#truth.get(about)])
+    const right = new Set([cause, ...before, this.#truth.get(about)])
     this.#truth.set(about, cause)
     const wrong = said.filter((one) => !OPEN.has(one.cause) && !right.has(one.cause))
     const times = said.map((one) => `${Math.round((one.atMs - performance.now()) / 1_000)} s: ${one.cause}`).join(', ')
@@ -98,9 +98,14 @@ export function watchDoctor(t: TestContext, agent: PeerwayAgent): DoctorWatch {
  * Until the doctor says so; `null` for a direct path. Open answers may come before, and what was so a moment ago (`before`, and
  * what was named the last time); a wrong cause may not, not even between two questions.
  */
-export async function names(agent: PeerwayAgent, about: string, cause: Said, before?: Said): Promise<Told> {
+export async function names(
+  agent: PeerwayAgent,
+  about: string,
+  cause: Said,
+  ...before: readonly (Said | undefined)[]
+): Promise<Told> {
   let last: Told | undefined
-  const isRight = (said: Said): boolean => OPEN.has(said) || said === cause || said === before
+  const isRight = (said: Said): boolean => OPEN.has(said) || said === cause || before.includes(said)
   const told = await until(
     async () => {
       last = await ask(agent, about)
@@ -114,7 +119,7 @@ export async function names(agent: PeerwayAgent, about: string, cause: Said, bef
   )
   // Outside of `until`, for which a failure only means "not yet".
   assert.equal(told.cause, cause, `${agent.hostname} says of ${about}: ${JSON.stringify(told)}`)
-  watches.get(agent)?.check(about, cause, before)
+  watches.get(agent)?.check(about, cause, ...before)
   return told
 }
 

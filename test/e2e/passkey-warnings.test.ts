@@ -56,4 +56,6 @@ test('after a change of name the sign-in page says what to do, and so does the a
   await at.button('Sign out').click()
   await at.page.getByText('This server was called old.example.org before').waitFor()
   await shoot(at, 'former-host-sign-in')
+  // What is still under way ends with the browser.
+  await at.page.unrouteAll({ behavior: 'ignoreErrors' })
 })

@@ -115,3 +115,22 @@ export const api = {
   advice: () => ask<RelayAdvice>('GET', '/relays/advice'),
   audit: (sinceMs: number) => ask<readonly AuditLine[]>('GET', `/audit?since=${sinceMs}`),
 }
+
+/** Of the whole server; as a file of this browser's. */
+export async function downloadBackup(passphrase: string): Promise<void> {
+  const response = await fetch('/api/v1/backup', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...(tailnet !== undefined && { 'x-peerway-tailnet': tailnet }) },
+    body: JSON.stringify(passphrase === '' ? {} : { passphrase }),
+  })
+  if (!response.ok) {
+    const { error } = (await response.json().catch(() => ({}))) as { readonly error?: { message: string } }
+    throw new Refusal(response.status, 'console/no-backup', error?.message ?? 'No backup could be made.')
+  }
+  const url = URL.createObjectURL(await response.blob())
+  const link = document.createElement('a')
+  link.href = url
+  link.download = /filename="([^"]+)"/.exec(response.headers.get('content-disposition') ?? '')?.[1] ?? 'coord.backup'
+  link.click()
+  URL.revokeObjectURL(url)
+}

@@ -6,6 +6,7 @@ import { request as httpRequest } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
+import { gunzipSync } from 'node:zlib'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { startCoord, type CoordServer } from '../coord-server.ts'
 import { operatorLogin } from '../login/operator-login.ts'
@@ -204,6 +205,31 @@ test('with several tailnets, who waits is for who runs them all, or who knows wh
   assert.equal(wrong.status, 404, 'not in that tailnet')
   assert.equal((await ask(boss, 'POST', `/api/v1/logins/${id}/approve`, { user: 'boss' })).status, 200)
   assert.equal((await coord.serverAdmin.of('work').showNode('two')).user, 'boss')
+})
+
+test('an owner of the whole server takes a backup along, and nobody else', async (t) => {
+  const { coord, admin, ask, tokenFor } = await started(t)
+  const owner = await tokenFor('the-owner', 'all')
+  const take = (token: string): Promise<Response> =>
+    fetch(`${coord.url}/api/v1/backup`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ passphrase: 'correct horse' }),
+    })
+  for (const token of [await tokenFor('the-admin', 'all'), await tokenFor('the-owner', 'nodes'), 'pwapi-none'])
+    assert.ok([401, 403].includes((await take(token)).status))
+  const answer = await take(owner)
+  assert.equal(answer.status, 200)
+  const lines = gunzipSync(new Uint8Array(await answer.arrayBuffer()))
+    .toString()
+    .trim()
+    .split('\n')
+  assert.match(lines[0] ?? '', /"format":"peerway-coord-backup".*"key":\{/)
+  assert.match(lines.at(-1) ?? '', /"end":true/)
+  assert.ok((await admin.auditSince(0)).some(({ action }) => action === 'server.backup'))
+  await coord.serverAdmin.createTailnet({ name: 'work' })
+  assert.equal((await take(owner)).status, 403, 'others are in it too')
+  assert.equal((await ask(owner, 'GET', '/api/v1/backup')).status, 404)
 })
 
 test('administrators do not touch owners', async (t) => {

@@ -11,12 +11,14 @@ import { adminCalls, isAdminCall, type AdminCall } from '../admin/admin-calls.ts
 import type { ServerAdmin } from '../admin/server-admin.ts'
 import { readBody } from '../http/body.ts'
 import { RateLimiter, sourceOf } from '../http/rate-limiter.ts'
+import type { Role } from '../model.ts'
 import type { ServerRegistry } from '../server-registry.ts'
 import { ApiError, failureOf } from './api-error.ts'
 import { ApiTokens } from './api-tokens.ts'
+import { BackupDownloads } from './backup-download.ts'
 import { type ApiCaller, Callers } from './caller.ts'
 import { ChangeStreams } from './change-streams.ts'
-import type { Fields } from './fields.ts'
+import { type Fields, maybe, text } from './fields.ts'
 import { API_PREFIX, openApiDocument } from './open-api.ts'
 import { OPERATIONS, type Operation, writes } from './operations.ts'
 import { checkOwners } from './owners.ts'
@@ -49,6 +51,7 @@ export class Api {
   readonly #limit: RateLimiter
   readonly #refusedLimit: RateLimiter
   readonly #streams: ChangeStreams
+  readonly #backups = new BackupDownloads()
 
   constructor(options: ApiOptions) {
     this.#options = options
@@ -94,6 +97,7 @@ export class Api {
     const caller = await this.#caller(request, source, route ? writes(route.operation) : request.method !== 'GET')
     if (path === '/me' && request.method === 'GET') return send(response, 200, this.#me(caller))
     if (path === '/events' && request.method === 'GET') return this.#stream(caller, response)
+    if (path === '/backup' && request.method === 'POST') return this.#backUp(request, response, caller)
     if (!route) {
       const isKnown = this.#routes.some(({ pattern }) => pattern.test(path))
       throw new ApiError(
@@ -161,11 +165,34 @@ export class Api {
     }
   }
 
-  #runsAll({ userId }: ApiCaller): boolean {
-    const all = [...this.#options.registry.tailnets()]
-    if (all.length <= 1) return true
+  async #backUp(request: IncomingMessage, response: ServerResponse, caller: ApiCaller): Promise<void> {
+    const isOwner = this.#hasEverywhere(caller, ['owner']) && caller.scopes.includes('all')
+    if (!isOwner || caller.userId === undefined)
+      throw new ApiError(403, 'api/not-allowed', 'Only who owns every network of this server may take it along.')
+    const { passphrase } = checked(
+      { passphrase: maybe(text('Seals the server’s key into it.')) },
+      await jsonBody(request, true),
+    )
+    const wish = {
+      passphrase: typeof passphrase === 'string' ? passphrase : undefined,
+      nowMs: this.#options.clock.wallNow(),
+    }
+    await this.#backups.send(this.#options.admin, response, wish, async ({ rows, hasKey }) => {
+      const detail = `${rows} rows, ${hasKey ? 'with' : 'without'} the server’s key`
+      await caller.registry.transaction((tx) => tx.audit(caller.actor, 'server.backup', 'server', detail))
+    })
+  }
+
+  #runsAll(caller: ApiCaller): boolean {
+    return [...this.#options.registry.tailnets()].length <= 1 || this.#hasEverywhere(caller, ['owner', 'admin'])
+  }
+
+  #hasEverywhere({ userId }: ApiCaller, roles: readonly Role[]): boolean {
     if (userId === undefined) return false
-    return all.every((tailnet) => ['owner', 'admin'].includes(tailnet.user(userId)?.role ?? ''))
+    return [...this.#options.registry.tailnets()].every((tailnet) => {
+      const role = tailnet.user(userId)?.role
+      return role !== undefined && roles.includes(role)
+    })
   }
 
   #me({ registry, role, scopes, userId }: ApiCaller): unknown {

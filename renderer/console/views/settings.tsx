@@ -1,5 +1,6 @@
 import { Select } from '../../ui/select.tsx'
-import { api } from '../api.ts'
+import { useState } from 'react'
+import { api, downloadBackup } from '../api.ts'
 import { Loading, Place } from '../parts.tsx'
 import { act, mayWrite, useConsole } from '../store.ts'
 import type { Settings } from '../types.ts'
@@ -21,6 +22,7 @@ const LIVES: readonly (readonly [string, string])[] = [
 export function SettingsPlace() {
   const settings = useConsole((state) => state.lists.settings)
   const isMine = useConsole(mayWrite)
+  const isOwner = useConsole(({ me }) => typeof me === 'object' && me.role === 'owner')
   if (!settings)
     return (
       <Place title="Settings">
@@ -86,7 +88,47 @@ export function SettingsPlace() {
           </label>
         </Row>
       </ul>
+      {isOwner && <BackupCard />}
     </Place>
+  )
+}
+
+function BackupCard() {
+  const [passphrase, setPassphrase] = useState('')
+  const [isBusy, setBusy] = useState(false)
+  return (
+    <>
+      <h2 className="section">Backup</h2>
+      <form
+        className="line"
+        onSubmit={(event) => {
+          event.preventDefault()
+          setBusy(true)
+          void act(() => downloadBackup(passphrase), 'The backup is in your downloads.').then(() => setBusy(false))
+        }}
+      >
+        <label className="field grow">
+          <span className="label">Passphrase for the server’s key</span>
+          <span className="input">
+            <input
+              type="password"
+              autoComplete="new-password"
+              value={passphrase}
+              onChange={(event) => setPassphrase(event.target.value)}
+            />
+          </span>
+        </label>
+        <button type="submit" className="button" disabled={isBusy}>
+          Download a backup
+        </button>
+      </form>
+      <p className="faint small">
+        All networks of this server are in it. Without a passphrase its key is not, and the file noise.key has to be
+        kept too. To restore, stop the server and run{' '}
+        <code className="mono selectable">peerway coord restore FILE</code> on its machine: what is there is replaced,
+        after a backup of it.
+      </p>
+    </>
   )
 }
 

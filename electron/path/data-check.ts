@@ -49,7 +49,7 @@ export function nextDataCheck(
   const acquitted = trial && !hasCome && nowMs - trial.sinceMs >= TRIAL_MS ? trial.endpoint : undefined
   const asks = load.isSilent ? before.asks : 0
   const askNow = load.isSilent && isInDoubt && load.askingMs === 0 && asks < MOST_ASKS
-  const askFirst = !askNow && !load.isSilent && !load.answersAsks && before.firstAsks < MOST_FIRST_ASKS
+  const askFirst = !askNow && load.isAlive && !load.isSilent && !load.answersAsks && before.firstAsks < MOST_FIRST_ASKS
   return {
     check: {
       asks: askNow ? asks + 1 : asks,

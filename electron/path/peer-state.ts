@@ -100,6 +100,7 @@ export interface PeerPath {
 export const NO_LOAD: Load = {
   isBulk: false,
   isSilent: false,
+  isAlive: false,
   isStarved: false,
   unansweredMs: 0,
   askingMs: 0,

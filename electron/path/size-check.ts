@@ -55,6 +55,8 @@ export interface Load {
   readonly isBulk: boolean
   /** Nothing came back for a while. */
   readonly isSilent: boolean
+  /** Something came just now. */
+  readonly isAlive: boolean
   /** Much came in, and stopped. */
   readonly isStarved: boolean
   /** For how long data has been going out and nothing came back, and for how long handshakes have been asked for in vain. */

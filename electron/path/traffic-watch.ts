@@ -68,6 +68,7 @@ export function nextTraffic(
     load: {
       isBulk: known !== undefined && txBytes - known.txBytes >= BULK_BYTES,
       isSilent: unansweredMs >= SILENT_MS,
+      isAlive: lastReceiveMs > 0 && nowMs - lastReceiveMs <= LOST_SIGHT_MS,
       isStarved: starvedMs >= SILENT_MS && starvedMs <= STARVED_MS,
       unansweredMs,
       askingMs: askingSinceMs > 0 && known ? Math.min(nowMs - askingSinceMs, nowMs - known.sinceMs) : 0,

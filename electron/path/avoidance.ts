@@ -84,7 +84,7 @@ export function isShunned(path: PeerPath, endpoint: Endpoint, nowMs: number): bo
 }
 
 /** By then the other end has found out for itself, if it looks and its direction has the same flaw. */
-const GRACE_MS = { 'large-lost': 3_500, 'data-dropped': 2_500 } as const
+const GRACE_MS = { 'large-lost': 3_500, 'data-dropped': 6_000 } as const
 
 /**
  * The end that gets no data cannot tell which of the two directions drops it, and the other end, whose packets may all come

@@ -1,4 +1,4 @@
-import { CodedError } from '../base/errors.ts'
+import { CodedError, isCoded } from '../base/errors.ts'
 
 export type CoordErrorCode =
   /** Another process holds the state folder; ask it through its admin socket, or stop it. */
@@ -31,6 +31,10 @@ export type CoordErrorCode =
   | 'coord/backup-damaged'
   /** The server did not answer on its admin socket in time; retry. */
   | 'coord/unreachable'
+
+/** The database cannot just now; what it was asked may be asked again. */
+export const isStorageOut = (error: unknown): boolean =>
+  isCoded(error) && ['coord/storage-full', 'coord/storage-read-only', 'coord/storage-unreachable'].includes(error.code)
 
 export class CoordError extends CodedError<CoordErrorCode> {}
 

@@ -7,7 +7,7 @@ import { toHex } from '../base/bytes.ts'
 import type { MachinePublic, NodePublic } from '../crypto/keys.ts'
 import { type AddressPair, allot, allotIn } from './addresses.ts'
 import { parseAuthKey } from './auth-key.ts'
-import { CoordError } from './errors.ts'
+import { CoordError, isStorageOut } from './errors.ts'
 import { RateLimiter } from './http/rate-limiter.ts'
 import { reservedFor } from './import/imported.ts'
 import type { LoginVerdict, PendingLogins } from './login/pending-logins.ts'
@@ -78,6 +78,34 @@ export class Registrar {
   }
 
   async register(request: Registration, caller: Caller): Promise<RegisterAnswer> {
+    // A restart of a machine we know changes nothing, so it needs no store.
+    const known = request.authKey === undefined ? this.#kept(request, caller) : undefined
+    if (known) return known
+    try {
+      return await this.#registerAnew(request, caller)
+    } catch (error) {
+      // Of an auth key nothing can be found out then; who is logged in stays so.
+      const answer = isStorageOut(error) ? this.#kept(request, caller) : undefined
+      if (!answer) throw error
+      return answer
+    }
+  }
+
+  /** By memory alone: the answer to a machine that is logged in and wants nothing else. */
+  #kept(request: Registration, caller: Caller): RegisterAnswer | undefined {
+    const decision = decideRegistration(request, {
+      nowMs: this.#clock.wallNow(),
+      machineKey: caller.machineKey,
+      holder: this.#registry.nodeByKey(request.nodeKey),
+      ofMachine: this.#registry.nodesOfMachine(caller.machineKey),
+      authKey: undefined,
+      reserved: undefined,
+      tagsBeyond: (tags) => tags,
+    })
+    return decision.kind === 'keep' ? this.#welcome(decision.node) : undefined
+  }
+
+  async #registerAnew(request: Registration, caller: Caller): Promise<RegisterAnswer> {
     const decided = await this.#registry.transaction(async (tx) => {
       const authKey = await provenAuthKey(tx, request.authKey)
       const tailnet = authKey && this.#registry.tailnet(authKey.tailnetId)

@@ -285,7 +285,7 @@ export class ServerRegistry implements RegistryServer {
     this.#cancelBeat?.()
     this.#stopHearing?.()
     await this.#queue
-    await this.flush()
+    await this.flush().catch((error: unknown) => this.#log.error('the last reports could not be saved', { error }))
     if (this.#stopHearing) await this.#alone((store) => this.#sharing.leave(store)).catch(() => {})
     await this.#store.close()
   }

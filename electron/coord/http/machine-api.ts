@@ -4,15 +4,16 @@
 import type { ServerHttp2Stream } from 'node:http2'
 import { messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/log.ts'
-import type { MachinePublic } from '../../crypto/keys.ts'
+import type { MachinePublic, NodePublic } from '../../crypto/keys.ts'
 import { WireError } from '../../wire/codec.ts'
 import { PATH_REPORT_ROUTE, pathReport, pathReportAnswer } from '../../wire/path-report.ts'
 import { mapRequest } from '../../wire/tailcfg/map-request.ts'
 import { registerRequest, registerResponse, type RegisterResponseInput } from '../../wire/tailcfg/register.ts'
 import { encodeMessage, parseMessage } from '../../wire/tailcfg/schema.ts'
 import type { AdviceDesks } from '../advice/advice-desks.ts'
+import { isStorageOut } from '../errors.ts'
 import { hostFacts, updatedReport } from '../host-facts.ts'
-import { isExpired, type User } from '../model.ts'
+import { isExpired, type Node, type NodeId, type User } from '../model.ts'
 import { MIN_CAP_VERSION } from '../register-decision.ts'
 import type { Caller, RegisterAnswer, Registrar } from '../registrar.ts'
 import type { ServerRegistry } from '../server-registry.ts'
@@ -86,6 +87,10 @@ export class MachineApi {
         return
       }
       this.#log.error('request failed', { path, error })
+      if (isStorageOut(error)) {
+        reply(stream, 503, 'the server cannot write just now', { 'retry-after': '10' })
+        return
+      }
       reply(stream, 500, 'internal error')
     })
   }
@@ -155,12 +160,9 @@ export class MachineApi {
       reply(stream, 400, `unsupported client version (capability ${request.version})`)
       return
     }
-    const node = this.#registry.boundNode(request.nodeKey, connection.machineKey)
+    const node = await this.#boundNode(request.nodeKey, connection, 'map.rejected')
     const hub = node && this.#hubs.of(node.tailnetId)
     if (!node || !hub) {
-      await this.#registry.transaction((tx) =>
-        this.#registrar.auditForeignKey(tx, request.nodeKey, connection, 'map.rejected'),
-      )
       reply(stream, 404, 'node not found')
       return
     }
@@ -175,22 +177,38 @@ export class MachineApi {
       const report = updatedReport(node.report, request)
       this.#registry.report(node.id, report)
       this.#advice.of(node.tailnetId)?.noteNetwork(node, request.hostinfo?.netInfo)
-      await this.#registrar.noteHostname(node.id, report.hostinfo.hostname)
-      if (request.hostinfo) await this.#registrar.noteTags(node.id, request.hostinfo.requestTags)
+      await this.#noteWishes(node.id, report.hostinfo.hostname, request.hostinfo?.requestTags)
     }
     stream.respond({ ':status': 200 })
     if (request.omitPeers && !request.readOnly) stream.end()
     else stream.end(hub.once(node.id, compression))
   }
 
+  /** What a node wants of us may wait; that it told of itself must not fail with it. */
+  async #noteWishes(id: NodeId, hostname: string, tags: readonly string[] | undefined): Promise<void> {
+    try {
+      await this.#registrar.noteHostname(id, hostname)
+      if (tags) await this.#registrar.noteTags(id, tags)
+    } catch (error) {
+      if (!isStorageOut(error)) throw error
+      this.#log.warn('a name or tags could not be saved', { node: id, error })
+    }
+  }
+
+  /** The node of this key and this machine. One that is unknown may have come to another server a moment ago. */
+  async #boundNode(nodeKey: NodePublic, connection: Connection, action: string): Promise<Node | undefined> {
+    const known = this.#registry.boundNode(nodeKey, connection.machineKey)
+    if (known) return known
+    // Throws while the store is out: "not found" would be a reason for the machine to log in anew.
+    await this.#registry.transaction((tx) => this.#registrar.auditForeignKey(tx, nodeKey, connection, action))
+    return this.#registry.boundNode(nodeKey, connection.machineKey)
+  }
+
   async #pathReport(stream: ServerHttp2Stream, connection: Connection, body: Uint8Array): Promise<void> {
     const report = parseMessage(pathReport, body)
-    const node = this.#registry.boundNode(report.nodeKey, connection.machineKey)
+    const node = await this.#boundNode(report.nodeKey, connection, 'path-report.rejected')
     const desk = node && this.#advice.of(node.tailnetId)
     if (!node || !desk || isExpired(node, this.#clock.wallNow())) {
-      await this.#registry.transaction((tx) =>
-        this.#registrar.auditForeignKey(tx, report.nodeKey, connection, 'path-report.rejected'),
-      )
       reply(stream, 404, 'node not found')
       return
     }

@@ -46,6 +46,8 @@ export class PostgresStore implements PortableStore {
     this.#pool = new Pool(configOf(url))
     // Of a connection nobody uses just now: the next one to want it gets another.
     this.#pool.on('error', () => {})
+    // Of one in use: its query fails by itself, and nobody listening would end the process.
+    this.#pool.on('connect', (client) => client.on('error', () => {}))
   }
 
   /** Throws CoordError: storage-unreachable, state-newer, bad-config, state-unusable. */

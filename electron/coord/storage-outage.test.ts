@@ -1,0 +1,187 @@
+// While the database cannot, machines see each other as before, whoever wants something new is told in words, and all goes
+// on by itself afterwards.
+
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { closeSync, mkdtempSync, openSync, rmSync, truncateSync, writeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { isCoded } from '../base/errors.ts'
+import { startCoord } from './coord-server.ts'
+import { operatorLogin } from './login/operator-login.ts'
+import { noPostgres, TestPostgres } from './store/test-postgres.ts'
+import { TestMachine } from './test-machine.ts'
+
+function tempFolder(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'peerway-outage-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+async function crowd(t: TestContext, stateDir: string, database?: string) {
+  const coord = await startCoord({
+    stateDir,
+    database,
+    listen: { host: '127.0.0.1', port: 0 },
+    prepare: async () => ({ derpMap: { regions: new Map() } }),
+    login: operatorLogin,
+  })
+  t.after(() => coord.close())
+  const { key } = await coord.admin.createAuthKey({ reusable: true })
+  const machines: TestMachine[] = []
+  for (const name of ['one', 'two']) {
+    const machine = new TestMachine(coord.url, name)
+    t.after(() => machine.close())
+    await machine.register({ auth: { authKey: key } })
+    machines.push(machine)
+  }
+  const [one, two] = machines
+  assert.ok(one && two)
+  return { coord, key, one, two }
+}
+
+type Crowd = Awaited<ReturnType<typeof crowd>>
+
+/** What has to go on. */
+async function mapsGoOn({ one, two, key }: Crowd, endpoint: string): Promise<void> {
+  // A client that starts again registers, with or without the key it once had, and asks for the map.
+  one.close()
+  assert.equal((await one.register({})).error, '')
+  assert.equal((await one.register({ auth: { authKey: key } })).error, '')
+  const stream = await one.poll()
+  const first = await stream.until(({ node }) => node !== undefined)
+  assert.deepEqual(
+    first.peers?.map(({ name }) => name.split('.')[0]),
+    ['two'],
+  )
+  assert.equal(await two.update({ endpoints: [endpoint] }), 200)
+  await stream.until(
+    ({ peersChanged = [], peersChangedPatch = [] }) =>
+      peersChanged.some(({ endpoints }) => endpoints.includes(endpoint)) ||
+      peersChangedPatch.some(({ endpoints }) => endpoints.includes(endpoint)),
+  )
+  stream.close()
+}
+
+async function newcomersAreTold({ coord, key }: Crowd, code: string): Promise<void> {
+  await assert.rejects(coord.admin.createAuthKey({}), (error) => isCoded(error, code))
+  const late = new TestMachine(coord.url, 'late')
+  await assert.rejects(late.register({ auth: { authKey: key } }), /register: 503/)
+  // Not "not found", which would have it log in anew; but for a full disk, which can still be read and has no other writer.
+  if (code !== 'coord/storage-full') assert.equal(await late.update({}), 503)
+  late.close()
+}
+
+async function worksAgain({ coord, key }: Crowd): Promise<void> {
+  const late = new TestMachine(coord.url, 'late')
+  assert.equal((await late.register({ auth: { authKey: key } })).error, '')
+  late.close()
+  assert.equal((await coord.admin.listNodes()).length, 3)
+}
+
+test('PostgreSQL goes, comes back, may only be read: maps are served all along', { skip: noPostgres }, async (t) => {
+  const postgres = await TestPostgres.start()
+  t.after(() => postgres.end())
+  const url = await postgres.database()
+  const all = await crowd(t, tempFolder(t), url)
+  await mapsGoOn(all, '192.0.2.1:1')
+  await postgres.stop('SIGQUIT')
+  await newcomersAreTold(all, 'coord/storage-unreachable')
+  await mapsGoOn(all, '192.0.2.2:2')
+  await postgres.run()
+  const name = url.slice(url.lastIndexOf('/') + 1).split('?')[0] ?? ''
+  // The setting is that of later connections.
+  const endConnections = () =>
+    postgres.sql('postgres', `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`)
+  await postgres.sql('postgres', `ALTER DATABASE ${name} SET default_transaction_read_only = on`)
+  await endConnections()
+  await newcomersAreTold(all, 'coord/storage-read-only')
+  await mapsGoOn(all, '192.0.2.3:3')
+  await postgres.sql('postgres', `ALTER DATABASE ${name} SET default_transaction_read_only = off`)
+  await endConnections()
+  await worksAgain(all)
+  // What was told meanwhile reaches the disk by itself.
+  for (let i = 0; ; i++) {
+    const rows = await postgres.sql(name, "SELECT 1 FROM node_reports WHERE endpoints LIKE '%192.0.2.3:3%'")
+    if (rows.length === 1) break
+    assert.ok(i < 100, 'the report was not saved')
+    await delay(50)
+  }
+})
+
+test(
+  'PostgreSQL restarted among writers: each is told yes or no, and what was told yes is there',
+  { skip: noPostgres },
+  async (t) => {
+    const postgres = await TestPostgres.start()
+    t.after(() => postgres.end())
+    const all = await crowd(t, tempFolder(t), await postgres.database())
+    const kept = new Set<string>()
+    const state = { refused: 0, isOver: false }
+    const writer = async (id: number): Promise<void> => {
+      for (let n = 0; !state.isOver; n++) {
+        const name = `user-${id}-${n}`
+        try {
+          await all.coord.admin.createUser({ name })
+          kept.add(name)
+        } catch (error) {
+          assert.ok(isCoded(error, 'coord/storage-unreachable'), String(error))
+          state.refused++
+          await delay(5)
+        }
+      }
+    }
+    const writers = Array.from({ length: 8 }, (_, id) => writer(id))
+    for (let round = 0; round < 3; round++) {
+      await delay(150)
+      await postgres.stop(round === 1 ? 'SIGQUIT' : 'SIGINT')
+      await delay(50)
+      await postgres.run()
+    }
+    await delay(200)
+    state.isOver = true
+    await Promise.all(writers)
+    assert.ok(state.refused > 0 && kept.size > 0)
+    const there = new Set((await all.coord.admin.listUsers()).map(({ name }) => name))
+    for (const name of kept) assert.ok(there.has(name), name)
+    await worksAgain(all)
+  },
+)
+
+const noTmpfs =
+  process.platform !== 'linux' || process.getuid?.() !== 0 ? 'a small file system takes root on Linux' : false
+
+test(
+  'a full disk under SQLite: maps are served all along, and room is enough to go on',
+  { skip: noTmpfs },
+  async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'peerway-outage-'))
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m,mode=0700', 'tmpfs', folder])
+    t.after(() => {
+      execFileSync('umount', ['--lazy', folder])
+      rmSync(folder, { recursive: true, force: true })
+    })
+    const all = await crowd(t, folder)
+    await mapsGoOn(all, '192.0.2.1:1')
+    const filler = join(folder, 'filler')
+    const file = openSync(filler, 'w')
+    assert.throws(() => {
+      for (;;) writeSync(file, Buffer.alloc(4096))
+    }, /ENOSPC/)
+    closeSync(file)
+    // What the log has room for already still goes through.
+    const disk = { isFull: false }
+    for (let i = 0; i < 2_000 && !disk.isFull; i++)
+      await all.coord.admin.createUser({ name: `user-${i}` }).catch((error: unknown) => {
+        assert.ok(isCoded(error, 'coord/storage-full'), String(error))
+        disk.isFull = true
+      })
+    assert.ok(disk.isFull)
+    await newcomersAreTold(all, 'coord/storage-full')
+    await mapsGoOn(all, '192.0.2.2:2')
+    truncateSync(filler)
+    await worksAgain(all)
+  },
+)

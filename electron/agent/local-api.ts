@@ -76,7 +76,7 @@ export class LocalApi {
       sendJson(response, 403, { ok: false, code: 'agent/forbidden', message: 'Requests from web pages are refused.' })
       return
     }
-    const path = new URL(request.url ?? '/', 'http://local').pathname
+    const path = request.url?.split('?')[0] ?? '/'
     if (request.method === 'GET' && path === '/localapi/v0/status') {
       sendJson(response, 200, statusJson(source.snapshot(), await source.handlers['agent.traffic']()))
     } else if (request.method === 'GET' && path === '/localapi/v0/derpmap') {

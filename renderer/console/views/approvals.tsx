@@ -28,7 +28,6 @@ export function ApprovalsPlace() {
           text="Machines that need approval, and networks they offer, stand here."
         />
       )}
-      {severalTailnets && <ByAddress />}
       {held.map((machine) => (
         <HeldNote key={machine.id} machine={machine} />
       ))}
@@ -38,6 +37,7 @@ export function ApprovalsPlace() {
       {offered.map((route) => (
         <RouteNote key={`${route.nodeId} ${route.route}`} route={route} />
       ))}
+      {severalTailnets && <ByAddress />}
     </Place>
   )
 }

@@ -1,7 +1,7 @@
 // A PostgreSQL server of the tests' own: in a temporary folder, on a Unix socket, as another account than root.
 
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
-import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -10,6 +10,10 @@ import { Client } from 'pg'
 /** PostgreSQL refuses to run as root. */
 const NOBODY = 65_534
 const START_MS = 30_000
+
+const PREFIX = 'peerway-pg-'
+/** In the folder: the process that started the server. */
+const OWNER = 'owner.pid'
 
 const DEBIAN = '/usr/lib/postgresql'
 
@@ -26,6 +30,38 @@ export const noPostgres: string | false =
     : programs() === undefined
       ? 'PostgreSQL is not installed (package postgresql)'
       : false
+
+/** Ends the servers of test runs that were killed, and of nobody else. */
+function sweep(): void {
+  for (const name of readdirSync(tmpdir())) {
+    const folder = join(tmpdir(), name)
+    const owner = name.startsWith(PREFIX) ? lineOf(join(folder, OWNER), 0) : undefined
+    if (owner === undefined || isAlive(Number(owner))) continue
+    const pidFile = join(folder, 'data', 'postmaster.pid')
+    const pid = Number(lineOf(pidFile, 0))
+    // A number may be another program's by now.
+    const isOurs = lineOf(pidFile, 1) === join(folder, 'data') && lineOf(`/proc/${pid}/cmdline`, 0)?.includes(folder)
+    if (isOurs === true) process.kill(pid, 'SIGQUIT')
+    rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 })
+  }
+}
+
+function lineOf(path: string, line: number): string | undefined {
+  try {
+    return readFileSync(path, 'utf8').split('\n')[line]
+  } catch {
+    return undefined
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
 
 export class TestPostgres {
   readonly folder: string
@@ -44,7 +80,9 @@ export class TestPostgres {
   static async start({ settings = [] }: { readonly settings?: readonly string[] } = {}): Promise<TestPostgres> {
     const bin = programs()
     if (bin === undefined) throw new Error(String(noPostgres))
-    const folder = mkdtempSync(join(tmpdir(), 'peerway-pg-'))
+    sweep()
+    const folder = mkdtempSync(join(tmpdir(), PREFIX))
+    writeFileSync(join(folder, OWNER), String(process.pid))
     if (process.getuid?.() === 0) chownSync(folder, NOBODY, NOBODY)
     const server = new TestPostgres(bin, folder, settings)
     try {

@@ -8,9 +8,11 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, before, test, type TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import { isCoded } from '../base/errors.ts'
 import { startCoord, type CoordServer } from './coord-server.ts'
 import { operatorLogin } from './login/operator-login.ts'
 import { serverKeyPath } from './server-key.ts'
+import { PostgresStore } from './store/postgres-store.ts'
 import { noPostgres, TestPostgres } from './store/test-postgres.ts'
 import { TestMachine, type TestPoll } from './test-machine.ts'
 
@@ -188,4 +190,18 @@ test('the connection that hears breaks: nothing is missed, and it is there again
       CHANGE_MS + 500,
     )
   }
+})
+
+test('what PostgreSQL gave up because of another is tried again, and shown only in the end', { skip }, async () => {
+  const store = await PostgresStore.open((await postgres?.database()) ?? '')
+  const failing = (times: number) => {
+    let tries = 0
+    return store.transaction(async () => {
+      if (++tries <= times) throw Object.assign(new Error('deadlock detected'), { code: '40P01' })
+      return tries
+    })
+  }
+  assert.equal(await failing(3), 4)
+  await assert.rejects(failing(100), (error) => isCoded(error, 'coord/storage-unreachable'))
+  await store.close()
 })

@@ -178,7 +178,7 @@ test('an account that is not there, one without a password and a wrong password 
   const login = await ask()
   await browser.open({ login })
   const answers: string[] = []
-  for (const name of ['ines', 'karin', 'nobody', '\u0000', 'x'.repeat(64)]) {
+  for (const name of ['ines', 'karin', 'nobody', '\u0001', 'x'.repeat(64)]) {
     const { status, body, headers } = await browser.call('sign-in/password', {
       login,
       name,

@@ -70,8 +70,8 @@ async function polled(t: TestContext, one: TestMachine): Promise<TestPoll> {
   return stream
 }
 
-/** What a change may take to be on the other server. */
-const CHANGE_MS = 2_000
+/** A change is on the other server within two seconds, mostly at once; the rest is for a machine that is busy. */
+const CHANGE_MS = 6_000
 
 test('what changes on one server reaches the nodes of the other', { skip }, async (t) => {
   const { here, there } = await two(t)
@@ -99,12 +99,14 @@ test('what changes on one server reaches the nodes of the other', { skip }, asyn
   const first = await otherStream.until(({ node }) => node !== undefined)
   assert.equal(first.peers?.[0]?.online, true, 'who is on the other server is online')
 
+  const startedMs = performance.now()
   assert.equal(await other.update({ endpoints: ['192.0.2.7:7'] }), 200)
   await stream.until(
     ({ peersChanged = [], peersChangedPatch = [] }) =>
       [...peersChanged, ...peersChangedPatch].some(({ endpoints }) => endpoints.includes('192.0.2.7:7')),
     CHANGE_MS,
   )
+  t.diagnostic(`an endpoint was on the other server after ${Math.round(performance.now() - startedMs)} ms`)
   // In the other direction.
   await here.admin.renameNode('other', 'renamed')
   await otherStream.until(({ node }) => node?.name.startsWith('renamed.') === true, CHANGE_MS)
@@ -120,7 +122,7 @@ test('32 registrations at once on each of two servers: no name and no address tw
   await Promise.all(Array.from({ length: 64 }, (_, i) => machine(t, i % 2 === 0 ? here.url : there, 'same', key)))
   let nodes = await here.admin.listNodes()
   // What the other server did last is here within two seconds.
-  for (let i = 0; nodes.length < 64 && i < 200; i++) {
+  for (let i = 0; nodes.length < 64 && i < CHANGE_MS / 10; i++) {
     await new Promise((resolve) => setTimeout(resolve, 10))
     nodes = await here.admin.listNodes()
   }
@@ -192,7 +194,7 @@ test('the connection that hears breaks: nothing is missed, and it is there again
     await machine(t, there, `late${round}`, key)
     await stream.until(
       ({ peersChanged = [] }) => peersChanged.some((peer) => peer.name.startsWith(`late${round}.`)),
-      CHANGE_MS + 500,
+      CHANGE_MS,
     )
   }
 })

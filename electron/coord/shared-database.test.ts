@@ -73,6 +73,16 @@ async function polled(t: TestContext, one: TestMachine): Promise<TestPoll> {
 /** A change is on the other server within two seconds, mostly at once; the rest is for a machine that is busy. */
 const CHANGE_MS = 6_000
 
+/** What the other server did last is here a moment later. */
+async function nodesOf({ admin }: Pick<CoordServer, 'admin'>, count: number) {
+  let nodes = await admin.listNodes()
+  for (let i = 0; nodes.length < count && i < CHANGE_MS / 10; i++) {
+    await delay(10)
+    nodes = await admin.listNodes()
+  }
+  return nodes
+}
+
 test('what changes on one server reaches the nodes of the other', { skip }, async (t) => {
   const { here, there } = await two(t)
   const { key } = await here.admin.createAuthKey({ reusable: true })
@@ -120,12 +130,7 @@ test('32 registrations at once on each of two servers: no name and no address tw
   const { here, there } = await two(t)
   const { key } = await here.admin.createAuthKey({ reusable: true })
   await Promise.all(Array.from({ length: 64 }, (_, i) => machine(t, i % 2 === 0 ? here.url : there, 'same', key)))
-  let nodes = await here.admin.listNodes()
-  // What the other server did last is here within two seconds.
-  for (let i = 0; nodes.length < 64 && i < CHANGE_MS / 10; i++) {
-    await new Promise((resolve) => setTimeout(resolve, 10))
-    nodes = await here.admin.listNodes()
-  }
+  const nodes = await nodesOf(here, 64)
   assert.equal(nodes.length, 64)
   assert.equal(new Set(nodes.map(({ name }) => name)).size, 64)
   assert.equal(new Set(nodes.flatMap(({ addresses }) => addresses)).size, 128)
@@ -151,6 +156,7 @@ test('a server is killed: its node, back on the other, was never shown offline',
   const former = await polled(t, moving)
   await polled(t, lost)
   await former.until(({ node }) => node !== undefined)
+  await nodesOf(here, 3)
   const stream = await polled(t, viewer)
   await stream.until(({ node, peers = [] }) => node !== undefined && peers.length === 2)
   await delay(1_000)

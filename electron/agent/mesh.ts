@@ -256,7 +256,7 @@ export class Mesh {
       this.#paths.setDerpMap(pathDerpMap(netmap.derpMap))
     }
     // The data plane first: it has to know a peer before its path is set.
-    this.#networks = await this.#networkUse.look(netmap, peers, this.#routing, this.interfaces)
+    this.#networks = await this.#networkUse.look(netmap, peers, this.#routing, () => this.interfaces)
     if (this.#lifetime.ended) return
     this.#dataplane.setPeers(dataplanePeers(peers, this.#ids, this.#networks.accepted))
     this.#tellPolicy()

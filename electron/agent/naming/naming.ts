@@ -1,5 +1,6 @@
 // Names of the network for the programs of this machine: the resolver, where it listens, and the system that is told of it.
 
+import { isDeepStrictEqual } from 'node:util'
 import type { Clock } from '../../base/clock.ts'
 import { CodedError, isCoded, messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/log.ts'
@@ -7,7 +8,7 @@ import type { DnsView } from '../../contract/dns-view.ts'
 import { DnsListener } from '../../dns/dns-listener.ts'
 import type { DnsPlan } from '../../dns/dns-plan.ts'
 import { Resolver } from '../../dns/resolver.ts'
-import type { SystemDns } from '../../os/system-dns.ts'
+import type { SystemDns, SystemDnsConfig } from '../../os/system-dns.ts'
 import { BUILT_IN_SERVER } from './plan.ts'
 
 export interface NamingOptions {
@@ -22,6 +23,8 @@ export class Naming {
   readonly #resolver: Resolver
   #listener: DnsListener | undefined
   #plan: DnsPlan | undefined
+  /** What the system was last told: most changes of a netmap are none of names. */
+  #told: SystemDnsConfig | undefined
   #isOver = false
   problem: CodedError | undefined
 
@@ -40,15 +43,18 @@ export class Naming {
     this.#plan = plan
     this.#resolver.setPlan(plan)
     if (!plan) return this.#rest()
+    const want: SystemDnsConfig = {
+      tunName: this.#options.tunName,
+      servers: [BUILT_IN_SERVER],
+      searchDomains: plan.searchDomains,
+      domains: [...plan.routes.keys()],
+      isDefault: plan.servers.length > 0,
+    }
+    if (isDeepStrictEqual(want, this.#told)) return
     try {
       this.#listener ??= await DnsListener.open(this.#resolver, [BUILT_IN_SERVER])
-      await this.#options.system.set({
-        tunName: this.#options.tunName,
-        servers: [BUILT_IN_SERVER],
-        searchDomains: plan.searchDomains,
-        domains: [...plan.routes.keys()],
-        isDefault: plan.servers.length > 0,
-      })
+      await this.#options.system.set(want)
+      this.#told = want
       this.problem = undefined
     } catch (error) {
       this.problem = isCoded(error) ? error : new CodedError('internal/failed', messageOf(error))
@@ -59,7 +65,9 @@ export class Naming {
 
   /** Whoever else writes the system's settings may have taken ours away. */
   async check(): Promise<void> {
-    if (this.#plan && (await this.#options.system.isLost())) await this.apply(this.#plan)
+    if (!this.#plan || !(await this.#options.system.isLost())) return
+    this.#told = undefined
+    await this.apply(this.#plan)
   }
 
   view(): DnsView {
@@ -82,6 +90,7 @@ export class Naming {
   }
 
   async #rest(): Promise<void> {
+    this.#told = undefined
     await this.#options.system.close()
     this.#listener?.close()
     this.#listener = undefined

@@ -33,12 +33,9 @@ async function look(settings: Partial<RoutingSettings>, exit: NodeInput = {}) {
       ]),
     },
   })
-  const found = await use.look(
-    netmap,
-    [...netmap.peers.values()],
-    { ...NO_ROUTING, ...settings },
-    { eth0: [...LAN.eth0] },
-  )
+  const found = await use.look(netmap, [...netmap.peers.values()], { ...NO_ROUTING, ...settings }, () => ({
+    eth0: [...LAN.eth0],
+  }))
   return { ...found, routes: [...found.accepted.values()].flat() }
 }
 

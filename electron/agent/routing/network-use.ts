@@ -52,13 +52,15 @@ export class NetworkUse {
     netmap: Netmap,
     peers: readonly Node[],
     settings: RoutingSettings,
-    interfaces: NodeJS.Dict<NetworkInterfaceInfo[]>,
+    interfaces: () => NodeJS.Dict<NetworkInterfaceInfo[]>,
   ): Promise<Networks> {
-    const locals = localNetworks(interfaces)
-    const accepted = settings.acceptRoutes ? acceptedRoutes(peers, locals) : new Map<string, readonly string[]>()
-    const outside = excluded(locals, [...accepted.values()].flat())
     const served = { routes: settings.advertiseRoutes, isExit: settings.advertiseExitNode }
     const serviceAddresses = settings.acceptDns && netmap.dns ? [`${BUILT_IN_SERVER}/32`] : []
+    // At every change of the netmap: the system is asked only where its answer counts.
+    if (!settings.acceptRoutes && settings.exitNode === undefined) return { ...NO_NETWORKS, served, serviceAddresses }
+    const locals = localNetworks(interfaces())
+    const accepted = settings.acceptRoutes ? acceptedRoutes(peers, locals) : new Map<string, readonly string[]>()
+    const outside = excluded(locals, [...accepted.values()].flat())
     if (settings.exitNode === undefined)
       return { accepted, excluded: outside, served, serviceAddresses, problem: undefined }
     const exit = peers.find((peer) => nodeIdOf(peer) === settings.exitNode)

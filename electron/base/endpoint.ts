@@ -161,7 +161,9 @@ export const isLoopback = within('127.0.0.0/8', '::1/128')
 export const isLinkLocal = within('169.254.0.0/16', 'fe80::/10')
 /** RFC 1918 and unique local addresses (RFC 4193). */
 export const isPrivate = within('10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7')
-const inTailnetRanges = within('100.64.0.0/10', 'fd7a:115c:a1e0::/48')
+/** Addresses of nodes (control.md §8.5). */
+export const TAILNET_RANGES = { ip: '100.64.0.0/10', ip6: 'fd7a:115c:a1e0::/48' } as const
+const inTailnetRanges = within(TAILNET_RANGES.ip, TAILNET_RANGES.ip6)
 const inChromeOsRange = within('100.115.92.0/23')
 /** An address that nodes of a tailnet have: control.md §8.5. */
 export const isTailnetAddress = (address: IpAddress): boolean => inTailnetRanges(address) && !inChromeOsRange(address)

@@ -2,6 +2,12 @@
 
 import { bytesToIp, parsePrefix, prefixContains } from './endpoint.ts'
 
+/** This host, this link, many receivers at once (RFC 6890, RFC 5771, RFC 4291): the same on every machine, and no route. */
+export const OF_THIS_LINK = {
+  ip: ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3'],
+  ip6: ['::/127', 'fe80::/10', 'ff00::/8'],
+} as const
+
 /** With its host bits cleared and its address in canonical form; undefined when it is no network. A bare address is whole. */
 export function networkOf(text: string): string | undefined {
   const parsed = parsePrefix(text)

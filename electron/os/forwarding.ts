@@ -6,7 +6,8 @@ import { existsSync } from 'node:fs'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import type { Logger } from '../base/log.ts'
 import { CodedError, messageOf } from '../base/errors.ts'
-import { isDefaultRoute } from '../base/prefix.ts'
+import { TAILNET_RANGES } from '../base/endpoint.ts'
+import { isDefaultRoute, OF_THIS_LINK } from '../base/prefix.ts'
 import { run as systemRun, type Run } from './run.ts'
 
 /** What this machine serves to the tailnet. */
@@ -20,14 +21,8 @@ export interface Served {
 /** One bit of the byte of marks that our own sockets use another of. */
 const MARK = '0x00040000'
 const MARK_MASK = '0x00ff0000'
-/** Never reached through us, whatever is served: this host and this link. */
-const NEVER = {
-  ip: ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3'],
-  ip6: ['::/127', 'fe80::/10', 'ff00::/8'],
-}
 /** Beside the internet: an exit node leads nobody into the networks it stands in, unless they are served as such. */
-const TAILNET = { ip: '100.64.0.0/10', ip6: 'fd7a:115c:a1e0::/48' }
-const PRIVATE = { ip: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10'], ip6: ['fc00::/7'] }
+const PRIVATE = { ip: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', TAILNET_RANGES.ip], ip6: ['fc00::/7'] }
 const TABLE_PREFIX = 'peerway-'
 
 /** Interface names may hold what a table's name may not. */
@@ -46,8 +41,8 @@ export function forwardingScript(tun: string, { routes, isExit }: Served): strin
   const own: string[] = []
   for (const family of ['ip', 'ip6'] as const) {
     const here = subnets.filter((route) => route.includes(':') === (family === 'ip6'))
-    own.push(`iifname "${tun}" ${family} daddr != { ${[TAILNET[family], ...here].join(', ')} } drop`)
-    rules.push(`iifname "${tun}" ${family} daddr { ${NEVER[family].join(', ')} } drop`)
+    own.push(`iifname "${tun}" ${family} daddr != { ${[TAILNET_RANGES[family], ...here].join(', ')} } drop`)
+    rules.push(`iifname "${tun}" ${family} daddr { ${OF_THIS_LINK[family].join(', ')} } drop`)
     if (here.length > 0) {
       rules.push(`iifname "${tun}" ${family} daddr { ${here.join(', ')} } jump out`)
       rules.push(`oifname "${tun}" ${family} saddr { ${here.join(', ')} } accept`)

@@ -9,7 +9,7 @@ import { DnsListener } from '../../dns/dns-listener.ts'
 import type { DnsPlan } from '../../dns/dns-plan.ts'
 import { Resolver } from '../../dns/resolver.ts'
 import type { SystemDns, SystemDnsConfig } from '../../os/system-dns.ts'
-import { BUILT_IN_SERVER } from './plan.ts'
+import { BUILT_IN_SERVER } from '../../wire/dns/built-in.ts'
 
 export interface NamingOptions {
   readonly clock: Clock

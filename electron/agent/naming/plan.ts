@@ -4,11 +4,9 @@ import { canonicalIp, type IpAddress } from '../../base/endpoint.ts'
 import { isExpired, type Netmap } from '../../control/netmap.ts'
 import type { DnsPlan } from '../../dns/dns-plan.ts'
 import { serverAddress } from '../../dns/upstream.ts'
+import { isBuiltInServer } from '../../wire/dns/built-in.ts'
 import type { Node } from '../../wire/tailcfg/node.ts'
 
-/** Where programs of this machine ask; the field's address for it. */
-export const BUILT_IN_SERVER: IpAddress = '100.100.100.100'
-const BUILT_IN = new Set([BUILT_IN_SERVER, 'fd7a:115c:a1e0::53'])
 const MOST_ROUTES = 1_000
 const MOST_SERVERS = 16
 const MOST_SEARCH_DOMAINS = 32
@@ -75,7 +73,7 @@ const serversOf = (servers: readonly { readonly addr: string }[]): string[] =>
     .map(({ addr }) => addr)
     .filter((addr) => {
       const place = serverAddress(addr)
-      return place !== undefined && !BUILT_IN.has(place.address)
+      return place !== undefined && !isBuiltInServer(place.address)
     })
     .slice(0, MOST_SERVERS)
 

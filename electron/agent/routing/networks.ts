@@ -1,15 +1,13 @@
 // Which networks of the netmap go into the tunnel, and which are served out of it. Pure.
 
-import { contains, isDefaultRoute, networkOf, overlap } from '../../base/prefix.ts'
+import { TAILNET_RANGES } from '../../base/endpoint.ts'
+import { contains, isDefaultRoute, networkOf, OF_THIS_LINK, overlap } from '../../base/prefix.ts'
 import type { NetworkInterfaceInfo } from 'node:os'
 import type { Node } from '../../wire/tailcfg/node.ts'
 
-/** Addresses that belong to the nodes of a tailnet (control.md §8.1). */
-const TAILNET = ['100.64.0.0/10', 'fd7a:115c:a1e0::/48']
 /** IPv4 networks behind routers, each in an IPv6 form of its own (control.md §8.5): inside the range of nodes, but routes. */
 const FOUR_VIA_SIX = 'fd7a:115c:a1e0:b1a::/64'
-/** This host, this link, many receivers at once (RFC 6890, RFC 5771, RFC 4291). */
-const OF_THIS_LINK = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3', '::/127', 'fe80::/10', 'ff00::/8']
+const RESERVED = [TAILNET_RANGES.ip, TAILNET_RANGES.ip6, ...OF_THIS_LINK.ip, ...OF_THIS_LINK.ip6]
 
 /** What even a machine that sends everything through another says to its own link: DHCP, neighbours, many at once. */
 export const ON_THIS_LINK = ['169.254.0.0/16', '224.0.0.0/4', '255.255.255.255/32', 'fe80::/10', 'ff00::/8']
@@ -17,7 +15,7 @@ export const ON_THIS_LINK = ['169.254.0.0/16', '224.0.0.0/4', '255.255.255.255/3
 /** Whether no route may lead there. */
 export function isReserved(network: string): boolean {
   if (contains(FOUR_VIA_SIX, network)) return false
-  return [...TAILNET, ...OF_THIS_LINK].some((range) => contains(range, network))
+  return RESERVED.some((range) => contains(range, network))
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import { canonicalIp, isLoopback, splitEndpoint } from '../../base/endpoint.ts'
 import { type KeptSetting, recordOf } from '../kept-settings.ts'
+import { isBuiltInServer } from '../../wire/dns/built-in.ts'
 import type { DnsConfigInput } from '../../wire/tailcfg/dns-config.ts'
 
 export interface DnsSettings {
@@ -38,8 +39,6 @@ const MOST_SERVERS = 16
 const MOST_DOMAINS = 256
 const MOST_SEARCH_DOMAINS = 32
 const MOST_RECORDS = 2_000
-/** Where clients answer names themselves: as a server for others it would ask itself. */
-const BUILT_IN = new Set(['100.100.100.100', 'fd7a:115c:a1e0::53'])
 
 export const dnsSettings: KeptSetting<DnsSettings> = {
   name: 'dns',
@@ -131,7 +130,7 @@ function serverProblem(text: string): string | undefined {
   const address = canonicalIp(text) ?? splitEndpoint(text)?.address
   if (address === undefined)
     return `"${text}" is no name server: write its address, address:port, or https://… for DNS over HTTPS.`
-  if (BUILT_IN.has(address))
+  if (isBuiltInServer(address))
     return `${address} is where clients answer names themselves; name the server they shall ask.`
   if (isLoopback(address)) return `${address} would be each machine itself; name a server that all of them reach.`
   if (splitEndpoint(text)?.port === 0) return `"${text}" has port 0.`

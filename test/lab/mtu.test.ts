@@ -2,15 +2,13 @@
 // pass, so the path looks well and a transfer would stand still.
 
 import assert from 'node:assert/strict'
-import { test, type TestContext } from 'node:test'
+import { test } from 'node:test'
 import { stockUnavailable } from '../stock/binaries.ts'
-import { startTailscaled } from '../stock/tailscaled.ts'
 import { names, watchDoctor } from './doctor.ts'
-import { createLab, type Lab } from './lab.ts'
-import { addressOf, pingUntil, systemPingUntil, type MeshNode } from './mesh-node.ts'
+import type { Lab } from './lab.ts'
 import { labUnavailable, runOrSkip } from './netns.ts'
-import { peerwayUnavailable, startAgent, startCoord, untilPath, type PeerwayAgent } from './peerway.ts'
-import { startTransfer } from './transfer.ts'
+import { peerwayUnavailable, startAgent, untilPath } from './peerway.ts'
+import { direct, startStream, twoHomes, withStock } from './two-homes.ts'
 
 const needsOurs = runOrSkip(labUnavailable() ?? peerwayUnavailable(), 180_000)
 const needsStock = runOrSkip(labUnavailable() ?? peerwayUnavailable() ?? stockUnavailable('tailscale-new'), 180_000)
@@ -19,29 +17,9 @@ const needsStock = runOrSkip(labUnavailable() ?? peerwayUnavailable() ?? stockUn
 const THROUGH_MS = 40_000
 /** Tried with a large packet each five seconds. */
 const BACK_MS = 20_000
-const STREAM_BYTES_PER_SECOND = 500_000
 const SOME_BYTES = 1_000_000
 /** An IPv4 packet around a full one of the tunnel has 1340 bytes. */
 const NARROW_BYTES = 1_300
-
-interface Scene {
-  readonly lab: Lab
-  readonly a: PeerwayAgent
-  /** Logs a machine in. */
-  readonly up: (node: { up(login: { loginServer: string; authKey: string }): Promise<void> }) => Promise<void>
-}
-
-async function scene(t: TestContext): Promise<Scene> {
-  const lab = await createLab({ sites: [{ nat: 'easy' }, { nat: 'easy' }] })
-  t.after(() => lab.close())
-  const coord = await startCoord(lab, lab.coord)
-  await coord.createUser('anna')
-  const login = { loginServer: coord.url, authKey: await coord.createAuthKey('anna', { reusable: true }) }
-  const up: Scene['up'] = (node) => node.up(login)
-  const a = await startAgent(lab, lab.client(0), { hostname: 'agent-a' })
-  await up(a)
-  return { lab, a, up }
-}
 
 /** Between the two sites only, both ways; the servers are reached with packets of any size. */
 async function narrow(lab: Lab): Promise<void> {
@@ -52,21 +30,16 @@ async function narrow(lab: Lab): Promise<void> {
     )
 }
 
-async function direct(a: PeerwayAgent, b: MeshNode): Promise<void> {
-  await systemPingUntil(a, await addressOf(b), 15_000)
-  await pingUntil(a, b, 'direct', 15_000)
-}
-
 test(
   'scenario 18: a stream over a path that begins to drop large packets goes on, and comes back',
   needsOurs,
   async (t) => {
-    const { lab, a, up } = await scene(t)
+    const { lab, a, up } = await twoHomes(t)
     const b = await startAgent(lab, lab.client(1), { hostname: 'agent-b' })
     await up(b)
     const watch = watchDoctor(t, a)
     await direct(a, b)
-    const stream = await startTransfer(a, b, { bytesPerSecond: STREAM_BYTES_PER_SECOND, timeoutMs: 170_000 })
+    const stream = await startStream(a, b, 170_000)
     await stream.progress(SOME_BYTES, THROUGH_MS)
     await narrow(lab)
     await stream.progress(SOME_BYTES, THROUGH_MS)
@@ -86,11 +59,8 @@ test(
 )
 
 test('scenario 18 with a stock client at the other end', needsStock, async (t) => {
-  const { lab, a, up } = await scene(t)
-  const b = await startTailscaled(lab, lab.client(1), { version: 'new', hostname: 'stock-b', port: 41_643 })
-  await up(b)
-  await direct(a, b)
-  const stream = await startTransfer(a, b, { bytesPerSecond: STREAM_BYTES_PER_SECOND, timeoutMs: 170_000 })
+  const { lab, a, b } = await withStock(t)
+  const stream = await startStream(a, b, 170_000)
   await stream.progress(SOME_BYTES, THROUGH_MS)
   await narrow(lab)
   await stream.progress(SOME_BYTES, THROUGH_MS)
@@ -103,11 +73,8 @@ test('scenario 18 with a stock client at the other end', needsStock, async (t) =
 })
 
 test('scenario 18 with a stock client that sends, and cannot notice', needsStock, async (t) => {
-  const { lab, a, up } = await scene(t)
-  const b = await startTailscaled(lab, lab.client(1), { version: 'new', hostname: 'stock-b', port: 41_643 })
-  await up(b)
-  await direct(a, b)
-  const stream = await startTransfer(b, a, { bytesPerSecond: STREAM_BYTES_PER_SECOND, timeoutMs: 170_000 })
+  const { lab, a, b } = await withStock(t)
+  const stream = await startStream(b, a, 170_000)
   await stream.progress(SOME_BYTES, THROUGH_MS)
   await narrow(lab)
   await stream.progress(SOME_BYTES, THROUGH_MS)

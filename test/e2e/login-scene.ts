@@ -60,7 +60,11 @@ export async function scene(t: TestContext, host = 'localhost'): Promise<Scene> 
     after: (ms, callback) => systemClock.after(ms, callback),
   }
   const coord = await startCoord({ stateDir, listen, url: `http://${host}:${port}`, prepare, clock })
-  t.after(() => coord.close())
+  // A page that still asks for something when its server has gone would be told so, and count as trouble.
+  t.after(async () => {
+    for (const context of contexts.get(t) ?? []) await context.close()
+    await coord.close()
+  })
   return {
     coord,
     setupCode: (await coord.admin.setupCode())?.code ?? '',
@@ -75,6 +79,9 @@ export async function scene(t: TestContext, host = 'localhost'): Promise<Scene> 
     },
   }
 }
+
+/** The open browsers of each test, which end before its server does. */
+const contexts = new WeakMap<TestContext, readonly BrowserContext[]>()
 
 const prepare: CoordOptions['prepare'] = async () => ({ derpMap: { regions: new Map() } })
 
@@ -96,6 +103,7 @@ export async function visit(t: TestContext, url: string, isPhone = false): Promi
     viewport: isPhone ? { width: 380, height: 760 } : { width: 1060, height: 800 },
     deviceScaleFactor: SHOTS === undefined ? 1 : 2,
   })
+  contexts.set(t, [...(contexts.get(t) ?? []), context])
   t.after(() => context.close())
   const page = await context.newPage()
   page.setDefaultTimeout(WAIT_MS)

@@ -68,6 +68,10 @@ export const flaws = ({ avoided }: PeerPath, nowMs: number): readonly Flaw[] =>
 /** A policy that insists on a kind of path has it also when it is bad. */
 const mayAvoid = (path: PeerPath): boolean => path.policy.mode === 'automatic' && dataRegion(path) !== undefined
 
+/** Data that does not go to a path goes over DERP. */
+export const hasDetour = (path: PeerPath, nowMs: number): boolean =>
+  dataRegion(path) !== undefined && !isDerpSilent(path, nowMs)
+
 const isDerpSilent = ({ derpOwesSinceMs }: PeerPath, nowMs: number): boolean =>
   derpOwesSinceMs !== undefined && nowMs - derpOwesSinceMs >= DERP_SILENT_MS
 

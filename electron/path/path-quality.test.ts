@@ -44,10 +44,13 @@ test('two outages of any length are never taken for random loss', () => {
   )
 })
 
-test('after two silences, two answers in a row are wanted', () => {
-  assert.ok(!isShaky(qualityOf('...xxx.'), A))
-  assert.ok(isShaky(qualityOf('...xxx..xx.'), A))
-  assert.ok(!isShaky(qualityOf('...xxx..xx..'), A))
+test('after a silence as many answers in a row are wanted as there were silences, and one more', () => {
+  assert.ok(!isShaky(qualityOf('....'), A))
+  assert.ok(isShaky(qualityOf('...xxx.'), A))
+  assert.ok(!isShaky(qualityOf('...xxx..'), A))
+  assert.ok(isShaky(qualityOf('...xxx..xx..'), A))
+  assert.ok(!isShaky(qualityOf('...xxx..xx...'), A))
+  assert.ok(!isShaky(qualityOf('x.x.x.x.x....'), A), 'four are enough')
 })
 
 interface Pair {

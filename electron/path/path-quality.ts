@@ -40,10 +40,17 @@ export function withSample(quality: Quality, endpoint: Endpoint, answered: boole
 const lostRuns = (samples: readonly Sample[]): number =>
   samples.filter(({ answered }, index) => !answered && samples[index - 1]?.answered !== false).length
 
-/** A path that was silent twice lately: one answer after silence does not say that it is back, two in a row do. */
+/** Answers in a row that are asked of a path whatever it did before. */
+const MOST_IN_A_ROW = 4
+
+/**
+ * A path that fell silent lately is back when it answers as often in a row as it fell silent, and once more: one that loses
+ * many packets answers now and then as well, and data would go there again.
+ */
 export function isShaky(quality: Quality, endpoint: Endpoint): boolean {
   const samples = quality.get(endpoint) ?? []
-  return lostRuns(samples) >= 2 && samples.at(-2)?.answered === false
+  const inARow = samples.length - 1 - samples.findLastIndex(({ answered }) => !answered)
+  return inARow < Math.min(1 + lostRuns(samples), MOST_IN_A_ROW) && lostRuns(samples) > 0
 }
 
 export function isLossy(quality: Quality, endpoint: Endpoint): boolean {

@@ -7,7 +7,7 @@ import { MAX_CALLED_ENDPOINTS, MAX_CANDIDATES, type Candidate } from './candidat
 import { NO_DATA_CHECK } from './data-check.ts'
 import { sameLeg } from './leg.ts'
 import { allowsDirect, allowsRelay, isPreferredRelay, type PathPolicy, samePolicy } from './path-policy.ts'
-import { flawOf, isShunned } from './avoidance.ts'
+import { flawOf, hasDetour, isShunned } from './avoidance.ts'
 import { isShaky } from './path-quality.ts'
 import type { PathReason } from './path-view.ts'
 import {
@@ -262,7 +262,8 @@ class Draft extends FlawDraft {
     const trusted = isTrusted(this.path, this.now)
     const isLastResort = flawOf(this.path, leg.endpoint, this.now) !== undefined
     const isShown = trusted && sameLeg(best?.leg, leg)
-    if (!isShown && !isLastResort && isShaky(this.path.quality, leg.endpoint))
+    const mayWait = trusted || hasDetour(this.path, this.now)
+    if (!isShown && !isLastResort && mayWait && isShaky(this.path.quality, leg.endpoint))
       return void this.#pingCandidate(ping.endpoint, { ...candidate, pingedAtMs: undefined })
     const wasDirect = best?.leg.kind === 'direct' && !this.path.doubtful
     if (best && trusted && !sameLeg(best.leg, leg) && !isBetter({ leg, latencyMs }, best, this.path.policy)) return

@@ -5,12 +5,13 @@ import type { Endpoint } from '../base/endpoint.ts'
 import { SharedBox } from '../crypto/box.ts'
 import type { NodePublic } from '../crypto/keys.ts'
 import type { AllocateResponse } from '../wire/disco/allocate-response.ts'
-import { sealDisco } from '../wire/disco/envelope.ts'
 import type { DiscoMessage } from '../wire/disco/message.ts'
 import type { Pong } from '../wire/disco/pong.ts'
 import { DiscoInbox, type Arrival } from './disco-inbox.ts'
+import { DiscoOutbox } from './disco-outbox.ts'
 import type { DerpMap } from './derp-map.ts'
 import type { OwnEndpoint } from './endpoints.ts'
+import { contactOf, type Contact, type FinderPeer as Peer } from './finder-peer.ts'
 import { OwnNetwork } from './own-network.ts'
 import { PathError, type PathFinderOptions, type PathPeer, type PingResult } from './path-io.ts'
 import { type Flaw, flaws, refusesPings } from './avoidance.ts'
@@ -18,15 +19,15 @@ import { FULL_PADDING_BYTES } from './size-check.ts'
 import { PathHistory, type PathChange } from './path-history.ts'
 import { AUTOMATIC, type PathPolicy } from './path-policy.ts'
 import { pathView, worthTelling, type PathView } from './path-view.ts'
-import { derpRegion, inSession, isTrusted, newPeerPath, nextWakeMs, type PeerPath } from './peer-state.ts'
+import { derpRegion, inSession, isTrusted, newPeerPath, nextWakeMs } from './peer-state.ts'
 import { PeerTable, type DiscoName } from './peer-table.ts'
-import { PingTable, type SentBy } from './ping-table.ts'
+import type { SentBy } from './ping-table.ts'
 import type { NetcheckReport, PortMapping } from './report.ts'
 import type { PeerEffect, PeerInput } from './peer-input.ts'
 import { PeerCaller } from './peer-caller.ts'
 import { step } from './peer-path.ts'
 import { PingWaiters } from './ping-waiters.ts'
-import { type Counted, nextTraffic, type Traffic } from './traffic-watch.ts'
+import { type Counted, nextTraffic } from './traffic-watch.ts'
 import { RelayClient, type RelayFailure, type RelayServer } from './relay-client.ts'
 
 /** Errors that mean this destination cannot be sent to now, as against a packet lost. */
@@ -41,38 +42,11 @@ const DEAD_END: ReadonlySet<string> = new Set([
 /** With a path left alone, a peer that is there answers over DERP each second while data flows, and else each 15 s. */
 const HEARD_MS = 20_000
 
-/** What is known of a peer's being there; monotonic ms. */
-export interface Contact {
-  /** The last sign of life by any way. */
-  readonly heardAtMs: number | undefined
-  /** The last question over DERP. */
-  readonly askedAtMs: number | undefined
-  /** The last answer of a direct endpoint, in use or not. */
-  readonly directAnsweredAtMs: number | undefined
-}
-
-interface Peer {
-  readonly id: number
-  readonly nodeKey: NodePublic
-  disco: DiscoName<Peer> | undefined
-  endpoints: readonly Endpoint[]
-  homeRegion: number | undefined
-  path: PeerPath
-  view: PathView
-  wake: { readonly atMs: number; readonly cancel: () => void } | undefined
-  relayCapable: boolean
-  traffic: Traffic | undefined
-  /** A padded ping of the peer came. */
-  padsPings: boolean
-  readonly waiters: PingWaiters
-  readonly history: PathHistory
-}
-
 export class PathFinder {
   readonly #options: PathFinderOptions
   readonly #own: OwnNetwork
   readonly #peers: PeerTable<Peer>
-  readonly #pings = new PingTable()
+  readonly #outbox: DiscoOutbox<Peer>
   readonly #relays: RelayClient<Peer>
   readonly #inbox: DiscoInbox<Peer>
   readonly #caller: PeerCaller<Peer>
@@ -87,14 +61,15 @@ export class PathFinder {
   constructor(options: PathFinderOptions) {
     this.#options = options
     this.#peers = new PeerTable<Peer>(options.discoKey)
+    this.#outbox = new DiscoOutbox<Peer>(options)
     this.#relays = new RelayClient<Peer>({
       clock: options.clock,
       log: options.log,
       ourDisco: options.discoKey.public,
       boxFor: (server) => new SharedBox(options.discoKey.secretBytes(), server.bytes),
-      sendControl: (to, vni, box, message) =>
-        void options.io.sendUdp(to, sealDisco(options.discoKey.public, box, message), { vni, control: true }),
-      sendPing: (peer, endpoint, vni) => void this.#sendPing(peer, { kind: 'relay', endpoint, vni, ping: undefined }),
+      sendControl: (to, vni, box, message) => this.#outbox.toRelay(to, vni, box, message),
+      sendPing: (peer, endpoint, vni) =>
+        void this.#outbox.ping(peer, { kind: 'relay', endpoint, vni, ping: undefined }),
       sendOverDerp: (node, message) => this.#sendOverDerp(node, message),
       allocateOwn: options.io.allocateOwnRelay?.bind(options.io),
       isInUse: ({ path }, server, vni) => {
@@ -108,9 +83,8 @@ export class PathFinder {
       give: (peer, input) => this.#give(peer, input),
       refuses: ({ path, padsPings }, from) => refusesPings(path, from, padsPings, options.clock.now()),
       pong: (sender, pong, kind, receivedAtMs) => this.#pong(sender, pong, kind, receivedAtMs),
-      answerUdp: (to, message, at, vni) =>
-        void options.io.sendUdp(at, this.#seal(to, message), vni === undefined ? undefined : { vni, control: false }),
-      answerDerp: (to, message, region, node) => options.io.sendDerp(region, node, this.#seal(to, message)),
+      answerUdp: (to, message, at, vni) => this.#outbox.overUdp(to, message, at, vni),
+      answerDerp: (to, message, region, node) => this.#outbox.overDerp(to, message, region, node),
       relayRequest: (from, fromDisco, request) => options.events.onRelayRequest?.(from, fromDisco, request),
     })
     this.#own = new OwnNetwork({
@@ -151,7 +125,7 @@ export class PathFinder {
 
   /** Sizes of the tables, for tests against leaks. */
   get sizes(): { readonly peers: number; readonly discoKeys: number; readonly pings: number } {
-    return { peers: this.#peers.sizes.ids, discoKeys: this.#peers.sizes.discoKeys, pings: this.#pings.size }
+    return { peers: this.#peers.sizes.ids, discoKeys: this.#peers.sizes.discoKeys, pings: this.#outbox.pings.size }
   }
 
   start(): void {
@@ -219,11 +193,8 @@ export class PathFinder {
   }
 
   contact(id: number): Contact | undefined {
-    const path = this.#peers.get(id)?.path
-    if (!path) return undefined
-    const answered = [...path.candidates.values()].flatMap(({ answeredAtMs }) => answeredAtMs ?? [])
-    const directAnsweredAtMs = answered.length === 0 ? undefined : Math.max(...answered)
-    return { heardAtMs: path.heardAtMs, askedAtMs: path.derpPingedAtMs, directAnsweredAtMs }
+    const peer = this.#peers.get(id)
+    return peer && contactOf(peer.path)
   }
 
   /** Relays that we tried to reach this peer through, and where that ended; a later success clears it. */
@@ -240,7 +211,7 @@ export class PathFinder {
     const peer = this.#peers.byNode(node)
     const region = peer && derpRegion(peer.path)
     if (!peer?.disco || region === undefined || this.#closed) return false
-    this.#options.io.sendDerp(region, node, this.#seal(peer.disco, message))
+    this.#outbox.overDerp(peer.disco, message, region, node)
     return true
   }
 
@@ -354,7 +325,7 @@ export class PathFinder {
     this.#own.noteActive()
     this.#give(peer, { type: 'probe' })
     const region = derpRegion(peer.path)
-    if (region !== undefined && !isTrusted(peer.path, clock.now())) this.#sendPing(peer, { kind: 'derp', region })
+    if (region !== undefined && !isTrusted(peer.path, clock.now())) this.#outbox.ping(peer, { kind: 'derp', region })
     return waiting
   }
 
@@ -387,7 +358,7 @@ export class PathFinder {
     if (discoChanged) {
       this.#peers.setDisco(peer, want.discoKey)
       this.#relays.forget(peer)
-      this.#pings.forgetPeer(peer.id)
+      this.#outbox.pings.forgetPeer(peer.id)
     }
     const sameList = sameStrings(peer.endpoints, want.endpoints)
     const relayCapable = want.relayCapable === true
@@ -404,7 +375,7 @@ export class PathFinder {
     peer.wake?.cancel()
     peer.wake = undefined
     this.#peers.remove(peer)
-    this.#pings.forgetPeer(peer.id)
+    this.#outbox.pings.forgetPeer(peer.id)
     this.#relays.forget(peer)
     const why = this.#closed
       ? new PathError('path/closed', 'Peerway is stopping.')
@@ -439,7 +410,7 @@ export class PathFinder {
         return
       case 'ping': {
         const { ping, endpoint, vni, full } = effect
-        const errno = this.#sendPing(
+        const errno = this.#outbox.ping(
           peer,
           vni === undefined ? { kind: 'direct', endpoint, ping } : { kind: 'relay', endpoint, vni, ping },
           full ? FULL_PADDING_BYTES : 0,
@@ -448,7 +419,7 @@ export class PathFinder {
         return
       }
       case 'derp-ping':
-        this.#sendPing(peer, { kind: 'derp', region: effect.region })
+        this.#outbox.ping(peer, { kind: 'derp', region: effect.region })
         return
       case 'ask-in-tunnel':
         return io.askInTunnel?.(peer.id)
@@ -461,30 +432,14 @@ export class PathFinder {
     }
   }
 
-  #sendPing(peer: Peer, by: SentBy, paddingBytes = 0): string | undefined {
-    if (!peer.disco) return undefined
-    const { clock, io, nodeKey } = this.#options
-    // The first box of a peer costs an X25519; make it before the time is taken.
-    const { box } = peer.disco
-    const txId = this.#pings.add({ peer: peer.id, by, sentAtMs: clock.now() })
-    const bytes = sealDisco(this.#options.discoKey.public, box, { kind: 'ping', txId, nodeKey, paddingBytes })
-    if (by.kind === 'derp') {
-      io.sendDerp(by.region, peer.nodeKey, bytes)
-      return undefined
-    }
-    return by.kind === 'direct'
-      ? io.sendUdp(by.endpoint, bytes)
-      : io.sendUdp(by.endpoint, bytes, { vni: by.vni, control: false })
-  }
-
   #call(peer: Peer, endpoints: readonly Endpoint[]): void {
     const region = derpRegion(peer.path)
     if (!peer.disco || region === undefined || this.#closed || !this.#isCurrent(peer)) return
-    this.#options.io.sendDerp(region, peer.nodeKey, this.#seal(peer.disco, { kind: 'callMeMaybe', endpoints }))
+    this.#outbox.overDerp(peer.disco, { kind: 'callMeMaybe', endpoints }, region, peer.nodeKey)
   }
 
   #pong(sender: DiscoName<Peer>, { txId, source }: Pong, kind: SentBy['kind'], receivedAtMs: number): void {
-    const ping = this.#pings.take(txId, kind, (id) => {
+    const ping = this.#outbox.pings.take(txId, kind, (id) => {
       const peer = this.#peers.get(id)
       return peer !== undefined && sender.peers.has(peer)
     })
@@ -497,10 +452,6 @@ export class PathFinder {
     else if (by.ping !== undefined) this.#give(peer, { type: 'pong', ping: by.ping, latencyMs })
     else if (by.kind === 'relay') this.#relays.takePong(peer, by.endpoint, by.vni, latencyMs)
     peer.waiters.answer(ping, latencyMs)
-  }
-
-  #seal(to: DiscoName<Peer>, message: DiscoMessage): Uint8Array {
-    return sealDisco(this.#options.discoKey.public, to.box, message)
   }
 
   #arm(peer: Peer): void {

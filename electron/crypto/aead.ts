@@ -10,12 +10,15 @@ export const TAG_BYTES = 16
 export interface Aead {
   /** `key` has 32 bytes, `nonce` 12. */
   seal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array, additional?: Uint8Array): Uint8Array
+  /** The same into `out` from `at` on, for where much is sealed. */
+  sealInto(out: Uint8Array, at: number, key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array): void
   /** Throws when the text was changed, or sealed with other things. */
   open(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array, additional?: Uint8Array): Uint8Array
 }
 
 export const portableAead: Aead = {
   seal: (key, nonce, plaintext, additional) => chacha20poly1305(key, nonce, additional).encrypt(plaintext),
+  sealInto: (out, at, key, nonce, plaintext) => out.set(portableAead.seal(key, nonce, plaintext), at),
   open: (key, nonce, sealed, additional) => chacha20poly1305(key, nonce, additional).decrypt(sealed),
 }
 
@@ -29,6 +32,12 @@ export const platformAead: Aead | undefined = getCiphers().includes(NAME)
         cipher.final()
         sealed.set(cipher.getAuthTag(), plaintext.length)
         return sealed
+      },
+      sealInto(out, at, key, nonce, plaintext) {
+        const cipher = createCipheriv(NAME, key, nonce, { authTagLength: TAG_BYTES })
+        out.set(cipher.update(plaintext), at)
+        cipher.final()
+        out.set(cipher.getAuthTag(), at + plaintext.length)
       },
       open(key, nonce, sealed, additional) {
         if (sealed.length < TAG_BYTES) throw new Error('shorter than a tag')

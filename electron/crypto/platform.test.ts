@@ -57,6 +57,11 @@ test(
           const sealed = aead.seal(k, n, text, more)
           assert.equal(sealed.length, text.length + TAG_BYTES)
           assert.deepEqual(sealed, portableAead.seal(k, n, text, more))
+          for (const one of [aead, portableAead]) {
+            const out = new Uint8Array(text.length + TAG_BYTES + 5)
+            one.sealInto(out, 3, k, n, text)
+            assert.deepEqual(out, Uint8Array.of(0, 0, 0, ...portableAead.seal(k, n, text), 0, 0))
+          }
           assert.deepEqual(aead.open(k, n, sealed, more), portableAead.open(k, n, sealed, more))
         },
       ),

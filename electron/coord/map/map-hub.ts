@@ -1,12 +1,13 @@
 // All map streams of the server, and what turns changes of the tailnet into messages on them.
 
 import type { Writable } from 'node:stream'
+import { concat } from '../../base/bytes.ts'
 import type { Clock } from '../../base/clock.ts'
 import { Listeners } from '../../base/lifetime.ts'
 import type { Logger } from '../../base/log.ts'
 import type { NodePublic } from '../../crypto/keys.ts'
 import type { DerpMapInput } from '../../wire/tailcfg/derp-map.ts'
-import type { MapCompression } from '../../wire/tailcfg/map-frame.ts'
+import { mapFrameChunks, type MapCompression } from '../../wire/tailcfg/map-frame.ts'
 import { isExpired, type Node, type NodeId } from '../model.ts'
 import type { Change, Registry } from '../registry.ts'
 import { deviceApproval } from '../nodes/device-approval.ts'
@@ -14,7 +15,7 @@ import { dueForRenewal, nodeKeys } from '../nodes/node-keys.ts'
 import { approvedRoutes, routeDecisions, undecidedRoutes, withBothExits } from '../routes/decisions.ts'
 import { primaryRoutes, RouteTable, type ServedRoutes } from '../routes/route-table.ts'
 import { RouterWatch } from '../routes/router-watch.ts'
-import { MapSession, mapFrame } from './map-session.ts'
+import { MapSession } from './map-session.ts'
 import { Presence } from './presence.ts'
 import { SendGate } from './send-gate.ts'
 import { TailnetView } from './tailnet-view.ts'
@@ -160,7 +161,7 @@ export class MapHub {
   once(nodeId: NodeId, compression: MapCompression): Uint8Array | undefined {
     this.#applyPolicy()
     const sight = this.#view.sight(nodeId)
-    return sight && mapFrame(new Told().full(sight, this.#clock.wallNow()), compression)
+    return sight && concat(...mapFrameChunks(new Told().full(sight, this.#clock.wallNow()), compression))
   }
 
   isOnline(id: NodeId): boolean {

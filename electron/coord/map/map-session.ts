@@ -2,11 +2,9 @@
 // again", so that nothing queues up behind a slow reader, and one that stops reading is cut.
 
 import type { Writable } from 'node:stream'
-import { concat, utf8 } from '../../base/bytes.ts'
 import type { Clock } from '../../base/clock.ts'
 import type { NodePublic } from '../../crypto/keys.ts'
-import type { MapCompression } from '../../wire/tailcfg/map-frame.ts'
-import { compressZstd } from '../../wire/zstd/zstd.ts'
+import { mapFrameChunks, type MapCompression } from '../../wire/tailcfg/map-frame.ts'
 import type { NodeId, UserId } from '../model.ts'
 import type { Place, SendGate } from './send-gate.ts'
 import type { TailnetView } from './tailnet-view.ts'
@@ -14,8 +12,6 @@ import { Told } from './told.ts'
 
 /** How long a reader may take nothing. A client that is cut comes back for a full map. */
 export const STALL_MS = 10_000
-/** A long message is handed on in pieces: a reader that takes one now and then is slow, and not stalled. */
-const PIECE_BYTES = 64 * 1024
 /** A message about more nodes waits its turn, as a full map does. */
 const MANY_NODES = 100
 /** Clients give up after 120 s of silence and warn after 125; proxies often cut at 60. */
@@ -108,7 +104,7 @@ export class MapSession {
     this.#place = undefined
   }
 
-  /** Returns the bytes of the message; 0 for none. */
+  /** Returns about the bytes of the message; 0 for none. */
   #flush(): number {
     if (this.#isOver) return 0
     const { view, clock, compression } = this.#options
@@ -118,17 +114,17 @@ export class MapSession {
       return 0
     }
     const nowMs = clock.wallNow()
-    const text = this.#needsFull
+    const message = this.#needsFull
       ? this.#told.full(sight, nowMs)
       : this.#told.delta(sight, this.#nodes, this.#users, nowMs)
     this.#needsFull = false
     this.#isDirty = false
     this.#nodes.clear()
     this.#users.clear()
-    if (text === undefined) return 0
-    const frame = mapFrame(text, compression)
-    this.#send(frame)
-    return frame.length
+    if (message === undefined) return 0
+    const pieces = typeof message === 'string' ? [message] : message
+    this.#send(mapFrameChunks(pieces, compression))
+    return pieces.reduce((sum, { length }) => sum + length, 0)
   }
 
   /** Ends the stream in an orderly way; the client opens another. Idempotent. */
@@ -149,20 +145,22 @@ export class MapSession {
     this.#options.out.destroy()
   }
 
-  #send(bytes: Uint8Array): void {
+  /** In chunks: a reader that takes one now and then is slow, and not stalled. */
+  #send(frame: Iterable<Uint8Array>): void {
+    this.#sendRest(frame[Symbol.iterator]())
+  }
+
+  #sendRest(chunks: Iterator<Uint8Array>): void {
     const { out, clock } = this.#options
-    let rest = bytes
-    while (rest.length > 0) {
-      const piece = rest.subarray(0, PIECE_BYTES)
-      rest = rest.subarray(PIECE_BYTES)
-      if (out.write(piece)) continue
+    for (let next = chunks.next(); next.done !== true; next = chunks.next()) {
+      if (out.write(next.value)) continue
       this.#isBlocked = true
       this.#cancelKeepAlive?.()
       this.#cancelStall = clock.after(STALL_MS, () => this.cut())
       out.once('drain', () => {
         this.#isBlocked = false
         this.#cancelStall?.()
-        if (!this.#isOver) this.#send(rest)
+        if (!this.#isOver) this.#sendRest(chunks)
       })
       return
     }
@@ -176,15 +174,7 @@ export class MapSession {
     if (this.#isOver || !this.#options.wantsKeepAlive) return
     const delayMs = KEEP_ALIVE_MS + Math.random() * KEEP_ALIVE_SPREAD_MS
     this.#cancelKeepAlive = this.#options.clock.after(delayMs, () => {
-      if (!this.#isOver && !this.#isBlocked) this.#send(mapFrame(KEEP_ALIVE, this.#options.compression))
+      if (!this.#isOver && !this.#isBlocked) this.#send(mapFrameChunks([KEEP_ALIVE], this.#options.compression))
     })
   }
-}
-
-/** A message with its length before it, compressed by itself (control.md §5.3). */
-export function mapFrame(json: string, compression: MapCompression): Uint8Array {
-  const payload = compression === 'zstd' ? compressZstd(utf8(json)) : utf8(json)
-  const length = new Uint8Array(4)
-  new DataView(length.buffer).setUint32(0, payload.length, true)
-  return concat(length, payload)
 }

@@ -4,9 +4,9 @@
 import type { Clock } from '../../base/clock.ts'
 
 /** What may be on its way at a time. One message always may, whatever its size. */
-const MOST_BYTES = 24 * 1024 * 1024
+const MOST_BYTES = 3 * 1024 * 1024
 /** A reader that takes longer holds up nobody else. */
-const HOLD_MS = 2_000
+const HOLD_MS = 500
 
 export interface GateOptions {
   readonly clock: Clock

@@ -121,7 +121,7 @@ function normal(peers: Record<string, unknown>[]): unknown {
 test('the first message has all a client needs to run', () => {
   const world = new World()
   world.set(node(2))
-  const message = new Client().take(new Told().full(world.sight(), NOW))
+  const message = new Client().take(new Told().full(world.sight(), NOW).join(''))
   assert.ok(message?.node && message.derpMap && message.dnsConfig && message.packetFilter && message.controlTimeMs)
   assert.equal(message.domain, DOMAIN)
   assert.equal(message.peers?.length, 1)
@@ -223,7 +223,7 @@ test('whatever happens in whatever order, a client ends up knowing what a fresh 
         dirty.nodes.clear()
         dirty.users.clear()
       }
-      client.take(told.full(world.sight(), NOW))
+      client.take(told.full(world.sight(), NOW).join(''))
       for (const operation of operations) {
         if (operation.op === 'send') {
           send()
@@ -247,7 +247,7 @@ test('whatever happens in whatever order, a client ends up knowing what a fresh 
       }
       send()
       const fresh = new Client()
-      fresh.take(new Told().full(world.sight(), NOW))
+      fresh.take(new Told().full(world.sight(), NOW).join(''))
       assert.deepEqual(client.seen(), fresh.seen())
       for (const [id, profile] of fresh.profiles) assert.equal(client.profiles.get(id), profile)
     }),
@@ -293,7 +293,7 @@ function changeNode(before: Node, change: string, n: number): Node {
 
 test('SSH rules are told once there are some, and taken back when there are none', () => {
   const [tailnet, told] = [new World(), new Told()]
-  assert.ok(!told.full(tailnet.sight(), NOW).includes('SSHPolicy'))
+  assert.ok(!told.full(tailnet.sight(), NOW).join('').includes('SSHPolicy'))
   tailnet.ssh = '{"rules":[{"principals":[],"sshUsers":{}}]}'
   assert.match(told.delta(tailnet.sight(), [], [], NOW) ?? '', /"SSHPolicy":\{"rules":\[\{/)
   assert.equal(told.delta(tailnet.sight(), [], [], NOW), undefined)

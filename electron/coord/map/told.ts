@@ -3,6 +3,7 @@
 
 import type { NodeId, UserId } from '../model.ts'
 import { difference, type NodeView } from './node-view.ts'
+import { ViewList } from './view-list.ts'
 
 /** The tailnet as one viewer should see it now. Texts are JSON, ready to be sent. */
 export interface Sight {
@@ -38,26 +39,24 @@ const members: { [K in keyof Shared]: string } = {
 const NOTHING: Partial<Record<keyof Shared, string>> = { sshPolicy: '{"rules":[]}', health: '[]' }
 
 export class Told {
-  readonly #peers = new Map<NodeId, NodeView>()
+  readonly #peers = new ViewList()
   readonly #profiles = new Map<UserId, string>()
   readonly #shared = new Map<string, string>()
 
-  /** Everything; the first message of a stream. Always has Node, without which clients give up. */
-  full(sight: Sight, nowMs: number): string {
-    this.#peers.clear()
+  /**
+   * Everything; the first message of a stream. Always has Node, without which clients give up. In pieces that all streams
+   * share: put together, a thousand peers are most of a megabyte.
+   */
+  full(sight: Sight, nowMs: number): readonly string[] {
     this.#profiles.clear()
     this.#shared.clear()
-    const parts = this.#changedShared(sight)
-    const peers: string[] = []
-    const users = new Set([sight.selfUser])
-    for (const view of sight.peers()) {
-      this.#peers.set(view.id, view)
-      peers.push(view.text)
-      users.add(view.userId)
-    }
-    parts.push(`"Peers":[${peers.join(',')}]`, ...this.#newProfiles(sight, users))
-    parts.push('"CollectServices":false', '"Debug":{"DisableLogTail":true}')
-    return message(parts, nowMs)
+    const views = [...sight.peers()]
+    this.#peers.replaceAll(views)
+    const users = new Set([sight.selfUser, ...views.map(({ userId }) => userId)])
+    const peers = views.flatMap(({ text }, at) => (at === 0 ? [text] : [',', text]))
+    const before = this.#changedShared(sight)
+    const after = [...this.#newProfiles(sight, users), '"CollectServices":false', '"Debug":{"DisableLogTail":true}']
+    return [`{${before.join(',')},"Peers":[`, ...peers, `],${after.join(',')},${told(nowMs)}}`]
   }
 
   /**
@@ -78,7 +77,7 @@ export class Told {
         continue
       }
       const change = before ? difference(before, now) : 'whole'
-      this.#peers.set(id, now)
+      this.#peers.set(now)
       if (change === 'whole') changed.push(now)
       else if (change) patches.push(change.patch)
       users.add(now.userId)
@@ -94,7 +93,7 @@ export class Told {
   }
 
   peerIds(): Iterable<NodeId> {
-    return this.#peers.keys()
+    return this.#peers.ids()
   }
 
   #changedShared(sight: Sight): string[] {
@@ -121,5 +120,6 @@ export class Told {
   }
 }
 
-const message = (parts: readonly string[], nowMs: number): string =>
-  `{${[...parts, `"ControlTime":"${new Date(nowMs).toISOString()}"`].join(',')}}`
+const message = (parts: readonly string[], nowMs: number): string => `{${[...parts, told(nowMs)].join(',')}}`
+
+const told = (atMs: number): string => `"ControlTime":"${new Date(atMs).toISOString()}"`

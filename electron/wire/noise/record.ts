@@ -51,12 +51,12 @@ export class RecordSealer {
     let at = 0
     for (let i = 0; i < count; i++) {
       const part = plaintext.subarray(i * MAX_PLAINTEXT_BYTES, (i + 1) * MAX_PLAINTEXT_BYTES)
-      const ciphertext = aead.seal(this.#key, this.#counter.nonce(), part)
+      const bytes = part.length + NOISE_TAG_BYTES
       records[at] = TYPE_RECORD
-      records[at + 1] = ciphertext.length >> 8
-      records[at + 2] = ciphertext.length & 0xff
-      records.set(ciphertext, at + HEADER_BYTES)
-      at += HEADER_BYTES + ciphertext.length
+      records[at + 1] = bytes >> 8
+      records[at + 2] = bytes & 0xff
+      aead.sealInto(records, at + HEADER_BYTES, this.#key, this.#counter.nonce(), part)
+      at += HEADER_BYTES + bytes
     }
     return records
   }

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { concat, fromHex, toHex, utf8 } from '../../base/bytes.ts'
 import { WireError } from '../codec.ts'
-import { encodeMapFrame, MapFrameDecoder, parseMapPayload } from './map-frame.ts'
+import { encodeMapFrame, mapFrameChunks, MapFrameDecoder, parseMapPayload } from './map-frame.ts'
 
 const hex = (text: string): Uint8Array => fromHex(text) ?? assert.fail('bad hex in the test')
 
@@ -59,5 +59,27 @@ test('no payload whatever fails other than with a wire code', () => {
       for (const compression of ['', 'zstd'] as const)
         for (const payload of [junk, utf8(text)]) assert.throws(() => parseMapPayload(payload, compression), WireError)
     }),
+  )
+})
+
+test('a long message is made in chunks, whatever characters stand where one ends', () => {
+  const character = fc.constantFrom('a', 'ä', '中', '𝄞')
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.string({ unit: character, maxLength: 9 }), fc.integer({ min: 1, max: 30_000 })), {
+        maxLength: 6,
+      }),
+      fc.constantFrom('' as const, 'zstd' as const),
+      (texts, compression) => {
+        const pieces = ['{"Domain":"', ...texts.map(([text, times]) => text.repeat(times)), '"}']
+        const chunks = [...mapFrameChunks(pieces, compression)]
+        assert.ok(chunks.every(({ length }) => length > 0 && length <= 64 * 1024))
+        const [payload, ...more] = new MapFrameDecoder().push(concat(...chunks))
+        assert.ok(payload)
+        assert.deepEqual(more, [])
+        assert.equal(JSON.stringify({ Domain: parseMapPayload(payload, compression).domain }), pieces.join(''))
+      },
+    ),
+    { numRuns: 50 },
   )
 })

@@ -1,7 +1,7 @@
 // The body of a streaming map answer (control.md §5.3): frames of a 4-byte LITTLE-endian length and that many bytes, each
 // one JSON MapResponse, each by itself a zstd frame when the request asked for that.
 
-import { concat } from '../../base/bytes.ts'
+import { concat, fromUtf8, utf8 } from '../../base/bytes.ts'
 import { WireError } from '../codec.ts'
 import { compressZstd, decompressZstd } from '../zstd/zstd.ts'
 import { type MapResponse, mapResponse, type MapResponseInput } from './map-response.ts'
@@ -13,15 +13,51 @@ import { encodeMessage, parseMessage } from './schema.ts'
  */
 export const MAX_MAP_BYTES = 64 * 1024 * 1024
 const LENGTH_BYTES = 4
+const CHUNK_BYTES = 64 * 1024
+
+const encoder = new TextEncoder()
 
 export type MapCompression = 'zstd' | ''
 
 export function encodeMapFrame(response: MapResponseInput, compression: MapCompression): Uint8Array {
-  const json = encodeMessage(mapResponse, response)
-  const payload = compression === 'zstd' ? compressZstd(json) : json
+  return concat(...mapFrameChunks([fromUtf8(encodeMessage(mapResponse, response))], compression))
+}
+
+/**
+ * The frame of one message in chunks of at most CHUNK_BYTES, each made when it is asked for: a thousand whole maps that leave
+ * at a time then need the memory of a thousand chunks. Compressed, it is made in one. `pieces` are the message's JSON.
+ */
+export function* mapFrameChunks(pieces: readonly string[], compression: MapCompression): Iterable<Uint8Array> {
+  const bytes = pieces.reduce((sum, piece) => sum + Buffer.byteLength(piece), 0)
+  if (compression === 'zstd') {
+    const payload = compressZstd(utf8(pieces.join('')))
+    const frame = concat(lengthBefore(payload.length), payload)
+    for (let at = 0; at < frame.length; at += CHUNK_BYTES) yield frame.subarray(at, at + CHUNK_BYTES)
+    return
+  }
+  let left = LENGTH_BYTES + bytes
+  // Not of the pool: a small chunk would keep a large block of it alive as long as it waits.
+  let chunk = Buffer.allocUnsafeSlow(Math.min(left, CHUNK_BYTES))
+  let at = chunk.writeUInt32LE(bytes)
+  for (const piece of pieces)
+    for (let rest = piece; rest.length > 0;) {
+      const { read, written } = encoder.encodeInto(rest, chunk.subarray(at))
+      rest = rest.slice(read)
+      at += written
+      if (rest.length === 0) break
+      // Full, but for the bytes of a character that did not fit.
+      yield chunk.subarray(0, at)
+      left -= at
+      chunk = Buffer.allocUnsafeSlow(Math.min(left, CHUNK_BYTES))
+      at = 0
+    }
+  if (at > 0) yield chunk.subarray(0, at)
+}
+
+function lengthBefore(bytes: number): Uint8Array {
   const length = new Uint8Array(LENGTH_BYTES)
-  new DataView(length.buffer).setUint32(0, payload.length, true)
-  return concat(length, payload)
+  new DataView(length.buffer).setUint32(0, bytes, true)
+  return length
 }
 
 /** Throws WireError. `payload` is a frame without its length. */

@@ -1,37 +1,31 @@
 // One node key's life on the wire: the data plane, the path finder and the DERP pool, wired to each other. It knows nothing
 // of logins; it is told the netmap and tells what it finds about paths and about the network it is in.
 
-import { randomBytes } from 'node:crypto'
 import { lookup } from 'node:dns/promises'
 import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os'
 import { isDeepStrictEqual } from 'node:util'
-import type { Clock } from '../base/clock.ts'
-import { ipToBytes } from '../base/endpoint.ts'
-import { CodedError, messageOf } from '../base/errors.ts'
+import { CodedError } from '../base/errors.ts'
 import { Lifetime } from '../base/lifetime.ts'
 import type { Logger } from '../base/log.ts'
 import type { Netmap } from '../control/netmap.ts'
-import { DiscoPrivate, type NodePrivate, type NodePublic } from '../crypto/keys.ts'
-import type { Dataplane, DataplaneOptions, DataplaneRecord, PeerCounters } from '../dataplane/dataplane.ts'
-import type { RelayForwarder, RelayForwarderOptions } from '../dataplane/relay-forwarder.ts'
+import { DiscoPrivate, type NodePublic } from '../crypto/keys.ts'
+import type { Dataplane, DataplaneRecord, PeerCounters } from '../dataplane/dataplane.ts'
 import { type DerpMap, regionsOf } from '../derp/derp-map.ts'
 import { DerpPool, type DerpRegionStatus } from '../derp/derp-pool.ts'
 import { measureHttpsLatency } from '../derp/https-latency.ts'
 import { defaultGateway } from '../os/gateway.ts'
-import type { HostConfig, HostNetwork } from '../os/host-network.ts'
+import type { HostConfig } from '../os/host-network.ts'
 import type { Flaw } from '../path/avoidance.ts'
 import type { OwnEndpoint } from '../path/endpoints.ts'
 import { PathFinder } from '../path/path-finder.ts'
 import type { PathChange } from '../path/path-history.ts'
 import { AUTOMATIC, type PathPolicy } from '../path/path-policy.ts'
-import type { PathView } from '../path/path-view.ts'
 import type { RelayFailure } from '../path/relay-client.ts'
-import type { NetcheckReport, NetInfo } from '../path/report.ts'
+import type { NetcheckReport } from '../path/report.ts'
 import { PortMapper } from '../portmap/port-mapper.ts'
-import type { PortmapIo, PortmapView } from '../portmap/portmap-io.ts'
+import type { PortmapView } from '../portmap/portmap-io.ts'
 import { systemPortmapIo } from '../portmap/system-io.ts'
 import type { Node } from '../wire/tailcfg/node.ts'
-import { readTsmp, rejection, type Tsmp, writeTsmp } from '../wire/tsmp/message.ts'
 import { detectPortal, portalQuestions } from './captive-portal.ts'
 import {
   dataplanePeers,
@@ -45,13 +39,14 @@ import {
   restartedPeers,
 } from './netmap-config.ts'
 import type { PeerContact } from './doctor/facts.ts'
+import type { MeshOptions } from './mesh-options.ts'
 import { relayServers } from './peer-caps.ts'
+import { PeerContacts } from './peer-contacts.ts'
 import { PeerIds } from './peer-ids.ts'
 import { RelayHost } from './relay-host.ts'
-import type { RelaySurroundings } from './relay-manners.ts'
-import type { RelaySettings } from './relay-settings.ts'
 import { NetworkUse, type Networks, NO_NETWORKS } from './routing/network-use.ts'
 import type { RoutingSettings } from './routing/routing-settings.ts'
+import { TunnelMessages } from './tunnel-messages.ts'
 
 /** IPv6's minimum: nothing inside needs fragmenting, and the outer packet fits nearly every path (paths.md §7.5). */
 export const MTU_BYTES = 1280
@@ -64,42 +59,6 @@ const FRESH_CHECK_MS = 30_000
 /** Longer than any check takes. */
 const CHECK_WITHIN_MS = 7_000
 const LOOK_MS = 50
-
-export interface MeshOptions {
-  readonly nodeKey: NodePrivate
-  readonly tunName: string
-  readonly udpPort: number
-  readonly clock: Clock
-  readonly log: Logger
-  readonly openDataplane: (options: DataplaneOptions) => Dataplane
-  readonly openRelayForwarder: (options: RelayForwarderOptions) => RelayForwarder
-  readonly relay: RelaySettings | undefined
-  readonly relaySurroundings: RelaySurroundings
-  /** Whether the home router is asked to forward ports. */
-  readonly portMapping: boolean
-  readonly routing: RoutingSettings
-  /** Name servers that the system had before us. */
-  readonly systemServers: () => readonly string[]
-  readonly hostNetwork: HostNetwork
-  /** The coordination server's. */
-  readonly serverUrl: string
-  readonly listener: MeshListener
-  /** How the home router is asked for a mapping; the system's sockets when left out. */
-  readonly portmapIo?: PortmapIo
-}
-
-export interface MeshListener {
-  onEndpoints(endpoints: readonly OwnEndpoint[]): void
-  onNetInfo(netInfo: NetInfo): void
-  /** A peer's path changed; the key is the node key's text. */
-  onPath(nodeKey: string, path: PathView): void
-  onDerpStatus(status: readonly DerpRegionStatus[]): void
-  /** This node began or stopped relaying for others, or what is known of its relay changed. */
-  onRelay(): void
-  /** The data plane died; the mesh must be closed and opened anew. */
-  onFatal(problem: CodedError): void
-  controlConnected(): boolean
-}
 
 export class Mesh {
   readonly discoKey = DiscoPrivate.generate()
@@ -128,12 +87,8 @@ export class Mesh {
   #hostProblems: readonly CodedError[] = []
   #started = false
   #mapsPorts: boolean
-  /** Peers that have answered a TSMP ping. */
-  readonly #answering = new Set<number>()
-  /** By node key: since when the DERP servers say that the peer is not there. */
-  readonly #goneAtMs = new Map<string, { readonly region: number; readonly atMs: number }>()
-  /** By node key: when it last told that policy turned away what we sent. */
-  readonly #rejectedAtMs = new Map<string, number>()
+  readonly #messages: TunnelMessages
+  readonly #contacts: PeerContacts
   #cancelTraffic = (): void => {}
 
   /** Opens the device and sockets; throws the data plane's CodedError when it cannot. */
@@ -180,6 +135,17 @@ export class Mesh {
       },
     })
     this.#lifetime.defer(() => this.relay.close())
+    this.#messages = new TunnelMessages({
+      log: this.#log,
+      send: (peer, ipPacket) => this.#dataplane.sendTunnel(peer, ipPacket),
+      discoKey: this.discoKey.public.bytes,
+      onRejected: (peer) => {
+        const key = this.#ids.keyOf(peer)
+        if (key !== undefined) this.#contacts.noteRejected(key)
+      },
+      peerApiPort: () => 0,
+    })
+    this.#contacts = new PeerContacts(options.clock, (nodeKey) => this.#paths.contact(this.#ids.of(nodeKey)))
     this.#mapsPorts = options.portMapping
     this.#routing = options.routing
     this.#networkUse = new NetworkUse({
@@ -262,7 +228,8 @@ export class Mesh {
     this.#tellPolicy()
     this.#paths.setPeers(pathPeers(peers, this.#ids))
     this.#tellRelayServers()
-    for (const peer of peers) if (cutOff.has(peer.key.text)) this.#greet(peer, netmap.self)
+    for (const peer of peers)
+      if (cutOff.has(peer.key.text)) this.#messages.greet(this.#ids.of(peer.key.text), peer, netmap.self)
     const { shieldsUp } = this.#routing
     const { served = { routes: [], isExit: false } } = this.#networks
     this.#dataplane.setFilter(shieldsUp ? [] : filterRules(netmap), localPrefixes(netmap, served))
@@ -304,23 +271,9 @@ export class Mesh {
     return new Set(keys.filter((key) => (counters.get(key)?.lastHandshakeAt ?? 0) > 0))
   }
 
-  /**
-   * A packet in the tunnel, which makes a session at once. The peer that started anew may have made one with us before we heard of
-   * it: that one is forgotten here too, and the peer would go on using it until WireGuard gives up after 15 s.
-   */
-  #greet(peer: Node, self: Node): void {
-    this.#sendTsmp(peer, self, { kind: 'disco-key', key: this.discoKey.public.bytes })
-  }
-
   #askInTunnel(id: number): void {
     const peer = [...(this.#netmap?.peers.values() ?? [])].find(({ key }) => key.text === this.#ids.keyOf(id))
-    if (this.#netmap && peer) this.#sendTsmp(peer, this.#netmap.self, { kind: 'ping', data: randomBytes(8) })
-  }
-
-  #sendTsmp(peer: Node, self: Node, message: Tsmp): void {
-    const [source, destination] = [self, peer].map(({ addresses }) => ipToBytes(addresses[0]?.split('/')[0] ?? ''))
-    if (source === undefined || source.length !== destination?.length) return
-    this.#dataplane.sendTunnel(this.#ids.of(peer.key.text), writeTsmp({ source, destination, message }))
+    if (this.#netmap && peer) this.#messages.ask(id, peer, this.#netmap.self)
   }
 
   #tellRelayServers(): void {
@@ -338,8 +291,7 @@ export class Mesh {
     for (const peer of peers) this.#keys.set(this.#ids.of(peer.key.text), peer.key)
     const texts = new Set(peers.map((peer) => peer.key.text))
     this.#ids.keepOnly(texts)
-    for (const known of [this.#goneAtMs, this.#rejectedAtMs])
-      for (const text of known.keys()) if (!texts.has(text)) known.delete(text)
+    this.#contacts.keepOnly(texts)
   }
 
   async #httpsLatency(id: number, signal: AbortSignal): Promise<number> {
@@ -365,10 +317,10 @@ export class Mesh {
         break
       }
       case 'tsmp':
-        this.#takeTsmp(record.peer, record.bytes)
+        this.#messages.take(record.peer, record.bytes)
         break
       case 'refused':
-        this.#tellRefused(record.peer, record.bytes)
+        this.#messages.tellRefused(record.peer, record.bytes)
         break
       case 'need-path':
       case 'peer-active':
@@ -405,56 +357,18 @@ export class Mesh {
   /** The data plane tells of traffic that begins; traffic that goes on is looked at here. */
   #noteTraffic(): void {
     for (const counted of this.#dataplane.counters().peers)
-      this.#paths.noteTraffic(counted.id, counted, this.#answering.has(counted.id))
-    for (const id of this.#answering) if (this.#ids.keyOf(id) === undefined) this.#answering.delete(id)
+      this.#paths.noteTraffic(counted.id, counted, this.#messages.isAnswering(counted.id))
+    this.#messages.keepOnly((id) => this.#ids.keyOf(id) !== undefined)
     this.#cancelTraffic = this.#options.clock.after(TRAFFIC_MS, () => this.#noteTraffic())
   }
 
   #noteGone(region: number, nodeKey: string): void {
-    if (![...this.#keys.values()].some(({ text }) => text === nodeKey)) return
-    const before = this.#goneAtMs.get(nodeKey)
-    const heardAtMs = this.#paths.contact(this.#ids.of(nodeKey))?.heardAtMs ?? -Infinity
-    if (before?.region === region && before.atMs >= heardAtMs) return
-    this.#goneAtMs.set(nodeKey, { region, atMs: this.#options.clock.now() })
+    if ([...this.#keys.values()].some(({ text }) => text === nodeKey)) this.#contacts.noteGone(region, nodeKey)
   }
 
   /** What is known of the peer's being there at all; monotonic ms. */
   contactOf(nodeKey: string): PeerContact {
-    const { heardAtMs, askedAtMs, directAnsweredAtMs } = this.#paths.contact(this.#ids.of(nodeKey)) ?? {}
-    const gone = this.#goneAtMs.get(nodeKey)
-    const isGone = gone !== undefined && (heardAtMs === undefined || heardAtMs <= gone.atMs)
-    const rejectedAtMs = this.#rejectedAtMs.get(nodeKey)
-    return { heardAtMs, askedAtMs, directAnsweredAtMs, rejectedAtMs, gone: isGone ? gone : undefined }
-  }
-
-  /** Whose packet policy turned away is told so: nothing else would tell it from one that was lost. */
-  #tellRefused(peer: number, ipPacket: Uint8Array): void {
-    try {
-      const told = rejection(ipPacket)
-      if (told) this.#dataplane.sendTunnel(peer, writeTsmp(told))
-    } catch (error) {
-      this.#log.debug('a refused packet left aside', { error: messageOf(error) })
-    }
-  }
-
-  /** Answers a ping of the data plane; other messages are read and left (paths.md §7.6). */
-  #takeTsmp(peer: number, ipPacket: Uint8Array): void {
-    try {
-      const { source, destination, message } = readTsmp(ipPacket)
-      const key = this.#ids.keyOf(peer)
-      if (message.kind === 'rejected' && message.reason !== 'other' && key !== undefined)
-        this.#rejectedAtMs.set(key, this.#options.clock.now())
-      if (message.kind === 'pong') this.#answering.add(peer)
-      if (message.kind !== 'ping') return
-      const pong = writeTsmp({
-        source: destination,
-        destination: source,
-        message: { kind: 'pong', data: message.data, peerApiPort: 0 },
-      })
-      this.#dataplane.sendTunnel(peer, pong)
-    } catch (error) {
-      this.#log.debug('TSMP message left aside', { error: messageOf(error) })
-    }
+    return this.#contacts.of(nodeKey)
   }
 
   /** Rejects with a 'path/…' code, 'path/no-answer' when none came in time. */

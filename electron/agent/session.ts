@@ -1,26 +1,18 @@
 // One login's time online: log in, open the mesh, follow the map, until closed. What goes wrong for good is thrown by `run`.
 
-import type { Clock } from '../base/clock.ts'
 import { CodedError } from '../base/errors.ts'
-import type { Listeners } from '../base/lifetime.ts'
 import type { Logger } from '../base/log.ts'
 import type { DnsView } from '../contract/dns-view.ts'
 import type { PathHistoryView } from '../contract/path-history-view.ts'
 import type { RelayTestView } from '../contract/relay-test-view.ts'
 import type { RelayStatusView } from '../contract/relay-view.ts'
-import type { AgentEvent, NodeId, PathView, Problem, RelayBriefView, TailnetView } from '../contract/snapshot.ts'
+import type { NodeId, PathView, Problem, RelayBriefView, TailnetView } from '../contract/snapshot.ts'
 import { ControlClient, type PollStatus } from '../control/control-client.ts'
 import type { KnownEndpoint, NodeState } from '../control/map-stream.ts'
 import { isExpired, type Netmap } from '../control/netmap.ts'
-import type { MachinePrivate, NodePrivate, NodePublic } from '../crypto/keys.ts'
-import type { Dataplane, DataplaneOptions, PeerCounters } from '../dataplane/dataplane.ts'
-import type { RelayForwarder, RelayForwarderOptions } from '../dataplane/relay-forwarder.ts'
+import type { NodePrivate, NodePublic } from '../crypto/keys.ts'
 import type { DerpRegionStatus } from '../derp/derp-pool.ts'
-import type { HostFacts } from '../os/host.ts'
-import type { HostNetwork } from '../os/host-network.ts'
-import type { Metered } from '../os/metered.ts'
-import type { SystemDns } from '../os/system-dns.ts'
-import type { PowerSource } from '../os/power.ts'
+import type { PeerCounters } from '../dataplane/dataplane.ts'
 import type { PathFinder } from '../path/path-finder.ts'
 import type { DerpMap } from '../wire/tailcfg/derp-map.ts'
 import { type HostinfoInput, type NetInfo as WireNetInfo, netInfo as netInfoShape } from '../wire/tailcfg/hostinfo.ts'
@@ -36,46 +28,16 @@ import type { NetcheckFacts } from './netcheck-words.ts'
 import { Naming } from './naming/naming.ts'
 import { planOf } from './naming/plan.ts'
 import { netmapViews, nodeIdOf } from './netmap-views.ts'
-import type { PathLog } from './path-log.ts'
 import { PathReporter } from './path-reporter.ts'
 import { contractHistory, contractPath } from './path-words.ts'
 import { NO_PATH_SETTINGS, pathPolicies, type PathSettings, pathPolicyView } from './path-settings.ts'
 import { relayBrief, type RelayBriefFacts } from './relay-brief.ts'
-import { isOtherAccount, newProfileId } from './profiles.ts'
-import type { SnapshotStore } from './snapshot-store.ts'
-import type { RelaySurroundings } from './relay-manners.ts'
 import type { RelaySettings } from './relay-settings.ts'
+import type { SessionOptions } from './session-options.ts'
+import { warningsOf } from './session-words.ts'
+import { rememberTailnet } from './tailnet-memory.ts'
 import { NO_ROUTING, type RoutingSettings } from './routing/routing-settings.ts'
 import type { Profile } from './state-file.ts'
-
-/** What of the machine an agent and its sessions work on. */
-export interface AgentSurroundings {
-  readonly tunName: string
-  readonly udpPort: number
-  readonly clock: Clock
-  readonly log: Logger
-  readonly facts: HostFacts
-  readonly openDataplane: (options: DataplaneOptions) => Dataplane
-  readonly openRelayForwarder: (options: RelayForwarderOptions) => RelayForwarder
-  readonly openHostNetwork: () => HostNetwork
-  /** How the system is told who finds names; left out where that is not known. */
-  readonly openSystemDns?: () => SystemDns
-  /** Whether it runs on battery, and in a network that costs by volume. What is left out is not known. */
-  readonly power?: () => Promise<PowerSource>
-  readonly metered?: () => Promise<Metered>
-}
-
-export interface SessionOptions extends AgentSurroundings {
-  readonly profile: Profile
-  readonly machineKey: MachinePrivate
-  readonly authKey: string | undefined
-  readonly forceReauth: boolean
-  readonly store: SnapshotStore
-  readonly events: Listeners<AgentEvent>
-  readonly relaySurroundings: RelaySurroundings
-  readonly pathLog: PathLog
-  readonly saveProfile: (profile: Profile) => Promise<void>
-}
 
 /** Snapshots are made at most this often: a burst of path changes is one repaint. */
 const PUBLISH_MS = 50
@@ -436,7 +398,7 @@ export class Session {
       waitingFor: isAuthorized ? undefined : "the owner's approval",
       loginUrl: undefined,
       problem: undefined,
-      warnings: this.#warnings(netmap, problem),
+      warnings: this.#warnings(netmap),
       relay: this.#relayBrief(),
     }))
   }
@@ -446,39 +408,18 @@ export class Session {
     return facts && relayBrief(facts, this.#options.store.now.relay)
   }
 
-  #rememberTailnet({ name, account }: TailnetView): void {
-    const former = this.#options.profile
-    const isOther = isOtherAccount(former, { ...this.#profile, loginName: account })
-    if (!isOther && name === this.#profile.tailnetName && account === this.#profile.loginName) return
-    const id = isOther ? newProfileId() : this.#profile.id
-    this.#profile = { ...this.#profile, id, tailnetName: name, loginName: account }
-    const saved = isOther ? this.#keepBoth(former, account) : this.#options.saveProfile(this.#profile)
-    saved.catch((error: unknown) => this.#log.warn('profile not saved', { error }))
+  #rememberTailnet(tailnet: TailnetView): void {
+    const { profile: former, events, saveProfile: save } = this.#options
+    const kept = rememberTailnet({ former, events, save }, this.#profile, tailnet)
+    if (!kept) return
+    this.#profile = kept.profile
+    kept.saved.catch((error: unknown) => this.#log.warn('profile not saved', { error }))
   }
 
-  /** Somebody logged in again as another: the login from before is still one, and theirs is a new one beside it. */
-  async #keepBoth(former: Profile, account: string): Promise<void> {
-    const saved = [this.#options.saveProfile(former), this.#options.saveProfile(this.#profile)]
-    this.#options.events.emit({
-      type: 'notice',
-      code: 'agent/other-account',
-      text: `Signed in as ${account}. The sign-in as ${former.loginName ?? 'another'} is kept: change back to it in the list of networks.`,
-    })
-    await Promise.all(saved)
-  }
-
-  #warnings(netmap: Netmap, controlProblem: Problem | undefined): Problem[] {
-    const warnings: Problem[] = []
-    if (controlProblem) warnings.push(controlProblem)
-    if (this.#homeDerp.problem) warnings.push(this.#homeDerp.problem)
-    if (this.#mesh?.relay.problem) warnings.push(this.#mesh.relay.problem)
-    const { hostProblems = [] } = this.#mesh ?? {}
-    for (const { code, message } of [...hostProblems, ...(this.#naming?.problem ? [this.#naming.problem] : [])])
-      warnings.push({ code, message })
-    for (const line of netmap.health) warnings.push({ code: 'control/health', message: line })
-    for (const [id, message] of netmap.displayMessages)
-      warnings.push({ code: `control/${id}`, message: `${message.title}. ${message.text}`.trim() })
-    return warnings
+  #warnings(netmap: Netmap): Problem[] {
+    const { relay, hostProblems = [] } = this.#mesh ?? {}
+    const problems = [this.#controlProblem, this.#homeDerp.problem, relay?.problem, ...hostProblems]
+    return warningsOf(netmap, [...problems, this.#naming?.problem])
   }
 
   ping(nodeKey: string, timeoutMs: number): ReturnType<PathFinder['ping']> {

@@ -8,9 +8,14 @@ export interface DnsPlan {
   readonly namesOf: ReadonlyMap<IpAddress, string>
   /** A domain to the servers that answer for it; none means that what is not among `hosts` does not exist. */
   readonly routes: ReadonlyMap<string, readonly string[]>
-  /** For all other names, instead of the system's own servers; empty leaves it to those. */
+  /** For all other names, instead of the system's own servers; empty leaves it to those, unless `beside` is told. */
   readonly servers: readonly string[]
   readonly searchDomains: readonly string[]
+  /**
+   * While everything goes through an exit node: the names that are asked of the system's own servers all the same, as the
+   * tunnel needs them. Others never are.
+   */
+  readonly beside?: ReadonlySet<string> | undefined
 }
 
 export type Responsible =
@@ -28,5 +33,6 @@ export function responsibleFor(name: string, plan: DnsPlan): Responsible {
     if (servers) return servers.length > 0 ? { kind: 'servers', servers } : { kind: 'here' }
     if (!domain.includes('.')) break
   }
-  return plan.servers.length > 0 ? { kind: 'servers', servers: plan.servers } : { kind: 'system' }
+  if (plan.beside?.has(name)) return { kind: 'system' }
+  return plan.servers.length > 0 || plan.beside ? { kind: 'servers', servers: plan.servers } : { kind: 'system' }
 }

@@ -12,10 +12,12 @@ import {
   readQuery,
   reverseAddress,
   takesBytes,
+  truncated,
   TYPE,
   writeAnswer,
 } from '../wire/dns/message.ts'
 import { type DnsPlan, responsibleFor } from './dns-plan.ts'
+import { askOverHttp, isHttpServer } from './over-http.ts'
 import { askOverTcp, askOverUdp } from './upstream.ts'
 
 /** Queries that wait for somebody's answer at a time. */
@@ -75,7 +77,8 @@ export class Resolver {
     try {
       const servers = this.#serversFor(query)
       const answer = servers.length > 0 ? await this.#forward(query, message, transport, servers) : undefined
-      return answer ?? this.#fail(query, mostBytes)
+      if (!answer) return this.#fail(query, mostBytes)
+      return answer.length > mostBytes ? truncated(query, answer) : answer
     } finally {
       this.#waiting--
     }
@@ -160,4 +163,8 @@ export class Resolver {
 }
 
 const askServer: NonNullable<ResolverOptions['ask']> = (transport, server, message, signal) =>
-  transport === 'tcp' ? askOverTcp(server, message, signal) : askOverUdp(server, message, signal)
+  isHttpServer(server)
+    ? askOverHttp(server, message, signal)
+    : transport === 'tcp'
+      ? askOverTcp(server, message, signal)
+      : askOverUdp(server, message, signal)

@@ -130,6 +130,16 @@ export function answers(query: Query, message: Uint8Array): boolean {
 
 const lower = (byte: number): number => (byte >= 0x41 && byte <= 0x5a ? byte + 0x20 : byte)
 
+/** What of an answer that is too long for a datagram is sent: the client asks again over TCP. */
+export function truncated(query: Query, answer: Uint8Array): Uint8Array {
+  // A copy, also of a Buffer.
+  const cut = Uint8Array.from(answer.subarray(0, HEADER_BYTES + query.question.length))
+  const view = new DataView(cut.buffer)
+  view.setUint16(2, view.getUint16(2) | TC)
+  for (const count of [6, 8, 10]) view.setUint16(count, 0)
+  return cut
+}
+
 export const isTruncated = (message: Uint8Array): boolean => ((message[2] ?? 0) & (TC >> 8)) !== 0
 
 /** The answer's code; what it could not do is 'failed'. */

@@ -73,6 +73,7 @@ export class Registrar {
     this.#foreignKeyRows = new RateLimiter(options.clock, FOREIGN_KEY_ROWS)
     this.#registry = options.registry
     this.#logins = options.logins
+    this.#registry.attachLogins(this.#logins)
     this.#clock = options.clock
     this.#loginUrl = options.loginUrl
   }
@@ -135,7 +136,7 @@ export class Registrar {
     tailnetId?: TailnetId,
     isApproved = false,
   ): Promise<Node> {
-    const node = await this.#registry.transaction(async (tx) => {
+    return this.#registry.transaction(async (tx) => {
       const login = this.#logins.get(loginId)
       if (!login)
         throw new CoordError('coord/not-found', 'This login is over or was never begun. Start again on the device.')
@@ -165,16 +166,16 @@ export class Registrar {
         isApproved,
       })
       await here.audit(actor, 'login.approve', `node:${admitted.id}`, `user:${userId}`)
+      await tx.settleLogin(loginId, { kind: 'approved', nodeId: admitted.id })
       return admitted
     })
-    this.#logins.settle(loginId, { kind: 'approved', nodeId: node.id })
-    return node
   }
 
   async refuseLogin(loginId: string, actor: string): Promise<void> {
-    if (!this.#logins.get(loginId)) throw new CoordError('coord/not-found', 'This login is over or was never begun.')
-    await this.#registry.transaction((tx) => tx.audit(actor, 'login.refuse', `login:${loginId}`))
-    this.#logins.settle(loginId, { kind: 'refused', text: 'the login was refused' })
+    await this.#registry.transaction(async (tx) => {
+      await tx.settleLogin(loginId, { kind: 'refused', text: 'the login was refused' })
+      await tx.audit(actor, 'login.refuse', `login:${loginId}`)
+    })
   }
 
   /** Answers at once, or the id of a login to wait for, or undefined for a new one. */
@@ -258,12 +259,14 @@ export class Registrar {
 
   async #interactive(request: Registration, caller: Caller, loginId: string | undefined): Promise<RegisterAnswer> {
     if (loginId !== undefined) {
+      // Another server may have handed out its URL a moment ago.
+      if (!this.#logins.get(loginId)) await this.#registry.current()
       const verdict = await this.#logins.wait(loginId, caller.machineKey, request.nodeKey, caller.signal)
       if (!verdict) return { kind: 'gone' }
       const answer = this.#answerTo(verdict)
       if (answer) return answer
     }
-    const login = this.#logins.open({
+    const login = await this.#registry.openLogin({
       machineKey: caller.machineKey,
       nodeKey: request.nodeKey,
       hostinfo: request.hostinfo,

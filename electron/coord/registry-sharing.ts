@@ -4,6 +4,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { KEPT_SETTINGS, type KeptName } from './kept-settings.ts'
+import { loginOf, verdictOf } from './login/login-text.ts'
 import type { Node, NodeId, TailnetId, User, UserId } from './model.ts'
 import { loadPolicy } from './policy/stored-policy.ts'
 import type { Effect, Heard } from './registry-transaction.ts'
@@ -24,14 +25,27 @@ export type News =
   | { readonly type: 'tailnet' | 'policy' | 'sign-in'; readonly id: TailnetId }
   | { readonly type: 'setting'; readonly id: TailnetId; readonly name: KeptName }
   | { readonly type: 'user'; readonly id: UserId }
+  | { readonly type: 'login'; readonly id: string }
   | { readonly type: 'node' | 'online' | 'offline'; readonly id: NodeId }
 
-const TYPES: readonly string[] = ['tailnet', 'policy', 'sign-in', 'setting', 'user', 'node', 'online', 'offline']
+const TYPES: readonly string[] = [
+  'tailnet',
+  'policy',
+  'sign-in',
+  'setting',
+  'user',
+  'login',
+  'node',
+  'online',
+  'offline',
+]
 
 /** What a later version may write besides is left out. */
 function parseNews(text: string): News[] {
   const all = JSON.parse(text) as readonly Partial<News>[]
-  const isOurs = (news: Partial<News>): news is News => TYPES.includes(news.type ?? '') && Number.isSafeInteger(news.id)
+  const isOurs = (news: Partial<News>): news is News =>
+    TYPES.includes(news.type ?? '') &&
+    (news.type === 'login' ? typeof news.id === 'string' : Number.isSafeInteger(news.id))
   return all.filter(isOurs)
 }
 
@@ -45,6 +59,8 @@ export class RegistrySharing {
   readonly #elsewhere = new Map<string, Set<NodeId>>()
   /** Of nodes whose report here is newer than that on disk. */
   readonly #isUnsaved: (id: NodeId) => boolean
+  /** Those that began before this server listened. */
+  #hasLogins = true
 
   constructor(memory: ServerMemory, isUnsaved: (id: NodeId) => boolean) {
     this.#memory = memory
@@ -57,6 +73,11 @@ export class RegistrySharing {
     await shared.beat(this.#id)
     await shared.forgetSilent(SILENT_MS)
     await this.#readOnline(shared)
+  }
+
+  /** From now on logins of other servers are in memory too. */
+  takeLogins(): void {
+    this.#hasLogins = false
   }
 
   async #readOnline(shared: SharedTables): Promise<NodeId[]> {
@@ -92,8 +113,10 @@ export class RegistrySharing {
   async catchUp(store: StoreTransaction): Promise<Effect[]> {
     const { shared } = store
     if (!shared) return []
+    const early = this.#hasLogins ? [] : await rereadLogins(store)
     const changes = await shared.since(this.#seen)
-    if (changes?.length === 0) return []
+    this.#hasLogins = true
+    if (changes?.length === 0) return early
     const effects: Effect[] = []
     let news: News[]
     if (changes) {
@@ -103,12 +126,12 @@ export class RegistrySharing {
         if (sender !== this.#id) this.#note(sender, parseNews(text), effects)
     } else {
       news = await this.#everything(store)
-      effects.push(this.#presenceOf(await this.#readOnline(shared)))
+      effects.push(...(await rereadLogins(store)), this.#presenceOf(await this.#readOnline(shared)))
     }
     const seen = changes?.at(-1)?.seq ?? (await shared.lastSeq())
     const reread = await this.#reread(store, news)
     this.#seen = seen
-    return [...reread, ...effects]
+    return [...reread, ...early, ...effects]
   }
 
   #note(sender: string, all: readonly News[], effects: Effect[]): void {
@@ -152,7 +175,7 @@ export class RegistrySharing {
   }
 
   async #reread(store: StoreTransaction, news: readonly News[]): Promise<Effect[]> {
-    const ids = (type: News['type']): number[] => [
+    const ids = (type: Exclude<News['type'], 'login'>): number[] => [
       ...new Set(news.flatMap((one) => (one.type === type ? [one.id] : []))),
     ]
     const effects: Effect[] = []
@@ -168,6 +191,9 @@ export class RegistrySharing {
       const found = new Map((await store.nodes(some)).map((node) => [node.id, node]))
       effects.push(...some.map((id) => this.#nodeEffect(id, found.get(id))))
     }
+    const logins = news.flatMap((one) => (one.type === 'login' ? [one.id] : []))
+    // Behind the nodes, since who waits looks for one.
+    if (logins.length > 0) effects.push(...(await rereadLogins(store, [...new Set(logins)])))
     for (const id of ids('sign-in')) effects.push(() => [{ tailnetId: id, change: 'sign-in' }])
     return effects
   }
@@ -262,6 +288,19 @@ async function rereadUser(store: StoreTransaction, id: UserId): Promise<Effect> 
     }
     return [...new Set([...before, ...now])].map((tailnetId) => ({ tailnetId, change: { type: 'user', id } }))
   }
+}
+
+/** All that wait, or those of these ids. */
+async function rereadLogins({ shared }: StoreTransaction, ids?: readonly string[]): Promise<Effect[]> {
+  const rows = new Map(((await shared?.logins(ids)) ?? []).map((row) => [row.id, row]))
+  return [...(ids ?? rows.keys())].map((id) => (memory) => {
+    const row = rows.get(id)
+    const login = row && loginOf(row.login)
+    if (login) memory.logins?.put(login)
+    else memory.logins?.drop(id)
+    if (login && row.verdict !== null) memory.logins?.settle(id, verdictOf(row.verdict))
+    return []
+  })
 }
 
 async function rereadSetting(store: StoreTransaction, tailnetId: TailnetId, name: KeptName): Promise<Effect> {

@@ -4,6 +4,8 @@
 import type { Clock } from '../base/clock.ts'
 import { CoordError } from './errors.ts'
 import type { KeptName } from './kept-settings.ts'
+import { LOGIN_LIFE_MS, type LoginVerdict, type LoginWish, type PendingLogin } from './login/pending-logins.ts'
+import { loginText, verdictText } from './login/login-text.ts'
 import type { Node, NodeId, NodeReport, Role, Tailnet, TailnetId, User, UserId } from './model.ts'
 import { type StoredPolicy, savePolicy } from './policy/stored-policy.ts'
 import type { News } from './registry-sharing.ts'
@@ -61,6 +63,10 @@ export interface RegistryTransaction {
   deleteNode(id: NodeId): Promise<void>
   setPolicy(policy: StoredPolicy): Promise<void>
   setKept(name: KeptName, text: string): Promise<void>
+  /** Undefined when too many wait. */
+  openLogin(wanted: LoginWish): Promise<PendingLogin | undefined>
+  /** Throws CoordError when it waits no more. */
+  settleLogin(id: string, verdict: LoginVerdict): Promise<void>
   decideRoutes(id: NodeId, routes: readonly string[], decision: RouteDecision): Promise<void>
   audit(actor: string, action: string, subject: string, detail?: string): Promise<void>
 }
@@ -223,6 +229,37 @@ export class MemoryTransaction implements RegistryTransaction {
     this.#effects.push((memory) => {
       memory.tailnets.get(tailnetId)?.kept.set(name, text)
       return [{ tailnetId, change: { type: 'setting', name } }]
+    })
+  }
+
+  async openLogin(wanted: LoginWish): Promise<PendingLogin | undefined> {
+    const opening = this.#memory.logins?.decide(wanted)
+    if (!opening?.isNew) return opening?.login
+    const { login, instead } = opening
+    const { shared } = this.store
+    if (instead !== undefined) {
+      await shared?.deleteLogin(instead)
+      this.#news.push({ type: 'login', id: instead })
+    }
+    const endsAtMs = login.createdAtMs + LOGIN_LIFE_MS
+    await shared?.insertLogin(login.id, loginText(login), this.#clock.wallNow(), endsAtMs)
+    this.#news.push({ type: 'login', id: login.id })
+    this.#effects.push((memory) => {
+      memory.logins?.carryOut(opening)
+      return []
+    })
+    return login
+  }
+
+  async settleLogin(id: string, verdict: LoginVerdict): Promise<void> {
+    const { shared } = this.store
+    const isFirst = shared ? await shared.settleLogin(id, verdictText(verdict)) : this.#memory.logins?.get(id)
+    if (!isFirst)
+      throw new CoordError('coord/not-found', 'This login is over or was never begun. Start again on the device.')
+    this.#news.push({ type: 'login', id })
+    this.#effects.push((memory) => {
+      memory.logins?.settle(id, verdict)
+      return []
     })
   }
 

@@ -2,6 +2,7 @@
 
 import type { MachinePublic, NodePublic } from '../crypto/keys.ts'
 import { KeptSettings } from './kept-settings.ts'
+import type { PendingLogins } from './login/pending-logins.ts'
 import type { Node, NodeId, Role, Tailnet, TailnetId, User, UserId } from './model.ts'
 import type { StoredPolicy } from './policy/stored-policy.ts'
 import type { UserChange } from './store/store.ts'
@@ -27,6 +28,8 @@ export class ServerMemory {
   readonly tailnets = new Map<TailnetId, TailnetMemory>()
   /** With their role at home. */
   readonly people = new Map<UserId, User>()
+  /** Which a running server has. */
+  logins: PendingLogins | undefined
   notices: ReadonlyMap<UserId, readonly string[]> = new Map()
   /** Of providers, at the last sign-in: group@provider. */
   readonly #groups = new Map<UserId, readonly string[]>()

@@ -8,6 +8,7 @@ import { Listeners } from '../base/lifetime.ts'
 import type { Logger } from '../base/log.ts'
 import type { MachinePublic, NodePublic } from '../crypto/keys.ts'
 import { CoordError } from './errors.ts'
+import type { LoginWish, PendingLogin, PendingLogins } from './login/pending-logins.ts'
 import type { Node, NodeId, NodeReport, TailnetId, User, UserId } from './model.ts'
 import { loadPolicy } from './policy/stored-policy.ts'
 import { Registry, type RegistryServer } from './registry.ts'
@@ -18,6 +19,8 @@ import { FIRST_TAILNET, type Store, type StoreTransaction } from './store/store.
 
 /** What reports may wait for the disk; a burst of them becomes one transaction. */
 const REPORT_FLUSH_MS = 1_000
+/** How long a question may wait for what other servers changed. */
+const CURRENT_MS = 2_000
 
 export class ServerRegistry implements RegistryServer {
   /** A tailnet came, changed its name, or went: whoever listens looks it up. */
@@ -35,7 +38,7 @@ export class ServerRegistry implements RegistryServer {
   readonly #sharing: RegistrySharing
   #stopHearing: (() => void) | undefined
   #cancelBeat: (() => void) | undefined
-  #isCatchingUp = false
+  #catchingUp: Promise<void> | undefined
   #isClosed = false
 
   private constructor(store: Store, clock: Clock, log: Logger) {
@@ -187,15 +190,47 @@ export class ServerRegistry implements RegistryServer {
 
   /** Another server changed something. */
   #hear(seq: number | undefined): void {
-    if (this.#isCatchingUp || this.#isClosed || !this.#sharing.isNews(seq)) return
-    this.#isCatchingUp = true
+    if (!this.#isClosed && this.#sharing.isNews(seq)) void this.#catchUp()
+  }
+
+  /** Never rejects. */
+  #catchUp(): Promise<void> {
     // Behind what is under way here, and what comes in until then is read along.
-    void this.#queue
+    this.#catchingUp ??= this.#queue
       .then(() => {
-        this.#isCatchingUp = false
+        this.#catchingUp = undefined
         return this.#alone(async () => undefined)
       })
       .catch((error: unknown) => this.#log.warn('changes by other servers could not be read', { error }))
+    return this.#catchingUp
+  }
+
+  /**
+   * Memory holds what was changed before, on whatever server: for a person whose requests go now here, now there. While
+   * the store is out it holds what it did, after two seconds. Not for use inside a transaction, which has it anyway.
+   */
+  async current(): Promise<void> {
+    if (!this.#stopHearing || this.#isClosed) return
+    await new Promise<void>((resolve) => {
+      const cancel = this.#clock.after(CURRENT_MS, resolve)
+      void this.#catchUp().then(() => {
+        cancel()
+        resolve()
+      })
+    })
+  }
+
+  /** Where logins wait; those of servers on the same database come there too. */
+  attachLogins(logins: PendingLogins): void {
+    this.#memory.logins = logins
+    if (!this.#stopHearing) return
+    this.#sharing.takeLogins()
+    void this.#catchUp()
+  }
+
+  /** Undefined when too many wait. */
+  async openLogin(wanted: LoginWish): Promise<PendingLogin | undefined> {
+    return this.#stopHearing ? this.transaction((tx) => tx.openLogin(wanted)) : this.#memory.logins?.open(wanted)
   }
 
   #scheduleBeat(): void {

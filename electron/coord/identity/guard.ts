@@ -1,7 +1,7 @@
 // What keeps other sites out: where the request says it comes from, a token that only our own page can read, and cookies
 // that do not travel across sites. Each would do alone.
 
-import { createHmac, randomBytes } from 'node:crypto'
+import { createHmac } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { equalBytes } from '../../base/bytes.ts'
 import { IdentityError } from './identity-error.ts'
@@ -27,9 +27,6 @@ export const SECURITY_HEADERS = {
 type CookieName = 'visitor' | 'session'
 
 export class Guard {
-  /** Of this run: after a restart pages ask for their state once more. */
-  readonly #secret = randomBytes(32)
-
   /** Throws IdentityError unless our own page asks. */
   checkSource(request: IncomingMessage, site: ReachedSite): void {
     const { origin, 'sec-fetch-site': fetchSite, 'content-type': type } = request.headers
@@ -37,8 +34,8 @@ export class Guard {
     if (origin !== site.origin || (fetchSite !== undefined && fetchSite !== 'same-origin'))
       throw new IdentityError('login/cross-site', 'This was not asked by this server’s own page.')
     // A type that no form can send.
-    if (!/^application\/json(;|$)/i.test(type ?? ''))
-      throw new IdentityError('login/bad-request', 'The request is not JSON.')
+    if (!/^application\/(json|octet-stream)(;|$)/i.test(type ?? ''))
+      throw new IdentityError('login/bad-request', 'The request is neither JSON nor a file.')
   }
 
   /** The visitor, whose token the page must have sent along. */
@@ -52,9 +49,12 @@ export class Guard {
     return visitor
   }
 
-  /** Bound to the browser: another site may make a browser send its cookie, but cannot know this. */
+  /**
+   * Bound to the browser: another site may make a browser send its cookie, but cannot know this. The cookie is all that is
+   * secret in it, so that every server behind one address takes the token that another one gave.
+   */
   tokenFor(visitor: string): string {
-    return createHmac('sha256', this.#secret).update(visitor).digest('base64url')
+    return createHmac('sha256', visitor).update('peerway page token').digest('base64url')
   }
 }
 

@@ -88,6 +88,8 @@ class LoginPages {
     const login = LOGIN_PATH.exec(path)?.[1]
     const isOther = path === '/account' || ENROL_PATH.test(path) || CALLBACK_PATH.test(path)
     if (login === undefined && !isOther) return false
+    // Behind one address another server may have begun it.
+    if (login !== undefined && !this.#context.pendingLogin(login)) await this.#context.registry.current()
     this.#sendPage(request, response, path, login)
     return true
   }
@@ -144,6 +146,8 @@ class LoginPages {
       this.#guard.checkSource(request, site)
       const source = sourceOf(request.socket.remoteAddress)
       if (!this.#callLimit.take(source)) throw tooManyTries(5_000)
+      // What this browser did a moment ago may have been answered by another server.
+      await this.#context.registry.current()
       const value =
         name === 'state'
           ? await this.#state(request, response, site, source)

@@ -12,6 +12,8 @@ export async function operatorLogin(context: LoginContext): Promise<LoginProvide
     async handleHttp(request, response) {
       const id = /^\/login\/([A-Za-z0-9_-]{8,64})$/.exec(request.url ?? '')?.[1]
       if (id === undefined) return false
+      // Behind one address another server may have begun it.
+      if (!context.pendingLogin(id)) await context.registry.current()
       const machine = context.pendingLogin(id)
       if (machine) {
         const title = machine.hostname === '' ? 'A device' : `The device “${machine.hostname}”`

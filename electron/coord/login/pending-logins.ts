@@ -1,5 +1,6 @@
-// Logins that wait for a person. Memory only: a server that has forgotten one answers with a fresh URL. Bounded, since
-// anyone who can open a connection can ask for one.
+// Logins that wait for a person. Memory only, unless servers share a database: then each holds those of all, put here by
+// registry-sharing.ts. A server that has forgotten one answers with a fresh URL. Bounded, since anyone who can open a
+// connection can ask for one.
 
 import { randomBytes } from 'node:crypto'
 import type { Clock } from '../../base/clock.ts'
@@ -37,6 +38,15 @@ export type LoginVerdict =
   /** Too late, or never known: start again. */
   | { readonly kind: 'lapsed' }
 
+export type LoginWish = Omit<PendingLogin, 'id' | 'createdAtMs'>
+
+/** What opening comes to: one that waits already, or a new one, in the place of another of the same machine. */
+export interface LoginOpening {
+  readonly login: PendingLogin
+  readonly isNew: boolean
+  readonly instead: string | undefined
+}
+
 interface Entry {
   readonly login: PendingLogin
   verdict: LoginVerdict | undefined
@@ -55,28 +65,54 @@ export class PendingLogins {
   }
 
   /** The same login for the same keys; undefined when too many wait. */
-  open(wanted: Omit<PendingLogin, 'id' | 'createdAtMs'>): PendingLogin | undefined {
+  open(wanted: LoginWish): PendingLogin | undefined {
+    const opening = this.decide(wanted)
+    if (opening) this.carryOut(opening)
+    return opening?.login
+  }
+
+  decide(wanted: LoginWish): LoginOpening | undefined {
     const ofMachine: Entry[] = []
     let fromSource = 0
     for (const entry of this.#byId.values()) {
       if (entry.login.source === wanted.source) fromSource++
       if (!entry.login.machineKey.equals(wanted.machineKey)) continue
-      if (!entry.verdict && entry.login.nodeKey.equals(wanted.nodeKey)) return entry.login
+      if (!entry.verdict && entry.login.nodeKey.equals(wanted.nodeKey))
+        return { login: entry.login, isNew: false, instead: undefined }
       ofMachine.push(entry)
     }
     const [oldest] = ofMachine
-    if (oldest && ofMachine.length >= MOST_FROM_ONE_MACHINE) this.#forget(oldest, { kind: 'lapsed' })
-    else if (this.#byId.size >= MOST_PENDING || fromSource >= MOST_FROM_ONE_SOURCE) return undefined
+    const instead = ofMachine.length >= MOST_FROM_ONE_MACHINE ? oldest?.login.id : undefined
+    if (instead === undefined && (this.#byId.size >= MOST_PENDING || fromSource >= MOST_FROM_ONE_SOURCE))
+      return undefined
     const login = { ...wanted, id: randomBytes(16).toString('base64url'), createdAtMs: this.#clock.wallNow() }
+    return { login, isNew: true, instead }
+  }
+
+  carryOut({ login, isNew, instead }: LoginOpening): void {
+    if (instead !== undefined) this.drop(instead)
+    if (isNew) this.put(login)
+  }
+
+  /** Of this server or of another; nothing new where it is here already. */
+  put(login: PendingLogin): void {
+    if (this.#byId.has(login.id)) return
+    // The clock of another server may differ.
+    const leftMs = Math.min(Math.max(login.createdAtMs + LOGIN_LIFE_MS - this.#clock.wallNow(), 0), LOGIN_LIFE_MS)
     const entry: Entry = {
       login,
       verdict: undefined,
       waiting: new Set(),
-      cancelTimer: this.#clock.after(LOGIN_LIFE_MS, () => this.#forget(entry, { kind: 'lapsed' })),
+      cancelTimer: this.#clock.after(leftMs, () => this.#forget(entry, { kind: 'lapsed' })),
     }
     this.#byId.set(login.id, entry)
     this.changed.emit(undefined)
-    return login
+  }
+
+  /** It gave way to another. */
+  drop(id: string): void {
+    const entry = this.#byId.get(id)
+    if (entry) this.#forget(entry, { kind: 'lapsed' })
   }
 
   /** What still waits under this id. */

@@ -133,7 +133,7 @@ export function strings(value: unknown): string[] {
 }
 
 /** Written by us, yet read leniently: a member that an older version did not keep has its default. */
-function hostFactsOf(value: unknown): HostFacts {
+export function hostFactsOf(value: unknown): HostFacts {
   if (typeof value !== 'object' || value === null) return bad('hostinfo')
   const from: Partial<Record<keyof HostFacts, unknown>> = value
   const textOf = (name: keyof HostFacts): string => (typeof from[name] === 'string' ? from[name] : '')

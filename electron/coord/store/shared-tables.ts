@@ -22,7 +22,16 @@ export const SHARED_TABLES: readonly string[] = [
      (server_id TEXT NOT NULL REFERENCES shared_servers (id) ON DELETE CASCADE,
       node_id BIGINT NOT NULL,
       PRIMARY KEY (server_id, node_id))`,
+  `CREATE TABLE IF NOT EXISTS shared_logins
+     (id TEXT PRIMARY KEY, login TEXT NOT NULL, verdict TEXT, ends_at BIGINT NOT NULL)`,
 ]
+
+/** A login that waits for a person, and what became of it; both as text. */
+export interface SharedLogin {
+  readonly id: string
+  readonly login: string
+  readonly verdict: string | null
+}
 
 export interface SharedChange {
   readonly seq: number
@@ -93,6 +102,33 @@ export class SharedTables {
     const { rows } = await sql<{ server: string; node: NodeId }>`
       SELECT server_id AS server, node_id AS node FROM shared_online`.execute(this.#db)
     return rows
+  }
+
+  /** All, or those of these ids. */
+  async logins(ids?: readonly string[]): Promise<SharedLogin[]> {
+    const these =
+      ids === undefined ? sql`TRUE` : sql`id IN (SELECT json_array_elements_text(${JSON.stringify(ids)}::json))`
+    const { rows } = await sql<SharedLogin>`SELECT id, login, verdict FROM shared_logins WHERE ${these}`.execute(
+      this.#db,
+    )
+    return rows
+  }
+
+  /** Also forgets those that are over. */
+  async insertLogin(id: string, login: string, nowMs: number, endsAtMs: number): Promise<void> {
+    await sql`DELETE FROM shared_logins WHERE ends_at <= ${nowMs}`.execute(this.#db)
+    await sql`INSERT INTO shared_logins (id, login, ends_at) VALUES (${id}, ${login}, ${endsAtMs})`.execute(this.#db)
+  }
+
+  async deleteLogin(id: string): Promise<void> {
+    await sql`DELETE FROM shared_logins WHERE id = ${id}`.execute(this.#db)
+  }
+
+  /** False when it is over or settled: of many at once one settles it. */
+  async settleLogin(id: string, verdict: string): Promise<boolean> {
+    const { rows } = await sql`
+      UPDATE shared_logins SET verdict = ${verdict} WHERE id = ${id} AND verdict IS NULL RETURNING id`.execute(this.#db)
+    return rows.length === 1
   }
 
   async setOnline(server: string, ids: readonly NodeId[], isOnline: boolean): Promise<void> {

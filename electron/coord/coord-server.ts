@@ -1,31 +1,21 @@
 // A coordination server, put together. DERP and STUN servers are the composer's: it hands their map in, asks
-// `admitsToDerp` about each client, and drops the connections of `keysGone`.
+// `admitsToDerp` about each client, and drops the connections of `keysGone`. To put a backup in the place of what it has, it
+// ends all that works on the database and begins anew, at the same address.
 
 import { systemClock, type Clock } from '../base/clock.ts'
-import { Lifetime, type Listeners } from '../base/lifetime.ts'
+import { messageOf } from '../base/errors.ts'
+import { Listeners } from '../base/lifetime.ts'
 import { silentLogger, type Logger } from '../base/log.ts'
 import type { MachinePublic, NodePublic } from '../crypto/keys.ts'
 import type { DerpMapInput } from '../wire/tailcfg/derp-map.ts'
 import type { Admin } from './admin/admin.ts'
-import { listenAdmin } from './admin/admin-socket.ts'
-import { ServerAdmin } from './admin/server-admin.ts'
-import { AdviceDesks } from './advice/advice-desks.ts'
-import { Api } from './api/api.ts'
-import { openCoordState, type CoordState } from './coord-state.ts'
-import { ControlUpgrade } from './http/control-upgrade.ts'
-import { listen, type TlsFiles } from './http/listener.ts'
-import { MachineApi } from './http/machine-api.ts'
-import { PublicRoutes } from './http/public-routes.ts'
-import { PUBLIC_URL } from './identity/enrol-links.ts'
-import { identityLogin } from './identity/identity-login.ts'
-import { ServerSecrets } from './identity/server-secrets.ts'
-import type { LoginContext, LoginProviderFactory } from './login/login-provider.ts'
-import { PendingLogins } from './login/pending-logins.ts'
-import { isExpired } from './model.ts'
-import { deviceApproval } from './nodes/device-approval.ts'
-import { checkedUrl, ownUrl } from './public-url.ts'
-import { Registrar } from './registrar.ts'
-import { TailnetHubs } from './tailnet-hubs.ts'
+import type { ServerAdmin } from './admin/server-admin.ts'
+import { restore, type RestoreInfo } from './backup/backup.ts'
+import { type RestoreOutcome, Restores, type RestoreWish } from './backup/restores.ts'
+import { type CoordInstance, startInstance } from './coord-instance.ts'
+import type { TlsFiles } from './http/listener.ts'
+import type { LoginProviderFactory } from './login/login-provider.ts'
+import { storePlace } from './store/open-store.ts'
 
 export interface CoordOptions {
   readonly stateDir: string
@@ -56,7 +46,7 @@ export interface CoordServer {
   readonly url: string
   readonly port: number
   readonly publicKey: MachinePublic
-  /** Of the first tailnet. */
+  /** Of the first tailnet. Not to be kept: after a restore it is another one. */
   readonly admin: Admin
   /** Of all tailnets. */
   readonly serverAdmin: ServerAdmin
@@ -64,6 +54,8 @@ export interface CoordServer {
   readonly loginsChanged: Listeners<undefined>
   /** Node keys that count no more. */
   readonly keysGone: Listeners<NodePublic>
+  /** It could not begin anew after a backup was put in place, and serves nobody; the reason is in the log too. */
+  readonly broken: Listeners<Error>
   /** True for the node key of a node that is logged in, at once after its registration. */
   admitsToDerp(key: NodePublic): boolean
   setDerpMap(map: DerpMapInput): void
@@ -73,156 +65,125 @@ export interface CoordServer {
 
 /** Throws CoordError; nothing is left running then. */
 export async function startCoord(options: CoordOptions): Promise<CoordServer> {
-  const clock = options.clock ?? systemClock
-  const log = options.log ?? silentLogger
-  const lifetime = new Lifetime()
-  try {
-    const givenUrl = options.url === undefined ? undefined : checkedUrl(options.url)
-    const state = await openCoordState({
-      folder: options.stateDir,
-      database: options.database,
-      baseDomain: options.baseDomain,
-      clock,
-      log,
+  const server = new Coord(options)
+  await server.begin(options.listen)
+  return server
+}
+
+class Coord implements CoordServer {
+  readonly loginsChanged = new Listeners<undefined>()
+  readonly keysGone = new Listeners<NodePublic>()
+  readonly broken = new Listeners<Error>()
+  readonly #options: CoordOptions
+  readonly #clock: Clock
+  readonly #log: Logger
+  readonly #restores: Restores
+  #instance: CoordInstance | undefined
+  #surroundings: Surroundings | undefined
+  #restoring: Promise<unknown> | undefined
+  #isClosed = false
+
+  constructor(options: CoordOptions) {
+    this.#options = options
+    this.#clock = options.clock ?? systemClock
+    this.#log = options.log ?? silentLogger
+    this.#restores = new Restores(this.#clock, (wish) => this.#restore(wish))
+  }
+
+  async begin(listen: CoordOptions['listen']): Promise<void> {
+    const prepare = async (): Promise<Surroundings> => (this.#surroundings ??= await this.#options.prepare())
+    const instance = await startInstance({ ...this.#options, listen, prepare }, this.#restores)
+    instance.loginsChanged.add(() => this.loginsChanged.emit(undefined))
+    instance.keysGone.add((key) => this.keysGone.emit(key))
+    this.#instance = instance
+  }
+
+  /** While a backup is put in place, the one before, which takes no more calls. */
+  get #now(): CoordInstance {
+    if (!this.#instance) throw new Error('used before it began')
+    return this.#instance
+  }
+
+  get url(): string {
+    return this.#now.url
+  }
+
+  get port(): number {
+    return this.#now.port
+  }
+
+  get publicKey(): MachinePublic {
+    return this.#now.publicKey
+  }
+
+  get admin(): Admin {
+    return this.#now.serverAdmin.of()
+  }
+
+  get serverAdmin(): ServerAdmin {
+    return this.#now.serverAdmin
+  }
+
+  admitsToDerp(key: NodePublic): boolean {
+    return this.#instance?.admitsToDerp(key) ?? false
+  }
+
+  setDerpMap(map: DerpMapInput): void {
+    if (this.#surroundings) this.#surroundings = { ...this.#surroundings, derpMap: map }
+    this.#now.setDerpMap(map)
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await this.#restoring
+    await this.#restores.close()
+    await this.#instance?.close()
+  }
+
+  #restore(wish: RestoreWish): Promise<RestoreOutcome> {
+    if (this.#isClosed) return Promise.resolve({ state: 'failed', message: 'The server is stopping.' })
+    const outcome = this.#replace(wish).catch((error: unknown): RestoreOutcome => {
+      this.#log.error('the server does not run', { error })
+      this.broken.emit(error instanceof Error ? error : new Error(messageOf(error)))
+      return { state: 'failed', message: messageOf(error) }
     })
-    lifetime.defer(() => state.close())
-    return await serve(options, state, givenUrl, { clock, log, lifetime })
-  } catch (error) {
-    await lifetime.end()
-    throw error
-  }
-}
-
-interface Setting {
-  readonly clock: Clock
-  readonly log: Logger
-  readonly lifetime: Lifetime
-}
-
-async function serve(
-  options: CoordOptions,
-  state: CoordState,
-  givenUrl: string | undefined,
-  { clock, log, lifetime }: Setting,
-): Promise<CoordServer> {
-  const { registry, serverKey } = state
-  const { derpMap, tls } = await options.prepare()
-  const hubs = new TailnetHubs({ registry, derpMap, clock, log })
-  lifetime.defer(() => hubs.close())
-  const logins = new PendingLogins(clock)
-  lifetime.defer(() => logins.close())
-  registry.first.changes.add((change) => {
-    if (change.type === 'setting' && change.name === deviceApproval.name) logins.changed.emit(undefined)
-  })
-  let url = givenUrl ?? ''
-  const registrar = new Registrar({ registry, logins, clock, loginUrl: (id) => `${url}/login/${id}` })
-  const secrets = new ServerSecrets(serverKey)
-  const advice = new AdviceDesks(registry, hubs, clock)
-  const admin = new ServerAdmin({
-    store: state.store,
-    serverKey,
-    registry,
-    registrar,
-    logins,
-    secrets,
-    hubs,
-    advice,
-    clock,
-  })
-  const api = new MachineApi({ registry, registrar, hubs, advice, clock, log: log.scoped('api') })
-  const upgrade = new ControlUpgrade({ serverKey, api, clock, log: log.scoped('noise') })
-  lifetime.defer(() => upgrade.close())
-  const admitsToDerp = (key: NodePublic): boolean => {
-    const node = registry.nodeByKey(key)
-    if (!node || isExpired(node, clock.wallNow())) return false
-    return registry.tailnet(node.tailnetId)?.kept(deviceApproval).waiting.has(node.id) === false
+    this.#restoring = outcome
+    return outcome
   }
 
-  let answer: PublicRoutes | undefined
-  const listener = await listen({
-    ...options.listen,
-    tls,
-    onRequest: (request, response) => answer?.handle(request, response),
-    onUpgrade: (request, socket, head) => {
-      if (/^\/ts2021(\?|$)/.test(request.url ?? '')) upgrade.handle(request, socket, head)
-      else socket.destroy()
-    },
-  })
-  lifetime.defer(() => listener.close())
-  url = givenUrl ?? ownUrl(options.listen.host, listener.port)
-  await registry.transaction((tx) => tx.store.setSetting(PUBLIC_URL, url))
-  const login = await (options.login ?? identityLogin)(
-    loginContext({ state, logins, registrar, admin, secrets, url, clock, log: log.scoped('login') }),
-  )
-  lifetime.defer(() => login.close?.())
-  const programs = new Api({ registry, admin, publicUrl: url, clock, log: log.scoped('api') })
-  lifetime.defer(() => programs.close())
-  answer = new PublicRoutes({
-    serverKey: serverKey.public,
-    admitsToDerp,
-    login,
-    api: programs,
-    publicUrl: url,
-    clock,
-    log: log.scoped('http'),
-  })
-  const socket = await listenAdmin(options.stateDir, admin, log.scoped('admin'))
-  lifetime.defer(() => socket.close())
-  log.info('coordination server ready', { url, nodes: registry.nodeCount })
-
-  return {
-    url,
-    port: listener.port,
-    publicKey: serverKey.public,
-    admin: admin.of(),
-    serverAdmin: admin,
-    loginsChanged: logins.changed,
-    keysGone: hubs.keysGone,
-    admitsToDerp,
-    setDerpMap: (map) => hubs.setDerpMap(map),
-    close: () => lifetime.end(),
-  }
-}
-
-function loginContext(parts: {
-  readonly state: CoordState
-  readonly logins: PendingLogins
-  readonly registrar: Registrar
-  readonly admin: ServerAdmin
-  readonly secrets: ServerSecrets
-  readonly url: string
-  readonly clock: Clock
-  readonly log: Logger
-}): LoginContext {
-  const { state, logins, registrar, admin, secrets, url, clock, log } = parts
-  return {
-    pendingLogin(id) {
-      const login = logins.get(id)
-      return (
-        login && {
-          id: login.id,
-          hostname: login.hostinfo.hostname,
-          os: login.hostinfo.os,
-          machineKey: login.machineKey.text,
-          source: login.source,
-          createdAtMs: login.createdAtMs,
-        }
-      )
-    },
-    async completeLogin(id, userId, tailnetId) {
-      await registrar.completeLogin(id, userId, `user:${userId}`, tailnetId)
-    },
-    tailnetsOf: (userId) => state.registry.tailnetsOf(userId).map(({ tailnet: { id, name } }) => ({ id, name })),
-    refuseLogin: (id) => registrar.refuseLogin(id, 'login-page'),
-    users: () => [...state.registry.users()],
-    createUser: (user) => state.registry.first.transaction((tx) => admin.of().insertUser(tx, user, 'login-page')),
-    insertUser: (tx, user, homeId) =>
-      admin.of().insertUser(tx.inTailnet(homeId ?? state.registry.first.tailnet.id), user, 'login-page'),
-    registry: state.registry,
-    store: state.store,
-    secrets,
-    publicUrl: url,
-    clock,
-    log,
+  /** Rejects when no server runs in the end. */
+  async #replace({ file, passphrase, actor }: RestoreWish): Promise<RestoreOutcome> {
+    const { port, registry } = this.#now
+    const former = [...registry.tailnets()].flatMap((tailnet) => [...tailnet.nodes()].map(({ nodeKey }) => nodeKey))
+    const listen = { host: this.#options.listen.host, port }
+    const { stateDir, database } = this.#options
+    const place = await storePlace(stateDir, database)
+    const put = (from: string, sealed?: string): Promise<RestoreInfo> =>
+      restore(stateDir, place, { file: from, passphrase: sealed, nowMs: this.#clock.wallNow() })
+    await this.#now.close()
+    let done: RestoreInfo
+    try {
+      done = await put(file, passphrase)
+    } catch (error) {
+      this.#log.error('a backup was not restored', { error })
+      await this.begin(listen)
+      return { state: 'failed', message: messageOf(error) }
+    }
+    try {
+      await this.begin(listen)
+    } catch (error) {
+      this.#log.error('the server does not start on the backup', { error })
+      if (done.former === undefined) throw error
+      await put(done.former)
+      await this.begin(listen)
+      return { state: 'failed', message: messageOf(error) }
+    }
+    for (const key of former) if (!this.#now.registry.nodeByKey(key)) this.keysGone.emit(key)
+    const detail = `of ${done.createdAt}, ${done.rows} rows; what was there before: ${done.former ?? 'nothing'}`
+    await this.#now.registry.first
+      .transaction((tx) => tx.audit(actor, 'server.restore', 'server', detail))
+      .catch((error: unknown) => this.#log.warn('a restore is not in the audit log', { error, detail }))
+    this.loginsChanged.emit(undefined)
+    return { state: 'done' }
   }
 }

@@ -105,6 +105,12 @@ export class RegistrySharing {
     this.#untold.add(id)
   }
 
+  async hasCompany(shared: SharedTables | undefined): Promise<boolean> {
+    if (!shared) return false
+    await shared.forgetSilent(SILENT_MS)
+    return (await shared.servers()).some((id) => id !== this.#id)
+  }
+
   get hasUntold(): boolean {
     return this.#untold.size > 0
   }

@@ -89,6 +89,11 @@ export class ServerRegistry implements RegistryServer {
     return this.#registries.get(id)
   }
 
+  /** Other servers live on the same database. */
+  hasCompany(): Promise<boolean> {
+    return this.#store.transaction((tx) => this.#sharing.hasCompany(tx.shared))
+  }
+
   /** The one of those who name none. */
   get first(): Registry {
     const first = this.#registries.get(FIRST_TAILNET) ?? [...this.#registries.values()][0]

@@ -53,6 +53,7 @@ function fromAnywhere(it: Site): Site {
             status: response.statusCode ?? 0,
             headers: response.headers,
             text,
+            bytes: Buffer.from(text),
             body: text.startsWith('{') ? (JSON.parse(text) as Answer['body']) : {},
           }),
         )

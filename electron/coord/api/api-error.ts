@@ -13,6 +13,10 @@ export type ApiErrorCode =
   | 'api/no-tailnet'
   | 'api/wrong-host'
   | 'api/bad-request'
+  /** Sign in once more, then again. */
+  | 'api/prove-again'
+  /** Other servers on the same database have to be stopped first. */
+  | 'api/not-alone'
   | 'api/too-long'
   /** Wait, then retry. */
   | 'api/too-many-requests'
@@ -30,6 +34,8 @@ const STATUS: Partial<Record<CoordErrorCode, number>> = {
   'coord/bad-argument': 400,
   'coord/not-found': 404,
   'coord/conflict': 409,
+  'coord/backup-damaged': 422,
+  'coord/state-newer': 422,
   'coord/addresses-exhausted': 507,
   'coord/storage-full': 507,
   'coord/storage-read-only': 503,

@@ -11,6 +11,8 @@ import { adminCalls, isAdminCall, type AdminCall } from '../admin/admin-calls.ts
 import type { ServerAdmin } from '../admin/server-admin.ts'
 import { readBody } from '../http/body.ts'
 import { RateLimiter, sourceOf } from '../http/rate-limiter.ts'
+import type { MachinePublic } from '../../crypto/keys.ts'
+import type { Restores } from '../backup/restores.ts'
 import type { Role } from '../model.ts'
 import type { ServerRegistry } from '../server-registry.ts'
 import { ApiError, failureOf } from './api-error.ts'
@@ -22,6 +24,7 @@ import { type Fields, maybe, text } from './fields.ts'
 import { API_PREFIX, openApiDocument } from './open-api.ts'
 import { OPERATIONS, type Operation, writes } from './operations.ts'
 import { checkOwners } from './owners.ts'
+import { RestoreCalls } from './restore-calls.ts'
 import { allows } from './scopes.ts'
 
 /** A policy, and room for its escapes. */
@@ -33,6 +36,8 @@ const REFUSED_LIMIT = { perSecond: 0.5, burst: 30 }
 export interface ApiOptions {
   readonly registry: ServerRegistry
   readonly admin: ServerAdmin
+  readonly restores: Restores
+  readonly serverKey: MachinePublic
   readonly publicUrl: string
   readonly clock: Clock
   readonly log: Logger
@@ -52,6 +57,7 @@ export class Api {
   readonly #refusedLimit: RateLimiter
   readonly #streams: ChangeStreams
   readonly #backups = new BackupDownloads()
+  readonly #restores: RestoreCalls
 
   constructor(options: ApiOptions) {
     this.#options = options
@@ -59,6 +65,9 @@ export class Api {
     this.#limit = new RateLimiter(options.clock, LIMIT)
     this.#refusedLimit = new RateLimiter(options.clock, REFUSED_LIMIT)
     this.#streams = new ChangeStreams(options.clock)
+    const { registry, restores, serverKey } = options
+    const ownsAll = (caller: ApiCaller): boolean => this.#hasEverywhere(caller, ['owner'])
+    this.#restores = new RestoreCalls({ registry, restores, serverKey, ownsAll })
   }
 
   /** False when it is not for the API. Never throws. */
@@ -93,11 +102,16 @@ export class Api {
     if (!this.#limit.take(source)) throw tooMany()
     if (path === '/openapi.json' && request.method === 'GET')
       return send(response, 200, openApiDocument(this.#options.publicUrl))
+    const restored = /^\/restore\/([A-Za-z0-9_-]{22})$/.exec(path)?.[1]
+    if (restored !== undefined && request.method === 'GET') return send(response, 200, this.#restores.outcome(restored))
     const route = this.#find(request.method, path)
     const caller = await this.#caller(request, source, route ? writes(route.operation) : request.method !== 'GET')
     if (path === '/me' && request.method === 'GET') return send(response, 200, this.#me(caller))
     if (path === '/events' && request.method === 'GET') return this.#stream(caller, response)
     if (path === '/backup' && request.method === 'POST') return this.#backUp(request, response, caller)
+    if (path === '/restore/upload' && request.method === 'POST')
+      return send(response, 200, await this.#restores.take(request, caller))
+    if (path === '/restore' && request.method === 'POST') return this.#restore(request, response, caller)
     if (!route) {
       const isKnown = this.#routes.some(({ pattern }) => pattern.test(path))
       throw new ApiError(
@@ -181,6 +195,13 @@ export class Api {
       const detail = `${rows} rows, ${hasKey ? 'with' : 'without'} the server’s key`
       await caller.registry.transaction((tx) => tx.audit(caller.actor, 'server.backup', 'server', detail))
     })
+  }
+
+  async #restore(request: IncomingMessage, response: ServerResponse, caller: ApiCaller): Promise<void> {
+    const fields = { upload: text('Names the uploaded file.'), passphrase: maybe(text('Opens the key in the backup.')) }
+    const { upload, passphrase } = checked(fields, await jsonBody(request, true))
+    const wish = { upload: String(upload), passphrase: typeof passphrase === 'string' ? passphrase : undefined }
+    await this.#restores.begin(wish, response, caller)
   }
 
   #runsAll(caller: ApiCaller): boolean {

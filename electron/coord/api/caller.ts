@@ -3,7 +3,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../../base/clock.ts'
 import { Guard, readCookie } from '../identity/guard.ts'
-import { Sessions } from '../identity/sessions.ts'
+import { isFresh, Sessions } from '../identity/sessions.ts'
 import { siteOf } from '../identity/site.ts'
 import type { Role, User, UserId } from '../model.ts'
 import type { Registry } from '../registry.ts'
@@ -23,6 +23,8 @@ export interface ApiCaller {
   readonly userId: UserId | undefined
   /** For the audit log. */
   readonly actor: string
+  /** A person who signed in a moment ago. */
+  readonly isFresh: boolean
 }
 
 export interface CallerOptions {
@@ -61,7 +63,14 @@ export class Callers {
       const open = new ApiTokens(registry, this.#options.clock).open(text)
       if (!open) continue
       const { token, role } = open
-      return { registry, role, scopes: token.scopes, userId: token.userId, actor: `token:${token.id} from ${source}` }
+      return {
+        registry,
+        role,
+        scopes: token.scopes,
+        userId: token.userId,
+        actor: `token:${token.id} from ${source}`,
+        isFresh: false,
+      }
     }
     return undefined
   }
@@ -86,6 +95,7 @@ export class Callers {
       scopes: scopesOf(user.role),
       userId: user.id,
       actor: `user:${user.id} from ${source}`,
+      isFresh: isFresh(current, this.#options.clock.wallNow()),
     }
   }
 }

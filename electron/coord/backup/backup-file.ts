@@ -73,8 +73,9 @@ export async function writeBackup(path: string, header: BackupHeader, dump: Asyn
 
 const line = (value: unknown): string => `${JSON.stringify(value)}\n`
 
-export async function readBackup(path: string): Promise<Backup> {
-  const lines = linesOf(path)
+/** `mostBytes`: of what is in it, once decompressed. */
+export async function readBackup(path: string, mostBytes = Number.POSITIVE_INFINITY): Promise<Backup> {
+  const lines = linesOf(path, mostBytes)
   const first = await lines.next()
   const raw = first.done === true ? {} : parsed(first.value, path)
   if (raw['format'] !== FORMAT) throw damaged(path, 'it is no backup of a coordination server')
@@ -116,13 +117,16 @@ const isDumpedValue = (value: unknown): value is DumpedValue =>
   (typeof value === 'number' && Number.isSafeInteger(value)) ||
   (typeof value === 'object' && 'base64' in value && typeof value.base64 === 'string')
 
-async function* linesOf(path: string): AsyncGenerator<string> {
+async function* linesOf(path: string, mostBytes: number): AsyncGenerator<string> {
   let rest = ''
+  let length = 0
   try {
     const file = createReadStream(path)
     const text = createGunzip()
     file.once('error', (error) => text.destroy(error))
     for await (const chunk of file.pipe(text).setEncoding('utf8')) {
+      length += String(chunk).length
+      if (length > mostBytes) throw damaged(path, `it has more than ${mostBytes / 2 ** 20} MiB inside`)
       const parts = (rest + String(chunk)).split('\n')
       rest = parts.pop() ?? ''
       if (rest.length > LONGEST_LINE) throw damaged(path, 'a line of it is too long')

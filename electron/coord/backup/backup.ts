@@ -58,10 +58,7 @@ export async function restore(
   const store = await openForRestore(place, wish.nowMs)
   try {
     const former = (await store.isUnused()) ? undefined : await keepFormer(folder, store, wish.nowMs)
-    const rows = await putBackup(store, backup).catch((error: unknown) => {
-      if (!(error instanceof TakenError)) throw error
-      throw new CoordError('coord/backup-damaged', `The rows of ${wish.file} do not fit together.`, { cause: error })
-    })
+    const rows = await putBackup(store, backup, wish.file)
     if (key.isNew) await putKey(folder, key.key, wish.nowMs)
     return {
       rows,
@@ -125,8 +122,18 @@ async function keepFormer(folder: string, store: PortableStore, nowMs: number): 
 
 const stamp = (ms: number): string => new Date(ms).toISOString().slice(0, 19).replaceAll(/[-:]/g, '')
 
+/** All of it or nothing. Throws CoordError. */
+export async function putBackup(store: PortableStore, backup: Backup, file: string): Promise<number> {
+  try {
+    return await putRows(store, backup)
+  } catch (error) {
+    if (!(error instanceof TakenError)) throw error
+    throw new CoordError('coord/backup-damaged', `The rows of ${file} do not fit together.`, { cause: error })
+  }
+}
+
 /** One of an older version goes through a database of that version first, which then is brought to this one. */
-async function putBackup(store: PortableStore, { header, rows }: Backup): Promise<number> {
+async function putRows(store: PortableStore, { header, rows }: Backup): Promise<number> {
   if (header.schema > migrations.length)
     throw new CoordError(
       'coord/state-newer',

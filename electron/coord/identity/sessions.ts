@@ -75,10 +75,14 @@ export class Sessions {
  * Throws IdentityError 'login/prove-again' when the session is not of the last minutes. `graceMs` is for what was begun while
  * it was, and led elsewhere.
  */
-export function mustBeFresh({ session }: CurrentSession, nowMs: number, graceMs = 0): void {
-  const ageMs = nowMs - session.createdAtMs
-  if (ageMs < 0 || ageMs >= FRESH_MS + graceMs)
+export function mustBeFresh(current: CurrentSession, nowMs: number, graceMs = 0): void {
+  if (!isFresh(current, nowMs, graceMs))
     throw new IdentityError('login/prove-again', 'Show once more that it is you: this could take the account over.')
+}
+
+export function isFresh({ session }: CurrentSession, nowMs: number, graceMs = 0): boolean {
+  const ageMs = nowMs - session.createdAtMs
+  return ageMs >= 0 && ageMs < FRESH_MS + graceMs
 }
 
 export const notSignedIn = (): IdentityError =>

@@ -17,6 +17,7 @@ export interface Answer {
   readonly status: number
   readonly headers: IncomingHttpHeaders
   readonly text: string
+  readonly bytes: Uint8Array
   readonly body: { ok?: boolean; code?: string; message?: string; value?: Record<string, unknown> }
 }
 
@@ -28,7 +29,10 @@ export interface Site {
   readonly setupCode: string
   /** The id of a new machine's login. */
   readonly ask: (hostname?: string) => Promise<string>
-  send(path: string, more?: { method?: string; headers?: Record<string, string>; body?: string }): Promise<Answer>
+  send(
+    path: string,
+    more?: { method?: string; headers?: Record<string, string>; body?: string | Uint8Array },
+  ): Promise<Answer>
 }
 
 /** `former` is ended and started again. By default behind a proxy that speaks TLS; the virtual clock keeps limits from filling up again. */
@@ -60,12 +64,14 @@ export async function site(t: TestContext, url = `https://${NAME}`, former?: Sit
       new Promise((resolve, reject) => {
         const all = { host: new URL(url).host, ...headers }
         const outgoing = httpRequest({ port: coord.port, path, method, headers: all }, (response) => {
-          let text = ''
-          response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
+          const chunks: Uint8Array[] = []
+          response.on('data', (chunk: Uint8Array) => chunks.push(chunk))
           response.on('end', () => {
+            const bytes = Buffer.concat(chunks)
+            const text = bytes.toString()
             const isJson = response.headers['content-type']?.startsWith('application/json') === true
             const body = isJson ? (JSON.parse(text) as Answer['body']) : {}
-            resolve({ status: response.statusCode ?? 0, headers: response.headers, text, body })
+            resolve({ status: response.statusCode ?? 0, headers: response.headers, text, bytes, body })
           })
         })
         outgoing.on('error', reject)

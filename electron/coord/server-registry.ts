@@ -271,6 +271,11 @@ export class ServerRegistry implements RegistryServer {
     }
   }
 
+  /** With other servers, or so that others may come. */
+  get isShared(): boolean {
+    return this.#store.listen !== undefined
+  }
+
   read<T>(work: (store: StoreTransaction) => Promise<T>): Promise<T> {
     return this.#store.transaction(work)
   }

@@ -15,7 +15,7 @@ import type { LoginContext } from '../login/login-provider.ts'
 import type { User, UserId } from '../model.ts'
 import type { RegistryTransaction } from '../registry.ts'
 import type { EnrolToken, IdentityTables, SignInMethod } from '../store/identity-store.ts'
-import { Ceremonies } from './ceremonies.ts'
+import type { CeremonyPlace } from './ceremonies.ts'
 import { noteCopied } from './copied-passkeys.ts'
 import { codeHash, readCode } from './codes.ts'
 import { openEnrolLink } from './enrol-links.ts'
@@ -32,6 +32,7 @@ import { PasswordCheck, type Typed } from './password-check.ts'
 import { passwordProblem, type PasswordProblem } from './password-rule.ts'
 import { isSetupCode, spendSetupCode } from './setup-code.ts'
 import type { Sessions } from './sessions.ts'
+import { ceremoniesOf } from './shared-ceremonies.ts'
 
 /** Rows of refused tries in the audit log: enough to see an attack, too few to fill the disk. */
 const REFUSAL_ROWS = { perSecond: 0.1, burst: 20 }
@@ -64,21 +65,21 @@ export interface FirstWish {
 
 type About =
   | { readonly kind: 'sign-in'; readonly site: Site }
-  | { readonly kind: 'first'; readonly site: Site; readonly wish: FirstWish; readonly handle: Uint8Array }
-  | { readonly kind: 'enrol'; readonly site: Site; readonly userId: UserId; readonly handle: Uint8Array }
+  | { readonly kind: 'first'; readonly site: Site; readonly wish: FirstWish; /** Base64url. */ readonly handle: string }
+  | { readonly kind: 'enrol'; readonly site: Site; readonly userId: UserId }
 
 export class Accounts {
   readonly #context: LoginContext
   readonly #sessions: Sessions
   readonly passwordCheck: PasswordCheck
-  readonly #ceremonies: Ceremonies<About>
+  readonly #ceremonies: CeremonyPlace<About>
   readonly #refusalRows: RateLimiter
 
   constructor(context: LoginContext, sessions: Sessions) {
     this.#context = context
     this.#sessions = sessions
     this.passwordCheck = new PasswordCheck(context.registry, context.clock, context.secrets)
-    this.#ceremonies = new Ceremonies(context.clock)
+    this.#ceremonies = ceremoniesOf(context, 'accounts')
     this.#refusalRows = new RateLimiter(context.clock, REFUSAL_ROWS)
   }
 
@@ -123,12 +124,12 @@ export class Accounts {
     visitor: Visitor,
     site: Site,
   ): Promise<{ ceremony: string; options: PublicKeyCredentialRequestOptionsJSON }> {
-    const { id, challenge } = this.#ceremonies.begin(visitor.id, visitor.source, { kind: 'sign-in', site })
+    const { id, challenge } = await this.#ceremonies.begin(visitor.id, visitor.source, { kind: 'sign-in', site })
     return { ceremony: id, options: await requestOptions({ ...site, challenge }) }
   }
 
   async signInWithPasskey(visitor: Visitor, ceremony: string, response: AuthenticationResponseJSON): Promise<SignedIn> {
-    const { about, challenge } = endCeremony(this.#ceremonies, visitor, ceremony, 'sign-in')
+    const { about, challenge } = await endCeremony(this.#ceremonies, visitor, ceremony, 'sign-in')
     const { registry, clock } = this.#context
     const known = await registry.read(async ({ identity }) => {
       const passkey = await identity.passkey(response.id)
@@ -182,17 +183,17 @@ export class Accounts {
   ): Promise<{ ceremony: string; options: PublicKeyCredentialCreationOptionsJSON }> {
     await this.#mayCreateFirst(visitor, login, wish)
     const handle = newHandle()
-    const about: About = { kind: 'first', site, wish, handle }
-    const { id, challenge } = this.#ceremonies.begin(visitor.id, visitor.source, about)
+    const about: About = { kind: 'first', site, wish, handle: Buffer.from(handle).toString('base64url') }
+    const { id, challenge } = await this.#ceremonies.begin(visitor.id, visitor.source, about)
     const user = { handle, name: wish.name, displayName: wish.name }
     return { ceremony: id, options: await this.creationOptions(site, challenge, user, []) }
   }
 
   async createFirstWithPasskey(visitor: Visitor, login: string | undefined, made: NewPasskey): Promise<SignedIn> {
-    const { about, challenge } = endCeremony(this.#ceremonies, visitor, made.ceremony, 'first')
+    const { about, challenge } = await endCeremony(this.#ceremonies, visitor, made.ceremony, 'first')
     const passkey = await checkCreation(made.response, { ...about.site, challenge })
     return this.#createFirst(visitor, login, about.wish, 'passkey', async (tx, user) => {
-      await tx.store.identity.insertHandle(user.id, about.handle)
+      await tx.store.identity.insertHandle(user.id, new Uint8Array(Buffer.from(about.handle, 'base64url')))
       await this.addPasskey(tx, user.id, passkey, made.name)
     })
   }
@@ -254,8 +255,8 @@ export class Accounts {
       const handle = await handleFor(identity, user.id)
       return { handle, has: await identity.passkeysOf(user.id) }
     })
-    const about: About = { kind: 'enrol', site, userId: user.id, handle }
-    const { id, challenge } = this.#ceremonies.begin(visitor.id, visitor.source, about)
+    const about: About = { kind: 'enrol', site, userId: user.id }
+    const { id, challenge } = await this.#ceremonies.begin(visitor.id, visitor.source, about)
     const who = { handle, name: user.name, displayName: user.displayName }
     // A reset removes the others, so the same device may make a new one.
     return {
@@ -265,7 +266,7 @@ export class Accounts {
   }
 
   async enrolPasskey(visitor: Visitor, token: string, made: NewPasskey): Promise<User> {
-    const { about, challenge } = endCeremony(this.#ceremonies, visitor, made.ceremony, 'enrol')
+    const { about, challenge } = await endCeremony(this.#ceremonies, visitor, made.ceremony, 'enrol')
     const passkey = await checkCreation(made.response, { ...about.site, challenge })
     return this.#spendLink(token, 'passkey', async (tx, user) => {
       if (user.id !== about.userId) throw tooLate()
@@ -388,13 +389,13 @@ const wrongSetupCode = (): IdentityError =>
   )
 
 /** What was begun in the visitor's browser, if it is of that kind; it is over from now on. Throws tooLate. */
-export function endCeremony<A extends { readonly kind: string }, K extends A['kind']>(
-  ceremonies: Ceremonies<A>,
+export async function endCeremony<A extends { readonly kind: string }, K extends A['kind']>(
+  ceremonies: CeremonyPlace<A>,
   visitor: Visitor,
   ceremony: string,
   kind: K,
-): { readonly about: Extract<A, { readonly kind: K }>; readonly challenge: string } {
-  const found = ceremonies.end(ceremony, visitor.id)
+): Promise<{ readonly about: Extract<A, { readonly kind: K }>; readonly challenge: string }> {
+  const found = await ceremonies.end(ceremony, visitor.id)
   if (found?.about.kind !== kind) throw tooLate()
   return { about: found.about as Extract<A, { readonly kind: K }>, challenge: found.challenge }
 }

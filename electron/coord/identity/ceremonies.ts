@@ -1,19 +1,26 @@
-// Passkey ceremonies, and ways to a provider, that have begun: what was asked, and of whom. Each ends the first time somebody comes back with it,
-// whether it went well or not, so a challenge is good for one answer.
+// Passkey ceremonies, and ways to a provider, that have begun: what was asked, and of whom. Each ends the first time
+// somebody comes back with it, whether it went well or not, so a challenge is good for one answer. In memory, or where
+// servers share a database in that: see shared-ceremonies.ts.
 
 import { randomBytes } from 'node:crypto'
 import type { Clock } from '../../base/clock.ts'
 
 export const CEREMONY_MS = 5 * 60_000
-const MOST = 2_048
+export const MOST_CEREMONIES = 2_048
 /** From one address (IPv6: one /64): a flood pushes out its own ceremonies, not those of others. */
-const MOST_FROM_ONE_SOURCE = 32
+export const MOST_FROM_ONE_SOURCE = 32
 
 export interface Ceremony<T> {
   readonly id: string
   /** Random, base64url. */
   readonly challenge: string
   readonly about: T
+}
+
+export interface CeremonyPlace<T> {
+  begin(visitor: string, source: string, about: T): Ceremony<T> | Promise<Ceremony<T>>
+  /** What was begun under this id in the same browser; undefined when it is over. It is over from now on. */
+  end(id: string, visitor: string): Ceremony<T> | undefined | Promise<Ceremony<T> | undefined>
 }
 
 interface Entry<T> extends Ceremony<T> {
@@ -23,7 +30,7 @@ interface Entry<T> extends Ceremony<T> {
   readonly endsAtMs: number
 }
 
-export class Ceremonies<T> {
+export class Ceremonies<T> implements CeremonyPlace<T> {
   readonly #clock: Clock
   readonly #lifeMs: number
   /** In the order they began, which is also the order they end in. */
@@ -52,7 +59,6 @@ export class Ceremonies<T> {
     return entry
   }
 
-  /** What was begun under this id in the same browser; undefined when it is over. It is over from now on. */
   end(id: string, visitor: string): Ceremony<T> | undefined {
     const entry = this.#byId.get(id)
     // Another browser does not even end it.
@@ -70,7 +76,7 @@ export class Ceremonies<T> {
     }
     fromSource = fromSource.slice(0, Math.max(fromSource.length - MOST_FROM_ONE_SOURCE + 1, 0))
     for (const id of fromSource) this.#byId.delete(id)
-    if (this.#byId.size < MOST) return
+    if (this.#byId.size < MOST_CEREMONIES) return
     const oldest = this.#byId.keys().next()
     if (!oldest.done) this.#byId.delete(oldest.value)
   }

@@ -30,6 +30,7 @@ import { Recoveries } from './recoveries.ts'
 import { Sessions } from './sessions.ts'
 import { siteOf, type ReachedSite } from './site.ts'
 import { newToken } from './token.ts'
+import { TryLimit } from './try-limit.ts'
 
 /** A passkey's answer is some kilobytes. */
 const BODY_BYTES = 32 * 1024
@@ -59,7 +60,7 @@ class LoginPages {
   readonly #calls: LoginCalls
   readonly #guard = new Guard()
   readonly #callLimit: RateLimiter
-  readonly #tryLimit: RateLimiter
+  readonly #tryLimit: TryLimit
   #assets: Promise<Assets> | undefined
 
   constructor(context: LoginContext, recoveries: Recoveries) {
@@ -71,7 +72,7 @@ class LoginPages {
     this.#parts = { context, accounts, own, oidc, recoveries }
     this.#calls = loginCalls(this.#parts)
     this.#callLimit = new RateLimiter(context.clock, CALL_LIMIT)
-    this.#tryLimit = new RateLimiter(context.clock, TRY_LIMIT)
+    this.#tryLimit = new TryLimit(context.registry, context.clock, 'login-try', TRY_LIMIT)
   }
 
   async handle(request: IncomingMessage, response: ServerResponse): Promise<boolean> {
@@ -191,7 +192,7 @@ class LoginPages {
   ): Promise<unknown> {
     const visitor = this.#guard.checkToken(request, readCookie(request, site, 'visitor'))
     if (!isCall(name, this.#calls)) throw new IdentityError('login/bad-request', 'The server does not know this call.')
-    if (TRIES.has(name) && !this.#tryLimit.take(source)) throw tooManyTries(10_000)
+    if (TRIES.has(name) && !(await this.#tryLimit.take(source))) throw tooManyTries(10_000)
     const call: Check<(caller: Caller) => Promise<unknown>> = this.#calls[name]
     const ask = checked(call, await bodyOf(request))
     return ask(this.#caller(request, response, site, visitorOf(request, visitor, source)))

@@ -21,7 +21,7 @@ import {
   type SignedIn,
   type Visitor,
 } from './accounts.ts'
-import { Ceremonies } from './ceremonies.ts'
+import type { CeremonyPlace } from './ceremonies.ts'
 import { copiedPasskeys, forgetCopied, noteCopied } from './copied-passkeys.ts'
 import { codeHash, newCode, shownCode } from './codes.ts'
 import { IdentityError } from './identity-error.ts'
@@ -29,6 +29,7 @@ import { type Provider, providerOf } from './oidc/providers.ts'
 import { checkAssertion, checkCreation, creationOptions, requestOptions, type Site } from './passkeys.ts'
 import { totpPurpose, wrongCode, type Typed } from './password-check.ts'
 import { type CurrentSession, mustBeFresh, notSignedIn } from './sessions.ts'
+import { ceremoniesOf } from './shared-ceremonies.ts'
 import { newTotpSecret, totpStep } from './totp.ts'
 import { isUsable, mayRemove, waysOfUser, type Way } from './ways.ts'
 
@@ -38,7 +39,7 @@ const MOST_PASSKEYS = 32
 const TOTP_ENROL_MS = 10 * 60_000
 
 type About =
-  | { readonly kind: 'add'; readonly site: Site; readonly userId: number; readonly handle: Uint8Array }
+  | { readonly kind: 'add'; readonly site: Site; readonly userId: number }
   | { readonly kind: 'prove'; readonly site: Site; readonly userId: number }
 
 export interface OwnMethods {
@@ -57,14 +58,14 @@ export interface OwnMethods {
 export class OwnAccount {
   readonly #context: LoginContext
   readonly #accounts: Accounts
-  readonly #ceremonies: Ceremonies<About>
+  readonly #ceremonies: CeremonyPlace<About>
   /** By which host names passkeys of this server are asked for. */
   readonly #hosts: ReadonlySet<string>
 
   constructor(context: LoginContext, accounts: Accounts) {
     this.#context = context
     this.#accounts = accounts
-    this.#ceremonies = new Ceremonies(context.clock)
+    this.#ceremonies = ceremoniesOf(context, 'own-account')
     this.#hosts = new Set([new URL(context.publicUrl).hostname, 'localhost'])
   }
 
@@ -130,7 +131,7 @@ export class OwnAccount {
     site: Site,
   ): Promise<{ ceremony: string; options: PublicKeyCredentialRequestOptionsJSON }> {
     const about: About = { kind: 'prove', site, userId: me.user.id }
-    const { id, challenge } = this.#ceremonies.begin(visitor.id, visitor.source, about)
+    const { id, challenge } = await this.#ceremonies.begin(visitor.id, visitor.source, about)
     return { ceremony: id, options: await requestOptions({ ...site, challenge }) }
   }
 
@@ -140,7 +141,7 @@ export class OwnAccount {
     ceremony: string,
     response: AuthenticationResponseJSON,
   ): Promise<SignedIn> {
-    const { about, challenge } = endCeremony(this.#ceremonies, visitor, ceremony, 'prove')
+    const { about, challenge } = await endCeremony(this.#ceremonies, visitor, ceremony, 'prove')
     const { registry, clock } = this.#context
     const { passkey, handle } = await registry.read(async ({ identity }) => ({
       passkey: await identity.passkey(response.id),
@@ -179,11 +180,10 @@ export class OwnAccount {
     }))
     if (has.length >= MOST_PASSKEYS)
       throw new IdentityError('login/conflict', `There are ${MOST_PASSKEYS} passkeys. Remove one first.`)
-    const { id, challenge } = this.#ceremonies.begin(visitor.id, visitor.source, {
+    const { id, challenge } = await this.#ceremonies.begin(visitor.id, visitor.source, {
       kind: 'add',
       site,
       userId: user.id,
-      handle,
     })
     const who = { handle, name: user.name, displayName: user.displayName }
     const networkName = new URL(this.#context.publicUrl).hostname
@@ -193,7 +193,7 @@ export class OwnAccount {
 
   async addPasskey(me: CurrentSession, visitor: Visitor, made: NewPasskey): Promise<void> {
     this.mustBeFresh(me)
-    const { about, challenge } = endCeremony(this.#ceremonies, visitor, made.ceremony, 'add')
+    const { about, challenge } = await endCeremony(this.#ceremonies, visitor, made.ceremony, 'add')
     if (about.userId !== me.user.id) throw tooLate()
     const passkey = await checkCreation(made.response, { ...about.site, challenge })
     await this.#changeWays(me, (tx) => this.#accounts.addPasskey(tx, me.user.id, passkey, made.name))

@@ -10,6 +10,9 @@ export const CHANGES_CHANNEL = 'peerway_coord_changes'
 /** Who is further behind reads everything anew. */
 const MOST_KEPT = 20_000
 const PRUNE_EVERY = 1_000
+/** Of token buckets. */
+const MOST_LIMITS = 65_536
+const PRUNE_LIMITS_EVERY = 256
 /** Of rows in one statement. */
 const BATCH = 1_000
 
@@ -24,7 +27,25 @@ export const SHARED_TABLES: readonly string[] = [
       PRIMARY KEY (server_id, node_id))`,
   `CREATE TABLE IF NOT EXISTS shared_logins
      (id TEXT PRIMARY KEY, login TEXT NOT NULL, verdict TEXT, ends_at BIGINT NOT NULL)`,
+  `CREATE TABLE IF NOT EXISTS shared_ceremonies
+     (seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,
+      visitor TEXT NOT NULL, source TEXT NOT NULL, sealed BYTEA NOT NULL, ends_at BIGINT NOT NULL)`,
+  `CREATE TABLE IF NOT EXISTS shared_limits
+     (subject TEXT PRIMARY KEY, full_at BIGINT NOT NULL)`,
+  'CREATE INDEX IF NOT EXISTS shared_limits_full ON shared_limits (full_at)',
+  'CREATE INDEX IF NOT EXISTS shared_ceremonies_source ON shared_ceremonies (kind, source, seq)',
 ]
+
+/** A ceremony that has begun. */
+export interface SharedCeremony {
+  readonly id: string
+  readonly kind: string
+  /** A hash of the browser's cookie. */
+  readonly visitor: string
+  readonly source: string
+  readonly sealed: Uint8Array
+  readonly endsAtMs: number
+}
 
 /** A login that waits for a person, and what became of it; both as text. */
 export interface SharedLogin {
@@ -129,6 +150,64 @@ export class SharedTables {
     const { rows } = await sql`
       UPDATE shared_logins SET verdict = ${verdict} WHERE id = ${id} AND verdict IS NULL RETURNING id`.execute(this.#db)
     return rows.length === 1
+  }
+
+  /** Also forgets those that are over, and the oldest where there are too many. */
+  async insertCeremony(
+    { id, kind, visitor, source, sealed, endsAtMs }: SharedCeremony,
+    nowMs: number,
+    most: { readonly all: number; readonly ofSource: number },
+  ): Promise<void> {
+    const oldest = (where: ReturnType<typeof sql>, keep: number) => sql`
+      DELETE FROM shared_ceremonies WHERE seq IN
+        (SELECT seq FROM shared_ceremonies WHERE ${where} ORDER BY seq DESC OFFSET ${keep})`
+    await sql`DELETE FROM shared_ceremonies WHERE ends_at <= ${nowMs}`.execute(this.#db)
+    await oldest(sql`kind = ${kind} AND source = ${source}`, most.ofSource - 1).execute(this.#db)
+    await oldest(sql`kind = ${kind}`, most.all - 1).execute(this.#db)
+    await sql`
+      INSERT INTO shared_ceremonies (id, kind, visitor, source, sealed, ends_at)
+      VALUES (${id}, ${kind}, ${visitor}, ${source}, ${Buffer.from(sealed)}, ${endsAtMs})`.execute(this.#db)
+  }
+
+  /** It is over from now on: of many who come back with it at once, one gets it. */
+  async endCeremony(
+    id: string,
+    kind: string,
+    visitor: string,
+  ): Promise<Pick<SharedCeremony, 'sealed' | 'endsAtMs'> | undefined> {
+    const { rows } = await sql<Pick<SharedCeremony, 'sealed' | 'endsAtMs'>>`
+      DELETE FROM shared_ceremonies WHERE id = ${id} AND kind = ${kind} AND visitor = ${visitor}
+      RETURNING sealed, ends_at AS "endsAtMs"`.execute(this.#db)
+    return rows[0]
+  }
+
+  /**
+   * A token bucket, of which only the moment is kept when it is full again. False when it is empty. Of a moment farther away
+   * than it could be, even with clocks that differ, nothing is believed.
+   */
+  async takeToken(
+    subject: string,
+    { perSecond, burst }: { readonly perSecond: number; readonly burst: number },
+    nowMs: number,
+  ): Promise<boolean> {
+    const tokenMs = Math.ceil(1_000 / perSecond)
+    const now = Math.round(nowMs)
+    if (Math.random() * PRUNE_LIMITS_EVERY < 1) await this.#pruneLimits(now)
+    const fullAt = sql`CASE WHEN shared_limits.full_at > ${now + 2 * burst * tokenMs}::bigint THEN ${now}::bigint
+      ELSE greatest(shared_limits.full_at, ${now}::bigint) END`
+    const { rows } = await sql`
+      INSERT INTO shared_limits (subject, full_at) VALUES (${subject}, ${now + tokenMs}::bigint)
+      ON CONFLICT (subject) DO UPDATE SET full_at = ${fullAt} + ${tokenMs}::bigint
+        WHERE ${fullAt} <= ${now + (burst - 1) * tokenMs}::bigint
+      RETURNING subject`.execute(this.#db)
+    return rows.length === 1
+  }
+
+  async #pruneLimits(now: number): Promise<void> {
+    await sql`DELETE FROM shared_limits WHERE full_at <= ${now}`.execute(this.#db)
+    await sql`
+      DELETE FROM shared_limits WHERE subject IN
+        (SELECT subject FROM shared_limits ORDER BY full_at DESC OFFSET ${MOST_LIMITS})`.execute(this.#db)
   }
 
   async setOnline(server: string, ids: readonly NodeId[], isOnline: boolean): Promise<void> {

@@ -9,9 +9,10 @@ import type { User } from '../../model.ts'
 import type { RegistryTransaction } from '../../registry.ts'
 import type { OidcIdentity } from '../../store/oidc-store.ts'
 import { type Accounts, linkOver, type SignedIn, tooLate, type Visitor } from '../accounts.ts'
-import { Ceremonies } from '../ceremonies.ts'
+import type { CeremonyPlace } from '../ceremonies.ts'
 import { IdentityError } from '../identity-error.ts'
 import { type CurrentSession, FRESH_MS, mustBeFresh, notSignedIn } from '../sessions.ts'
+import { ceremoniesOf } from '../shared-ceremonies.ts'
 import type { ReachedSite } from '../site.ts'
 import { type PersonClaims, readClaims, shownAs } from './claims.ts'
 import { nameForNewcomer } from './new-person.ts'
@@ -46,13 +47,13 @@ export class OidcSignIn {
   readonly #context: LoginContext
   readonly #accounts: Accounts
   readonly #client: ProviderClient
-  readonly #attempts: Ceremonies<About>
+  readonly #attempts: CeremonyPlace<About>
 
   constructor(context: LoginContext, accounts: Accounts) {
     this.#context = context
     this.#accounts = accounts
     this.#client = new ProviderClient(context.clock)
-    this.#attempts = new Ceremonies(context.clock, ATTEMPT_MS)
+    this.#attempts = ceremoniesOf(context, 'elsewhere', ATTEMPT_MS)
   }
 
   /** All that people sign in by, those that are over left out. */
@@ -96,7 +97,7 @@ export class OidcSignIn {
       verifier: generateRandomCodeVerifier(),
       redirectUri: redirectUriOf(publicUrl, provider.name),
     }
-    const { id: state } = this.#attempts.begin(visitor.id, visitor.source, about)
+    const { id: state } = await this.#attempts.begin(visitor.id, visitor.source, about)
     const scopes = provider.rules.scopes
     const isProof = wish.purpose === 'prove'
     try {
@@ -116,7 +117,7 @@ export class OidcSignIn {
   ): Promise<Finished> {
     const came = new URLSearchParams(query)
     const state = came.get('state') ?? ''
-    const about = this.#attempts.end(state, visitor.id)?.about
+    const about = (await this.#attempts.end(state, visitor.id))?.about
     if (!about) throw tooLate()
     const { place } = about
     try {

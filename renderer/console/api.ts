@@ -15,6 +15,8 @@ import type {
   Dns,
   AuditLine,
   RelayAdvice,
+  Restored,
+  UploadedBackup,
 } from './types.ts'
 
 /** What the server refused, in its own words. */
@@ -46,17 +48,26 @@ export const askAbout = (name: string | undefined): void => void (tailnet = name
 
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
-async function ask<T>(method: Method, path: string, body?: unknown): Promise<T> {
+const ask = <T>(method: Method, path: string, body?: unknown): Promise<T> =>
+  send(method, path, 'application/json', body === undefined ? null : JSON.stringify(body), TIMEOUT_MS)
+
+async function send<T>(
+  method: Method,
+  path: string,
+  type: string,
+  body: BodyInit | null,
+  timeoutMs: number,
+): Promise<T> {
   let response: Response
   try {
     response = await fetch(`/api/v1${path}`, {
       method,
       headers: {
-        ...(method !== 'GET' && { 'content-type': 'application/json' }),
+        ...(method !== 'GET' && { 'content-type': type }),
         ...(tailnet !== undefined && { 'x-peerway-tailnet': tailnet }),
       },
-      ...(body !== undefined && { body: JSON.stringify(body) }),
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      body,
+      signal: AbortSignal.timeout(timeoutMs),
     })
   } catch {
     throw new Refusal(0, 'console/unreachable', 'The server does not answer. What you see may be old.')
@@ -113,8 +124,18 @@ export const api = {
   addRecord: (name: string, value: string) => ask<Dns>('POST', '/dns/records', { name, value }),
   removeRecord: (name: string, value: string) => ask<Dns>('DELETE', `/dns/records/${part(name)}?value=${part(value)}`),
   advice: () => ask<RelayAdvice>('GET', '/relays/advice'),
+  restore: (upload: string, passphrase: string) =>
+    ask<Restored>('POST', '/restore', { upload, ...(passphrase !== '' && { passphrase }) }),
+  restored: (upload: string) => ask<Restored>('GET', `/restore/${part(upload)}`),
   audit: (sinceMs: number) => ask<readonly AuditLine[]>('GET', `/audit?since=${sinceMs}`),
 }
+
+/** As long as a server waits for one. */
+const UPLOAD_MS = 90_000
+
+/** Looked into by the server, and not restored yet. */
+export const uploadBackup = (file: File): Promise<UploadedBackup> =>
+  send('POST', '/restore/upload', 'application/octet-stream', file, UPLOAD_MS)
 
 /** Of the whole server; as a file of this browser's. */
 export async function downloadBackup(passphrase: string): Promise<void> {

@@ -24,6 +24,7 @@ import { MachinesPlace } from './views/machines.tsx'
 import { PeoplePlace } from './views/people.tsx'
 import { PolicyPlace } from './views/policy.tsx'
 import { RelaysPlace } from './views/relays.tsx'
+import { RestorePage, useIsRestoring } from './views/restore.tsx'
 import { SettingsPlace } from './views/settings.tsx'
 
 const PLACES: readonly (readonly [PlaceName, string, LucideIcon, () => React.ReactNode])[] = [
@@ -41,7 +42,9 @@ const TOAST_MS = 3_000
 
 export function ConsoleFrame() {
   const me = useConsole((state) => state.me)
+  const isRestoring = useIsRestoring()
   useEffect(begin, [])
+  if (isRestoring) return <RestorePage />
   if (me === undefined) return null
   if (me === 'signed-out') return <SignIn />
   if (me.role === 'member') return <NotForMembers me={me} />

@@ -101,7 +101,8 @@ export function say(toast: string): void {
   set({ toast })
 }
 
-function fail(error: unknown): void {
+/** Shown at the top of the page, in the server's words. */
+export function fail(error: unknown): void {
   if (isStatus(error, 401)) set({ me: 'signed-out', lists: {} })
   else set({ trouble: error instanceof Error ? error.message : String(error) })
 }

@@ -41,6 +41,18 @@ export interface Settings {
   readonly keyRenewal: boolean
 }
 
+export interface UploadedBackup {
+  readonly upload: string
+  readonly createdAt: string
+  readonly networks: readonly string[]
+  readonly people: number
+  readonly machines: number
+  readonly isOfThisServer: boolean
+  readonly needsPassphrase: boolean
+}
+
+export type Restored = { readonly state: 'running' | 'done' } | { readonly state: 'failed'; readonly message: string }
+
 export interface Waiting {
   readonly id: string
   readonly hostname: string

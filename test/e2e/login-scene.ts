@@ -90,6 +90,8 @@ export interface Visit {
   readonly context: BrowserContext
   readonly cdp: CDPSession
   readonly authenticator: string
+  /** What a page should not have said; empty in the end. */
+  readonly trouble: string[]
   /** One more; its id. */
   addAuthenticator(): Promise<string>
   button(name: string | RegExp): ReturnType<Page['getByRole']>
@@ -136,6 +138,7 @@ export async function visit(t: TestContext, url: string, isPhone = false): Promi
     context,
     cdp,
     authenticator,
+    trouble,
     addAuthenticator,
     button: (name) => page.getByRole('button', { name }),
     heading: (text) => page.getByRole('heading', { level: 1, name: text }).waitFor(),

@@ -14,7 +14,7 @@ import { open, rename, unlink } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip, createGzip } from 'node:zlib'
-import { codeOf, messageOf } from '../../base/errors.ts'
+import { codeOf } from '../../base/errors.ts'
 import { CoordError } from '../errors.ts'
 import type { Dumped, DumpedRow, DumpedValue } from '../store/dump.ts'
 
@@ -133,7 +133,7 @@ async function* linesOf(path: string, mostBytes: number): AsyncGenerator<string>
       yield* parts
     }
   } catch (error) {
-    if (codeOf(error)?.startsWith('Z_') === true) throw damaged(path, messageOf(error))
+    if (codeOf(error)?.startsWith('Z_') === true) throw damaged(path, 'it is no backup, or not whole')
     throw fileFailure(path, error)
   }
 }

@@ -4,6 +4,7 @@ import { api, downloadBackup } from '../api.ts'
 import { Loading, Place } from '../parts.tsx'
 import { act, mayWrite, useConsole } from '../store.ts'
 import type { Settings } from '../types.ts'
+import { RestoreCard } from './restore.tsx'
 
 const DAY_MS = 86_400_000
 const MODES: readonly (readonly [Settings['deviceApproval'], string])[] = [
@@ -89,6 +90,7 @@ export function SettingsPlace() {
         </Row>
       </ul>
       {isOwner && <BackupCard />}
+      {isOwner && <RestoreCard />}
     </Place>
   )
 }
@@ -124,9 +126,7 @@ function BackupCard() {
       </form>
       <p className="faint small">
         All networks of this server are in it. Without a passphrase its key is not, and the file noise.key has to be
-        kept too. To restore, stop the server and run{' '}
-        <code className="mono selectable">peerway coord restore FILE</code> on its machine: what is there is replaced,
-        after a backup of it.
+        kept too.
       </p>
     </>
   )

@@ -67,8 +67,13 @@ export const serve: Command = {
           `The setup code, if a page asks for it: ${setup.code}\n`,
       )
     print(`ready ${host.coord.url}`)
-    await untilTold()
-    await host.close()
+    // Whoever looks after the service may start it again.
+    const trouble = new Promise<never>((_, reject) => host.coord.broken.add(reject))
+    try {
+      await untilTold(trouble)
+    } finally {
+      await host.close()
+    }
     return DONE
   },
 }

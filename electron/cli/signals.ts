@@ -4,12 +4,16 @@
  */
 const SAME_WISH_MS = 1_000
 
-/** Resolves at the first SIGTERM or SIGINT; a later second one ends the process at once. */
-export function untilTold(): Promise<void> {
-  return new Promise((resolve) => {
+/** Resolves at the first SIGTERM or SIGINT; a later second one ends the process at once. Rejects when `trouble` does. */
+export function untilTold(trouble?: Promise<never>): Promise<void> {
+  return new Promise((resolve, reject) => {
     let toldAtMs: number | undefined
     // Keeps the process alive: all other timers and sockets of ours may be unreferenced.
     const alive = setInterval(() => {}, 1 << 30)
+    trouble?.catch((error: unknown) => {
+      clearInterval(alive)
+      reject(error instanceof Error ? error : new Error(String(error)))
+    })
     const tell = (): void => {
       const now = performance.now()
       if (toldAtMs !== undefined && now - toldAtMs > SAME_WISH_MS) process.exit(130)

@@ -102,6 +102,7 @@ export class OwnNetwork {
     await this.#ownerId()
     this.#tell({ state: 'running', name, joinUrl: host.coord.url })
     host.coord.loginsChanged.add(() => this.#lookWhoWaits())
+    host.coord.broken.add((error) => this.#failed(error))
     this.#lookWhoWaits()
     await this.refresh()
     return this.#view

@@ -340,7 +340,8 @@ test('the document describes every operation once, and its schemas are schemas',
     readonly components: { readonly schemas: object }
   }
   const ids = Object.values(paths).flatMap((path) => Object.values(path).map(({ operationId }) => operationId))
-  assert.equal(ids.length, OPERATIONS.length + 1)
+  // Who asks, and the four of backups.
+  assert.equal(ids.length, OPERATIONS.length + 5)
   assert.equal(new Set(ids).size, ids.length)
   for (const schema of Object.values(components.schemas))
     new Ajv2020({ strict: false, validateFormats: false }).compile(schema as object)

@@ -186,6 +186,17 @@ export const SCHEMAS = {
   Token: object(token),
   NewToken: object({ ...token, token: text }),
   Me: object({ 'user?': text, role: { type: 'string', enum: ROLES }, tailnet: text, tailnets: texts, scopes: texts }),
+  UploadedBackup: object({
+    upload: text,
+    createdAt: time,
+    rows: whole,
+    networks: texts,
+    people: whole,
+    machines: whole,
+    isOfThisServer: flag,
+    needsPassphrase: flag,
+  }),
+  RestoreOutcome: object({ state: { type: 'string', enum: ['running', 'done', 'failed'] }, 'message?': text }),
   Error: object({
     error: object({
       code: text,

@@ -8,14 +8,16 @@
 //
 // Everything for Node lies two folders deep, as the sources electron/PART/FILE.ts do: '../../native/peerway.node' and
 // '../../out/coord-web/' mean the same from a source, from a bundle and inside the packaged app. What a dynamic import
-// loads becomes a file of its own beside its bundle, so that a quick command stays quick.
+// loads becomes a file of its own beside its bundle, so that a quick command stays quick. What runs from there meanwhile goes on
+// running: see swap-in.mjs.
 // electron itself and packages with native parts stay outside.
 
-import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { basename, dirname, join, relative } from 'node:path'
+import { existsSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { basename, join, relative } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { ROOT, SetupError, fail, say } from './run.mjs'
 import { filesUnder, hashOf, isStamped, stamp } from './stamp.mjs'
+import { dropLeft, oneAtATime, swapIn } from './swap-in.mjs'
 
 /** @typedef {import('esbuild').BuildOptions} BuildOptions */
 
@@ -110,29 +112,56 @@ export async function coordWeb() {
   const done = await Promise.all(coordBundles().map((options) => build(options)))
   const root = join(OUT, 'coord-web')
   return new Map(
-    done.flatMap(({ outputFiles = [] }) =>
-      outputFiles.map(({ path, contents }) => [relative(root, path).replaceAll('\\', '/'), contents]),
-    ),
+    done.flatMap(({ outputFiles = [] }) => outputFiles.map(({ path, contents }) => [belowOf(root, path), contents])),
   )
 }
 
 /** Files that are copied as they are. @type {readonly [string, string][]} */
 const COPIES = [
-  ['renderer/index.html', 'out/app/renderer/index.html'],
-  ['electron/shell/assets', 'out/app/assets'],
+  ['renderer/index.html', 'app/renderer/index.html'],
+  ['electron/shell/assets', 'app/assets'],
 ]
+
+/** @returns {[string, Uint8Array][]} */
+function copies() {
+  return COPIES.flatMap(([from, to]) => {
+    const at = join(ROOT, from)
+    if (!existsSync(at)) return []
+    if (basename(from).includes('.')) return [[to, readFileSync(at)]]
+    return filesUnder(at, () => true).map(
+      (file) => /** @type {[string, Uint8Array]} */ ([`${to}/${belowOf(at, file)}`, readFileSync(file)]),
+    )
+  })
+}
+
+const belowOf = (/** @type {string} */ folder, /** @type {string} */ path) =>
+  relative(folder, path).replaceAll('\\', '/')
 
 /** @param {string} path */
 const isInput = (path) =>
-  !/\.test\.tsx?$/.test(path) && (/^(electron|renderer)\//.test(path) || path === 'build/bundle.mjs')
+  !/\.test\.tsx?$/.test(path) && (/^(electron|renderer)\//.test(path) || /^build\/(bundle|swap-in)\.mjs$/.test(path))
 
-export async function bundle() {
+function inputHash() {
   const inputs = ['electron', 'renderer', 'build'].flatMap((folder) =>
     filesUnder(join(ROOT, folder), (path) => isInput(`${folder}/${path}`)),
   )
-  const hash = hashOf(ROOT, [...inputs, join(ROOT, 'package.json'), join(ROOT, 'package-lock.json')])
-  if (isStamped(STAMP, hash)) return
+  return hashOf(ROOT, [...inputs, join(ROOT, 'package.json'), join(ROOT, 'package-lock.json')])
+}
 
+export async function bundle() {
+  if (isStamped(STAMP, inputHash())) return
+  await oneAtATime(OUT, async () => {
+    // Whoever was first may have built the same; and sources may have changed while this one waited.
+    const hash = inputHash()
+    if (!isStamped(STAMP, hash)) await buildAll(hash)
+  })
+}
+
+/** What a package must not carry: what the bundle was before. */
+export const dropOlderBundles = () => dropLeft(OUT)
+
+/** @param {string} hash */
+async function buildAll(hash) {
   const { build } = await import('esbuild')
   const startedMs = Date.now()
   const present = bundles().filter(({ entryPoints }) => {
@@ -144,20 +173,16 @@ export async function bundle() {
   const problems = done.flatMap((one) => (one.status === 'rejected' ? [String(one.reason?.message ?? one.reason)] : []))
   if (problems.length > 0) throw new SetupError(problems.join('\n'))
 
-  rmSync(OUT, { recursive: true, force: true })
-  for (const { path, contents } of done.flatMap((one) =>
-    one.status === 'fulfilled' ? (one.value.outputFiles ?? []) : [],
-  )) {
-    mkdirSync(dirname(path), { recursive: true })
-    writeFileSync(path, contents)
-  }
-  if (existsSync(join(OUT, 'cli', 'main.mjs'))) writeFileSync(join(OUT, 'cli.mjs'), "import './cli/main.mjs'\n")
-  mkdirSync(join(OUT, 'app', 'renderer'), { recursive: true })
-  for (const [from, to] of COPIES) {
-    if (!existsSync(join(ROOT, from))) continue
-    if (basename(from).includes('.')) copyFileSync(join(ROOT, from), join(ROOT, to))
-    else cpSync(join(ROOT, from), join(ROOT, to), { recursive: true })
-  }
+  /** @type {Map<string, Uint8Array | string>} */
+  const files = new Map(
+    done
+      .flatMap((one) => (one.status === 'fulfilled' ? (one.value.outputFiles ?? []) : []))
+      .map(({ path, contents }) => [belowOf(OUT, path), contents]),
+  )
+  for (const [path, content] of copies()) files.set(path, content)
+  if (files.has('cli/main.mjs')) files.set('cli.mjs', "import './cli/main.mjs'\n")
+  rmSync(STAMP, { force: true })
+  swapIn(OUT, files)
   stamp(STAMP, hash)
   say(`bundle: ${present.length} built in ${Date.now() - startedMs} ms`)
 }

@@ -2,12 +2,14 @@
 //   npm run dist -- deb AppImage    packages instead; electron-builder fetches its own tools for those
 
 import { join } from 'node:path'
+import { dropOlderBundles } from './bundle.mjs'
 import { resolveElectron } from './electron-runtime.mjs'
 import { ROOT, SetupError, fail, show } from './run.mjs'
 import { setup } from './setup.mjs'
 
 async function main() {
   await setup()
+  dropOlderBundles()
   const electron = resolveElectron()
   if (!electron) throw new SetupError('There is no Electron runtime to package. Run: npm run setup')
   const targets = process.argv.slice(2)

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { stderrLogger } from '../base/log.ts'
 import { CodedError, messageOf } from '../base/errors.ts'
+import { parseProxies } from '../coord/http/client-address.ts'
 import { parseListen, type TlsFiles } from '../coord/http/listener.ts'
 import { coordStateDir } from './coord-admin.ts'
 import { startCoordHost, type Place } from '../coord-host/coord-host.ts'
@@ -15,7 +16,7 @@ export const serve: Command = {
   name: 'coord serve',
   summary: 'Runs a coordination server with DERP and STUN, and prints "ready URL".',
   usage: [
-    'coord serve [--listen ADDR] [--url URL] [--state DIR] [--database URL] [--tls auto|off|CERT,KEY] [--stun ADDR|off] [--no-derp]',
+    'coord serve [--listen ADDR] [--url URL] [--state DIR] [--database URL] [--tls auto|off|CERT,KEY] [--trust-proxy NET,…] [--stun ADDR|off] [--no-derp]',
   ],
   help: {
     listen: '--listen ADDR      where machines and browsers connect (:8480)',
@@ -24,6 +25,8 @@ export const serve: Command = {
     database:
       '--database URL     postgres://…, which several servers may share; a file in the state folder when left out',
     tls: '--tls auto|off|CERT,KEY   files of a certificate; auto answers TLS with a self-signed one',
+    'trust-proxy':
+      '--trust-proxy NET,…   addresses of a proxy in front, whose X-Forwarded-For tells who came (127.0.0.1,10.0.0.0/8)',
     derp: '--no-derp          no DERP server of its own',
     'derp-listen': '--derp-listen ADDR   TLS address of the DERP server (the port after that of --listen)',
     stun: '--stun ADDR,…      UDP addresses for STUN (:3478 and :3479); "off" for none',
@@ -36,6 +39,7 @@ export const serve: Command = {
     state: { type: 'string' },
     database: { type: 'string' },
     tls: { type: 'string' },
+    'trust-proxy': { type: 'string' },
     derp: { type: 'boolean' },
     'no-derp': { type: 'boolean' },
     'derp-listen': { type: 'string' },
@@ -51,6 +55,7 @@ export const serve: Command = {
       database: stringOption(call, 'database'),
       listen,
       url,
+      trustedProxies: proxiesOption(call),
       tls: await tlsOption(call),
       derp: call.values['no-derp'] === true ? undefined : (placeOption(call, 'derp-listen') ?? beside(listen)),
       ...stunOptions(stringOption(call, 'stun') ?? '', listen),
@@ -99,6 +104,14 @@ function place(text: string): Place {
 function placeOption(call: CommandCall, name: string): Place | undefined {
   const text = stringOption(call, name)
   return text === undefined || text === '' ? undefined : place(text)
+}
+
+function proxiesOption(call: CommandCall): readonly string[] | undefined {
+  const text = stringOption(call, 'trust-proxy')
+  if (text === undefined) return undefined
+  const networks = parseProxies(text)
+  if (!networks) throw new UsageError(`--trust-proxy takes addresses or networks: 127.0.0.1,10.0.0.0/8, not "${text}".`)
+  return networks
 }
 
 async function tlsOption(call: CommandCall): Promise<TlsFiles | 'self-signed' | 'off'> {

@@ -30,6 +30,7 @@ export interface CoordHostOptions {
   readonly database?: string | undefined
   readonly listen: Place
   readonly url?: string | undefined
+  readonly trustedProxies?: readonly string[] | undefined
   /** A certificate for the control port; 'self-signed' is enough for Noise, which proves the server by itself. */
   readonly tls: TlsFiles | 'self-signed' | 'off'
   /** Undefined for none; then the tailnet has no relays but those of a map of one's own. */
@@ -61,6 +62,7 @@ export async function startCoordHost(options: CoordHostOptions): Promise<CoordHo
       database: options.database,
       listen: options.listen,
       url: options.url,
+      trustedProxies: options.trustedProxies,
       prepare: () => startRelays(options, running, lifetime, log),
       baseDomain: options.baseDomain,
       login: options.login,

@@ -12,6 +12,7 @@ import { Api } from './api/api.ts'
 import type { Restores } from './backup/restores.ts'
 import type { CoordOptions } from './coord-server.ts'
 import { openCoordState, type CoordState } from './coord-state.ts'
+import { noteClient } from './http/client-address.ts'
 import { ControlUpgrade } from './http/control-upgrade.ts'
 import { listen } from './http/listener.ts'
 import { MachineApi } from './http/machine-api.ts'
@@ -110,11 +111,16 @@ async function serve(
   }
 
   let answer: PublicRoutes | undefined
+  const proxies = options.trustedProxies ?? []
   const listener = await listen({
     ...options.listen,
     tls,
-    onRequest: (request, response) => answer?.handle(request, response),
+    onRequest: (request, response) => {
+      noteClient(request, proxies)
+      answer?.handle(request, response)
+    },
     onUpgrade: (request, socket, head) => {
+      noteClient(request, proxies)
       if (/^\/ts2021(\?|$)/.test(request.url ?? '')) upgrade.handle(request, socket, head)
       else socket.destroy()
     },

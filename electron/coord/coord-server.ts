@@ -25,6 +25,8 @@ export interface CoordOptions {
   readonly listen: { readonly host: string; readonly port: number }
   /** As machines and browsers reach this server; made from the listening address when left out. */
   readonly url?: string | undefined
+  /** Networks of proxies that are believed about who came to them, as "127.0.0.1/32". */
+  readonly trustedProxies?: readonly string[] | undefined
   /** Called once, when the state folder is held and before anybody is served: starts what the server needs beside it. */
   readonly prepare: () => Promise<Surroundings>
   /** What node names hang under; kept in the database once given. */

@@ -10,6 +10,7 @@ import { type Admin } from '../admin/admin.ts'
 import { adminCalls, isAdminCall, type AdminCall } from '../admin/admin-calls.ts'
 import type { ServerAdmin } from '../admin/server-admin.ts'
 import { readBody } from '../http/body.ts'
+import { clientAddressOf } from '../http/client-address.ts'
 import { RateLimiter, sourceOf } from '../http/rate-limiter.ts'
 import type { MachinePublic } from '../../crypto/keys.ts'
 import type { Restores } from '../backup/restores.ts'
@@ -98,7 +99,7 @@ export class Api {
     path: string,
     query: URLSearchParams,
   ): Promise<void> {
-    const source = sourceOf(request.socket.remoteAddress)
+    const source = sourceOf(clientAddressOf(request))
     if (!this.#limit.take(source)) throw tooMany()
     if (path === '/openapi.json' && request.method === 'GET')
       return send(response, 200, openApiDocument(this.#options.publicUrl))

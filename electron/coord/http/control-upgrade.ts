@@ -12,6 +12,7 @@ import { WireError } from '../../wire/codec.ts'
 import { encodeHandshakeError, INITIATION_BYTES, serverHandshake } from '../../wire/noise/handshake.ts'
 import { NoiseStream } from '../../wire/noise/noise-stream.ts'
 import type { MachineApi } from './machine-api.ts'
+import { clientAddressOf } from './client-address.ts'
 import { RateLimiter, sourceOf } from './rate-limiter.ts'
 
 const PROTOCOL = 'tailscale-control-protocol'
@@ -56,7 +57,7 @@ export class ControlUpgrade {
       return refuse(socket, '400 Bad Request', 'unknown next protocol')
     const initiation = decodeInitiation(request.headers['x-tailscale-handshake'])
     if (!initiation) return refuse(socket, '400 Bad Request', 'missing or malformed handshake')
-    const source = sourceOf(request.socket.remoteAddress)
+    const source = sourceOf(clientAddressOf(request))
     const fromSource = this.#bySource.get(source) ?? 0
     if (!this.#limiter.take(source) || fromSource >= MOST_FROM_ONE_SOURCE || this.#sessions.size >= MOST_CONNECTIONS)
       return refuse(socket, '503 Service Unavailable', 'too many connections')

@@ -12,6 +12,7 @@ import type { LoginProvider } from '../login/login-provider.ts'
 import { sendPage } from '../login/operator-login.ts'
 import { readBody } from './body.ts'
 import { sendConsole } from './console-page.ts'
+import { clientAddressOf } from './client-address.ts'
 import { RateLimiter, sourceOf } from './rate-limiter.ts'
 
 const VERIFY_BODY_BYTES = 4 * 1024
@@ -57,7 +58,7 @@ export class PublicRoutes {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (!this.#limiter.take(sourceOf(request.socket.remoteAddress))) {
+    if (!this.#limiter.take(sourceOf(clientAddressOf(request)))) {
       response.setHeader('retry-after', '5')
       return sendText(response, 429, 'too many requests')
     }

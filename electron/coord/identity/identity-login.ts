@@ -12,6 +12,7 @@ import { fromUtf8 } from '../../base/bytes.ts'
 import { isCoded } from '../../base/errors.ts'
 import { BadArgument, type Check } from '../../contract/check.ts'
 import { readBody } from '../http/body.ts'
+import { clientAddressOf } from '../http/client-address.ts'
 import { RateLimiter, sourceOf } from '../http/rate-limiter.ts'
 import type { LoginContext, LoginProvider } from '../login/login-provider.ts'
 import { Accounts } from './accounts.ts'
@@ -145,7 +146,7 @@ class LoginPages {
       const site = siteOf(request, this.#context.publicUrl)
       if (!site) throw new IdentityError('login/wrong-host', 'This is not one of the server’s own addresses.')
       this.#guard.checkSource(request, site)
-      const source = sourceOf(request.socket.remoteAddress)
+      const source = sourceOf(clientAddressOf(request))
       if (!this.#callLimit.take(source)) throw tooManyTries(5_000)
       // What this browser did a moment ago may have been answered by another server.
       await this.#context.registry.current()

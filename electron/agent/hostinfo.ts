@@ -11,6 +11,7 @@ export function hostinfoOf(
     readonly relays: boolean
     readonly netInfo: NetInfo | undefined
     readonly routing: RoutingSettings
+    readonly services?: NonNullable<HostinfoInput['services']>
   },
 ): HostinfoInput {
   return {
@@ -21,6 +22,7 @@ export function hostinfoOf(
     hostname: wish.hostname ?? facts.hostname,
     noLogsNoSupport: true,
     peerRelay: wish.relays,
+    services: [...(wish.services ?? [])],
     routableIps: [...wish.routing.advertiseRoutes, ...(wish.routing.advertiseExitNode ? ['0.0.0.0/0', '::/0'] : [])],
     requestTags: [...wish.routing.advertiseTags],
     shieldsUp: wish.routing.shieldsUp,

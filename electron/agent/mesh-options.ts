@@ -3,8 +3,9 @@
 import type { Clock } from '../base/clock.ts'
 import type { CodedError } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
+import type { Netmap } from '../control/netmap.ts'
 import type { NodePrivate } from '../crypto/keys.ts'
-import type { Dataplane, DataplaneOptions } from '../dataplane/dataplane.ts'
+import type { Dataplane, DataplaneOptions, FilterRule } from '../dataplane/dataplane.ts'
 import type { RelayForwarder, RelayForwarderOptions } from '../dataplane/relay-forwarder.ts'
 import type { DerpRegionStatus } from '../derp/derp-pool.ts'
 import type { HostNetwork } from '../os/host-network.ts'
@@ -29,6 +30,10 @@ export interface MeshOptions {
   /** Whether the home router is asked to forward ports. */
   readonly portMapping: boolean
   readonly routing: RoutingSettings
+  /** What lets others in beside the policy. */
+  readonly moreRules: (netmap: Netmap) => readonly FilterRule[]
+  /** Where this node answers requests of others in the tunnel; 0 for nowhere. */
+  readonly peerApiPort: () => number
   /** Name servers that the system had before us. */
   readonly systemServers: () => readonly string[]
   readonly hostNetwork: HostNetwork

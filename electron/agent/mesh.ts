@@ -143,7 +143,7 @@ export class Mesh {
         const key = this.#ids.keyOf(peer)
         if (key !== undefined) this.#contacts.noteRejected(key)
       },
-      peerApiPort: () => 0,
+      peerApiPort: options.peerApiPort,
     })
     this.#contacts = new PeerContacts(options.clock, (nodeKey) => this.#paths.contact(this.#ids.of(nodeKey)))
     this.#mapsPorts = options.portMapping
@@ -232,7 +232,8 @@ export class Mesh {
       if (cutOff.has(peer.key.text)) this.#messages.greet(this.#ids.of(peer.key.text), peer, netmap.self)
     const { shieldsUp } = this.#routing
     const { served = { routes: [], isExit: false } } = this.#networks
-    this.#dataplane.setFilter(shieldsUp ? [] : filterRules(netmap), localPrefixes(netmap, served))
+    const rules = shieldsUp ? [] : [...filterRules(netmap), ...this.#options.moreRules(netmap)]
+    this.#dataplane.setFilter(rules, localPrefixes(netmap, served))
     this.relay.setNetmap(netmap)
     if (!this.#started) {
       this.#started = true

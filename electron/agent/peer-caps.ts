@@ -28,6 +28,24 @@ export function capsFrom(netmap: Netmap, from: Node, on: Node = netmap.self): Re
   return caps
 }
 
+/** Which nodes the filter of this node lets open a connection to one of these addresses, be they here or beyond. */
+export function whoReaches(
+  netmap: Netmap,
+  addresses: readonly string[],
+  { protocol, port }: { readonly protocol: number; readonly port: number },
+): (from: Node) => boolean {
+  const targets = addresses.flatMap((address) => ipToBytes(address) ?? [])
+  const rules = netmap.packetFilter.filter(
+    ({ dstPorts, ipProto }) =>
+      (ipProto.length === 0 || ipProto.includes(protocol)) &&
+      dstPorts.some(
+        ({ ip, ports }) =>
+          ports.first <= port && port <= ports.last && (ip === '*' || covers(rangesOf([ip]), targets, undefined)),
+      ),
+  )
+  return (from) => rules.some(({ srcIps }) => covers(rangesOf(srcIps), bytesOf(from), from))
+}
+
 /** The peers that this node may ask to relay for it. */
 export function relayServers(netmap: Netmap, peers: readonly Node[]): Node[] {
   return peers.filter(

@@ -25,8 +25,7 @@ import { hostinfoOf } from './hostinfo.ts'
 import { lockPublicText, logIn } from './login.ts'
 import { FIREWALL_MARK, Mesh } from './mesh.ts'
 import type { NetcheckFacts } from './netcheck-words.ts'
-import { Naming } from './naming/naming.ts'
-import { planOf } from './naming/plan.ts'
+import { NodeNames } from './naming/node-names.ts'
 import { netmapViews, nodeIdOf } from './netmap-views.ts'
 import { PathReporter } from './path-reporter.ts'
 import { contractHistory, contractPath } from './path-words.ts'
@@ -65,7 +64,7 @@ export class Session {
   #controlHeardAt: number | undefined
   #controlProblem: Problem | undefined
   readonly #homeDerp: HomeDerpWatch
-  #naming: Naming | undefined
+  readonly #names: NodeNames | undefined
   readonly #pathReporter: PathReporter
   #applying: Promise<void> = Promise.resolve()
   readonly #doctor: Doctor
@@ -78,6 +77,9 @@ export class Session {
     this.#log = options.log.scoped('session')
     this.#homeDerp = new HomeDerpWatch(options.clock, this.#regionCode)
     this.#profile = options.profile
+    const { clock, log, openSystemDns, profile } = options
+    if (openSystemDns)
+      this.#names = new NodeNames({ clock, log, serverUrl: profile.serverUrl, system: openSystemDns() })
     this.#doctor = new Doctor(options.clock, () => vpnOnRoute(FIREWALL_MARK))
     this.#control = new ControlClient({
       serverUrl: options.profile.serverUrl,
@@ -201,7 +203,9 @@ export class Session {
       relaySurroundings: options.relaySurroundings,
       portMapping: this.#profile.portMapping ?? true,
       routing: this.#profile.routing ?? NO_ROUTING,
-      systemServers: () => this.#naming?.view().systemServers ?? [],
+      moreRules: (netmap) => this.#names?.rules(netmap) ?? [],
+      peerApiPort: () => this.#names?.port ?? 0,
+      systemServers: () => this.#names?.serversAsked ?? [],
       hostNetwork: options.openHostNetwork(),
       serverUrl: this.#profile.serverUrl,
       listener: {
@@ -237,7 +241,13 @@ export class Session {
   #hostinfo(): HostinfoInput {
     const { hostname, routing = NO_ROUTING } = this.#profile
     const relays = this.#mesh?.relay.isOn === true
-    return hostinfoOf(this.#options.facts, { hostname, relays, netInfo: this.#netInfo, routing })
+    return hostinfoOf(this.#options.facts, {
+      hostname,
+      relays,
+      netInfo: this.#netInfo,
+      routing,
+      services: this.#names?.services() ?? [],
+    })
   }
 
   #tellControl(): void {
@@ -254,6 +264,7 @@ export class Session {
       if (this.#abort.signal.aborted || this.#netmap !== netmap) return
       try {
         if (this.#profile.paths) this.#tellPolicies()
+        await this.#names?.look(netmap, this.#profile.routing ?? NO_ROUTING)
         await this.#mesh?.apply(netmap)
         await this.#applyNames(netmap)
         this.#applied = netmap
@@ -267,17 +278,20 @@ export class Session {
   }
 
   async #applyNames(netmap: Netmap): Promise<void> {
-    const { clock, log, openSystemDns } = this.#options
-    const { acceptDns } = this.#profile.routing ?? NO_ROUTING
-    const mesh = this.#mesh
-    if (!mesh || !openSystemDns || (!acceptDns && !this.#naming)) return
-    this.#naming ??= new Naming({ clock, log, tunName: mesh.tunName, system: openSystemDns() })
-    await this.#naming.apply(acceptDns ? planOf(netmap, clock.wallNow()) : undefined)
+    const routing = this.#profile.routing ?? NO_ROUTING
+    const [mesh, names] = [this.#mesh, this.#names]
+    if (!mesh || !names) return
+    const { port } = names
+    await names.apply(netmap, routing, mesh.tunName)
+    if (names.port === port) return
+    // Others are let in there, and hear of it.
+    await mesh.setRouting(routing)
+    this.#tellControl()
   }
 
   /** Undefined before names were asked for at all. */
   dns(): DnsView | undefined {
-    return this.#naming?.view()
+    return this.#names?.view()
   }
 
   #forgetGonePeers(netmap: Netmap): void {
@@ -332,7 +346,7 @@ export class Session {
       )
       return
     }
-    void this.#naming?.check()
+    void this.#names?.check()
     if (this.#homeDerp.isAway) this.#takeDerpStatus(this.#mesh?.derpStatus() ?? [])
     if (this.#applied && (this.#askDoctor(this.#applied) || this.#relayBrief() !== this.#options.store.now.relay))
       this.#publish()
@@ -419,7 +433,7 @@ export class Session {
   #warnings(netmap: Netmap): Problem[] {
     const { relay, hostProblems = [] } = this.#mesh ?? {}
     const problems = [this.#controlProblem, this.#homeDerp.problem, relay?.problem, ...hostProblems]
-    return warningsOf(netmap, [...problems, this.#naming?.problem])
+    return warningsOf(netmap, [...problems, ...(this.#names?.problems ?? [])])
   }
 
   ping(nodeKey: string, timeoutMs: number): ReturnType<PathFinder['ping']> {
@@ -495,6 +509,7 @@ export class Session {
   #applyRouting(routing: RoutingSettings): void {
     this.#applying = this.#applying
       .then(async () => {
+        if (this.#netmap) await this.#names?.look(this.#netmap, routing)
         await this.#mesh?.setRouting(routing)
         if (this.#applied) await this.#applyNames(this.#applied)
       })
@@ -544,7 +559,7 @@ export class Session {
     this.#pathReporter.close()
     await this.#applying
     // First: while the tunnel goes, names are found as before.
-    await this.#naming?.close()
+    await this.#names?.close()
     const mesh = this.#mesh
     this.#mesh = undefined
     this.#control.close()

@@ -5,6 +5,7 @@ import { test, type TestContext } from 'node:test'
 import { systemClock } from '../base/clock.ts'
 import { silentLogger } from '../base/log.ts'
 import { isTruncated, RCODE, rcodeOf, TYPE } from '../wire/dns/message.ts'
+import { DnsListener } from './dns-listener.ts'
 import type { DnsPlan } from './dns-plan.ts'
 import { HttpListener, type HttpListenerOptions } from './http-listener.ts'
 import { askOverHttp, DNS_MESSAGE } from './over-http.ts'
@@ -34,7 +35,7 @@ async function freePort(): Promise<number> {
 async function exitNode(t: TestContext, more: Partial<HttpListenerOptions> = {}) {
   const resolver = new Resolver({ clock: systemClock, log: silentLogger, systemServers: () => [] })
   resolver.setPlan({ ...NO_PLAN, hosts, routes: new Map([['home.example', []]]) })
-  const options = { answer: (message: Uint8Array) => resolver.resolve(message, 'tcp'), judge: () => 'answer' as const }
+  const options = { answer: (message: Uint8Array) => resolver.resolve(message, 'http'), judge: () => 'answer' as const }
   const port = await freePort()
   const listener = await HttpListener.open({ ...options, ...more }, ['127.0.0.1'], [port])
   t.after(() => listener.close())
@@ -76,6 +77,31 @@ test('names are looked up by the exit node, over UDP cut to what the client take
   assert.ok(cut && isTruncated(cut) && cut.length <= 512 && cut[7] === 0)
   const whole = await user.resolve(queryFor('big.home.example'), 'tcp')
   assert.equal(whole?.[7], BIG.length)
+})
+
+test('the exit node itself asks over UDP, and over TCP for what is too long', async (t) => {
+  const upstream = new Resolver({ clock: systemClock, log: silentLogger, systemServers: () => [] })
+  upstream.setPlan({ ...NO_PLAN, hosts, routes: new Map([['home.example', []]]) })
+  const port = await freePort()
+  const asked: string[] = []
+  const listener = await DnsListener.open(
+    {
+      resolve: (message, transport) => {
+        asked.push(transport)
+        return upstream.resolve(message, transport)
+      },
+    },
+    ['127.0.0.1'],
+    port,
+  )
+  t.after(() => listener.close())
+  const exit = new Resolver({ clock: systemClock, log: silentLogger, systemServers: () => [`127.0.0.1:${port}`] })
+  const found = await exit.resolve(queryFor('nas.home.example'), 'http')
+  assert.equal(found?.[7], 1)
+  assert.deepEqual(asked, ['udp'])
+  const big = await exit.resolve(queryFor('big.home.example'), 'http')
+  assert.equal(big?.[7], BIG.length)
+  assert.deepEqual(asked, ['udp', 'udp', 'tcp'])
 })
 
 test('while an exit node is in use nobody else is asked, but for what the tunnel itself needs', async () => {

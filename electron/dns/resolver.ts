@@ -6,6 +6,7 @@ import type { Logger } from '../base/log.ts'
 import {
   type Answer,
   answers,
+  isTruncated,
   type Query,
   RCODE,
   rcodeOf,
@@ -28,7 +29,7 @@ const NEXT_AFTER_MS = 800
 const GIVE_UP_MS = 4_500
 const MOST_TCP_BYTES = 65_535
 
-export type Transport = 'udp' | 'tcp'
+export type Transport = 'udp' | 'tcp' | 'http'
 
 export interface ResolverOptions {
   readonly clock: Clock
@@ -69,7 +70,7 @@ export class Resolver {
       this.counters.malformed++
       return undefined
     }
-    const mostBytes = transport === 'tcp' ? MOST_TCP_BYTES : takesBytes(message, query)
+    const mostBytes = transport === 'udp' ? takesBytes(message, query) : MOST_TCP_BYTES
     const here = this.#answerHere(query)
     if (here) return writeAnswer(query, here.rcode, here.answers, mostBytes)
     if (this.#waiting >= MOST_WAITING) return this.#fail(query, mostBytes)
@@ -162,9 +163,10 @@ export class Resolver {
   }
 }
 
-const askServer: NonNullable<ResolverOptions['ask']> = (transport, server, message, signal) =>
-  isHttpServer(server)
-    ? askOverHttp(server, message, signal)
-    : transport === 'tcp'
-      ? askOverTcp(server, message, signal)
-      : askOverUdp(server, message, signal)
+const askServer: NonNullable<ResolverOptions['ask']> = async (transport, server, message, signal) => {
+  if (isHttpServer(server)) return askOverHttp(server, message, signal)
+  if (transport === 'tcp') return askOverTcp(server, message, signal)
+  const answer = await askOverUdp(server, message, signal)
+  // A client over UDP asks again by itself; one over HTTP takes whatever length there is.
+  return transport === 'http' && isTruncated(answer) ? askOverTcp(server, message, signal) : answer
+}

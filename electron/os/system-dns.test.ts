@@ -34,6 +34,7 @@ function machine(t: TestContext, text?: string) {
     new LinuxSystemDns({
       path,
       keep: kept,
+      uplinks: join(folder, 'uplinks.conf'),
       run: (program, args) => {
         asked.push([program, ...args].join(' '))
         return Promise.resolve({ status: 0, stdout: '', stderr: '' })
@@ -91,6 +92,32 @@ test('a link stays a link', async (t) => {
   assert.equal(readFileSync(join(folder, 'manager.conf'), 'utf8'), FORMER, 'nobody else’s file is written')
   await dns.close()
   assert.equal(readlinkSync(path), 'manager.conf')
+})
+
+test('the servers of the system are known whether or not its file is ours', async (t) => {
+  const { open, path } = machine(t, FORMER)
+  const dns = open()
+  assert.deepEqual(await dns.servers(), ['192.168.1.1', 'fe80::1%eth0'])
+  await dns.set(WANT)
+  assert.deepEqual(await dns.servers(), ['192.168.1.1', 'fe80::1%eth0'])
+  writeFileSync(path, 'nameserver 10.9.9.9\nnameserver 100.100.100.100\n')
+  assert.deepEqual(await dns.servers(), ['10.9.9.9'])
+})
+
+test('systemd-resolved asked for all names is passed by, as it would ask us again', async (t) => {
+  const { folder, open, path } = machine(t)
+  symlinkSync('../run/systemd/resolve/stub-resolv.conf', path)
+  const dns = open()
+  await dns.set({ ...WANT, isDefault: true })
+  assert.deepEqual(dns.formerServers, [])
+  await dns.set({ ...WANT, isDefault: false })
+  assert.deepEqual(dns.formerServers, ['127.0.0.53'])
+  writeFileSync(join(folder, 'uplinks.conf'), 'nameserver 100.100.100.100\nnameserver 192.168.1.1\n')
+  await dns.set({ ...WANT, isDefault: true })
+  assert.deepEqual(dns.formerServers, ['192.168.1.1'])
+  writeFileSync(join(folder, 'uplinks.conf'), 'nameserver 10.0.0.1\n')
+  assert.deepEqual(await dns.servers(), ['10.0.0.1'])
+  assert.deepEqual(dns.formerServers, ['10.0.0.1'], 'another network has others')
 })
 
 test('systemd-resolved is told about the tunnel, and told back', async (t) => {

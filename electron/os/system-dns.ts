@@ -6,6 +6,7 @@ import { dirname, resolve } from 'node:path'
 import { writeFileAtomic } from '../base/atomic-file.ts'
 import { canonicalIp } from '../base/endpoint.ts'
 import { CodedError, codeOf, messageOf } from '../base/errors.ts'
+import { isBuiltInServer } from '../wire/dns/built-in.ts'
 import { type Run, run as systemRun } from './run.ts'
 
 export interface SystemDnsConfig {
@@ -24,6 +25,8 @@ export interface SystemDns {
   set(want: SystemDnsConfig): Promise<void>
   /** Servers that the system used before, for what the built-in resolver does not answer itself. */
   readonly formerServers: readonly string[]
+  /** Servers that the system uses beside ours, as found now; ours need not be set. */
+  servers(): Promise<readonly string[]>
   /** True when somebody else has changed it since, and it has to be set again. */
   isLost(): Promise<boolean>
   /** As it was found; also what a run that was killed left. Never throws. */
@@ -35,18 +38,33 @@ const MARK = '# Made by Peerway, whose resolver knows the names of the network. 
 const LINK = '# link '
 /** The C library takes no more (resolv.conf(5)). */
 const MOST_SEARCH_BYTES = 1_024
+/** Where systemd-resolved says whom it asks itself. */
+const RESOLVED_UPLINKS = '/run/systemd/resolve/resolv.conf'
+const RESOLVED_STUB = '127.0.0.53'
 const RESOLVED_STUBS = ['/run/systemd/resolve/stub-resolv.conf', '/usr/lib/systemd/resolv.conf']
 
 export class LinuxSystemDns implements SystemDns {
   readonly #run: Run
   readonly #path: string
   readonly #keep: string
+  readonly #uplinks: string
   #formerServers: readonly string[] = []
   #tunName: string | undefined
   #written: string | undefined
 
   /** `keep`: the file that takes what was in `path`. */
-  constructor({ run = systemRun, path = '/etc/resolv.conf', keep }: { run?: Run; path?: string; keep: string }) {
+  constructor({
+    run = systemRun,
+    path = '/etc/resolv.conf',
+    keep,
+    uplinks = RESOLVED_UPLINKS,
+  }: {
+    run?: Run
+    path?: string
+    keep: string
+    uplinks?: string
+  }) {
+    this.#uplinks = uplinks
     this.#run = run
     this.#path = path
     this.#keep = keep
@@ -78,6 +96,17 @@ export class LinuxSystemDns implements SystemDns {
     this.#written = text
   }
 
+  async servers(): Promise<readonly string[]> {
+    const isResolved = await this.#isResolved()
+    const text = isResolved
+      ? await readFile(this.#uplinks, 'utf8').catch(() => '')
+      : await this.#former(await this.#read())
+    const found = serversIn(text).filter((server) => !isBuiltInServer(server))
+    // Another network has others.
+    if (isResolved && this.#tunName !== undefined && found.length > 0) this.#formerServers = found
+    return found
+  }
+
   async isLost(): Promise<boolean> {
     return this.#written !== undefined && (await this.#read()) !== this.#written
   }
@@ -105,7 +134,9 @@ export class LinuxSystemDns implements SystemDns {
 
   async #tellResolved({ tunName, servers, searchDomains, domains, isDefault }: SystemDnsConfig): Promise<void> {
     this.#tunName = tunName
-    this.#formerServers = ['127.0.0.53']
+    // Asked for all names, its own stub would ask us again.
+    const uplinks = await this.servers()
+    this.#formerServers = uplinks.length > 0 || isDefault ? uplinks : [RESOLVED_STUB]
     for (const args of [
       ['dns', tunName, ...servers],
       ['domain', tunName, ...searchDomains, ...domains.map((domain) => `~${domain}`), ...(isDefault ? ['~.'] : [])],

@@ -48,7 +48,7 @@ export class Naming {
       servers: [BUILT_IN_SERVER],
       searchDomains: plan.searchDomains,
       domains: [...plan.routes.keys()],
-      isDefault: plan.servers.length > 0,
+      isDefault: plan.servers.length > 0 || plan.beside !== undefined,
     }
     if (isDeepStrictEqual(want, this.#told)) return
     try {

@@ -6,6 +6,7 @@ import type { DnsPlan } from '../../dns/dns-plan.ts'
 import { serverAddress } from '../../dns/upstream.ts'
 import { isBuiltInServer } from '../../wire/dns/built-in.ts'
 import type { Node } from '../../wire/tailcfg/node.ts'
+import type { ExitNames } from './exit-names.ts'
 
 const MOST_ROUTES = 1_000
 const MOST_SERVERS = 16
@@ -19,7 +20,7 @@ const REVERSE_DOMAINS = [
 ]
 
 /** Undefined when the network says nothing of names, or this machine's key has run out. */
-export function planOf(netmap: Netmap, nowWallMs: number): DnsPlan | undefined {
+export function planOf(netmap: Netmap, nowWallMs: number, exit?: ExitNames): DnsPlan | undefined {
   const { dns, self } = netmap
   if (!dns || isExpired(netmap, self, nowWallMs)) return undefined
   const hosts = new Map<string, readonly IpAddress[]>()
@@ -45,8 +46,10 @@ export function planOf(netmap: Netmap, nowWallMs: number): DnsPlan | undefined {
     else records.set(nameOf(name), [address])
   }
   for (const [name, addresses] of records) if (!hosts.has(name)) hosts.set(name, addresses)
-  const servers = serversOf(dns.resolvers)
-  if (hosts.size === 0 && routes.size === 0 && servers.length === 0) return undefined
+  // Some servers are there for those behind an exit node too.
+  const kept = dns.resolvers.filter(({ useWithExitNode }) => !exit || useWithExitNode)
+  const servers = kept.length > 0 || !exit ? serversOf(kept) : exit.servers
+  if (hosts.size === 0 && routes.size === 0 && servers.length === 0 && !exit) return undefined
   return {
     hosts,
     namesOf,
@@ -56,6 +59,7 @@ export function planOf(netmap: Netmap, nowWallMs: number): DnsPlan | undefined {
       .map(nameOf)
       .filter((domain) => domain !== '')
       .slice(0, MOST_SEARCH_DOMAINS),
+    beside: exit?.beside,
   }
 }
 

@@ -3,6 +3,9 @@
 // so that the log says only where to look.
 
 import { randomUUID } from 'node:crypto'
+import type { DerpMapInput } from '../wire/tailcfg/derp-map.ts'
+import { ownDerpMap } from './derp-map/own-derp-map.ts'
+import { SharedRegions } from './derp-map/shared-regions.ts'
 import { KEPT_SETTINGS, type KeptName } from './kept-settings.ts'
 import { loginOf, verdictOf } from './login/login-text.ts'
 import type { Node, NodeId, TailnetId, User, UserId } from './model.ts'
@@ -10,7 +13,7 @@ import { loadPolicy } from './policy/stored-policy.ts'
 import type { Effect, Heard } from './registry-transaction.ts'
 import type { ServerMemory } from './server-memory.ts'
 import type { SharedTables } from './store/shared-tables.ts'
-import type { StoreTransaction } from './store/store.ts'
+import { FIRST_TAILNET, type StoreTransaction } from './store/store.ts'
 
 /** How often a server says that it lives, and looks for what it was not woken for. */
 export const BEAT_MS = 2_000
@@ -26,6 +29,8 @@ export type News =
   | { readonly type: 'setting'; readonly id: TailnetId; readonly name: KeptName }
   | { readonly type: 'user'; readonly id: UserId }
   | { readonly type: 'login'; readonly id: string }
+  /** The id says nothing. */
+  | { readonly type: 'regions'; readonly id: 0 }
   | { readonly type: 'node' | 'online' | 'offline'; readonly id: NodeId }
 
 const TYPES: readonly string[] = [
@@ -35,6 +40,7 @@ const TYPES: readonly string[] = [
   'setting',
   'user',
   'login',
+  'regions',
   'node',
   'online',
   'offline',
@@ -56,6 +62,7 @@ export class RegistrySharing {
   #seen = 0
   readonly #here = new Set<NodeId>()
   readonly #untold = new Set<NodeId>()
+  readonly #regions = new SharedRegions(this.#id)
   readonly #elsewhere = new Map<string, Set<NodeId>>()
   /** Of nodes whose report here is newer than that on disk. */
   readonly #isUnsaved: (id: NodeId) => boolean
@@ -73,6 +80,38 @@ export class RegistrySharing {
     await shared.beat(this.#id)
     await shared.forgetSilent(SILENT_MS)
     await this.#readOnline(shared)
+    ;(await this.#regions.read(shared))()
+  }
+
+  /** Of all servers, as far as they live. */
+  get regions(): DerpMapInput['regions'] {
+    return this.#regions.all
+  }
+
+  /** What this server has; others hear of it at the next `tellRegions`. */
+  set ownRegions(map: DerpMapInput) {
+    this.#regions.own = map
+  }
+
+  missBeat(): void {
+    this.#regions.missBeat()
+  }
+
+  async tellRegions({ shared }: StoreTransaction, news: News[]): Promise<Effect[]> {
+    if (!shared) return []
+    const isTaken = (id: number): boolean =>
+      [...this.#memory.tailnets.values()].some(({ kept }) => kept.get(ownDerpMap).map.regions?.has(id) === true)
+    if (!(await this.#regions.tell(shared, isTaken))) return []
+    news.push({ type: 'regions', id: 0 })
+    return [await this.#rereadRegions(shared)]
+  }
+
+  async #rereadRegions(shared: SharedTables): Promise<Effect> {
+    const put = await this.#regions.read(shared)
+    return () => {
+      put()
+      return [{ tailnetId: FIRST_TAILNET, change: 'regions' }]
+    }
   }
 
   /** From now on logins of other servers are in memory too. */
@@ -173,6 +212,7 @@ export class RegistrySharing {
       ]),
       ...[...users].map((id): News => ({ type: 'user', id })),
       ...[...nodes].map((id): News => ({ type: 'node', id })),
+      { type: 'regions', id: 0 },
     ]
   }
 
@@ -200,6 +240,7 @@ export class RegistrySharing {
     const logins = news.flatMap((one) => (one.type === 'login' ? [one.id] : []))
     // Behind the nodes, since who waits looks for one.
     if (logins.length > 0) effects.push(...(await rereadLogins(store, [...new Set(logins)])))
+    if (store.shared && ids('regions').length > 0) effects.push(await this.#rereadRegions(store.shared))
     for (const id of ids('sign-in')) effects.push(() => [{ tailnetId: id, change: 'sign-in' }])
     return effects
   }
@@ -236,15 +277,17 @@ export class RegistrySharing {
   }
 
   /** Now and then: says that this server lives, and finds out who does not. */
-  async beat({ shared }: StoreTransaction): Promise<Effect[]> {
+  async beat(store: StoreTransaction, news: News[]): Promise<Effect[]> {
+    const { shared } = store
     if (!shared) return []
+    const regions = await this.tellRegions(store, news)
     if (await shared.beat(this.#id)) {
       // Others took this server for dead, and its nodes for gone.
       for (const id of this.#here) this.#untold.add(id)
     }
     await shared.forgetSilent(SILENT_MS)
     const alive = new Set(await shared.servers())
-    return [...this.#elsewhere].flatMap(([server, ids]) =>
+    const gone = [...this.#elsewhere].flatMap(([server, ids]): Effect[] =>
       alive.has(server)
         ? []
         : [
@@ -254,10 +297,12 @@ export class RegistrySharing {
             },
           ],
     )
+    return [...regions, ...gone]
   }
 
-  async leave({ shared }: StoreTransaction): Promise<void> {
+  async leave({ shared }: StoreTransaction, news: News[]): Promise<void> {
     await shared?.leave(this.#id)
+    if (((await shared?.deleteRegionsOf(this.#id)) ?? 0) > 0) news.push({ type: 'regions', id: 0 })
   }
 
   isNews(seq: number | undefined): boolean {

@@ -33,12 +33,12 @@ export type Change =
   | { readonly type: 'notices'; readonly id: UserId }
 
 /**
- * Who hears of a change: one tailnet, or the server when a tailnet itself came, changed or went, or people there sign in
- * otherwise.
+ * Who hears of a change: one tailnet, or the server when a tailnet itself came, changed or went, people there sign in
+ * otherwise, or DERP regions came or went.
  */
 export type Heard =
   | { readonly tailnetId: TailnetId; readonly change: Change }
-  | { readonly tailnetId: TailnetId; readonly change: 'tailnet' | 'sign-in' }
+  | { readonly tailnetId: TailnetId; readonly change: 'tailnet' | 'sign-in' | 'regions' }
 
 /** Brings memory to what the disk holds. */
 export type Effect = (memory: ServerMemory) => readonly Heard[]

@@ -7,6 +7,7 @@ import type { Clock } from '../base/clock.ts'
 import { Listeners } from '../base/lifetime.ts'
 import type { Logger } from '../base/log.ts'
 import type { MachinePublic, NodePublic } from '../crypto/keys.ts'
+import type { DerpMapInput } from '../wire/tailcfg/derp-map.ts'
 import { CoordError } from './errors.ts'
 import type { LoginWish, PendingLogin, PendingLogins } from './login/pending-logins.ts'
 import type { Node, NodeId, NodeReport, TailnetId, User, UserId } from './model.ts'
@@ -27,6 +28,8 @@ export class ServerRegistry implements RegistryServer {
   readonly tailnetChanges = new Listeners<TailnetId>()
   /** People there may sign in otherwise than before. */
   readonly signInChanges = new Listeners<TailnetId>()
+  /** DERP regions of servers on the same database came or went. */
+  readonly regionsChanged = new Listeners<undefined>()
   readonly #store: Store
   readonly #clock: Clock
   readonly #log: Logger
@@ -240,14 +243,34 @@ export class ServerRegistry implements RegistryServer {
 
   #scheduleBeat(): void {
     this.#cancelBeat = this.#clock.after(BEAT_MS, () => {
-      this.#alone(async (store, effects) => {
-        effects.push(...(await this.#sharing.beat(store)))
+      this.#alone(async (store, effects, news) => {
+        effects.push(...(await this.#sharing.beat(store, news)))
       })
-        .catch((error: unknown) => this.#log.warn('other servers were not told that this one lives', { error }))
+        .catch((error: unknown) => {
+          this.#sharing.missBeat()
+          this.#log.warn('other servers were not told that this one lives', { error })
+        })
         .finally(() => {
           if (!this.#isClosed) this.#scheduleBeat()
         })
     })
+  }
+
+  /**
+   * The DERP regions of all servers on the same database, where there may be others; then this server's are among them as
+   * soon as the database knows, by numbers that may differ from these.
+   */
+  shareRegions(own: DerpMapInput): void {
+    if (!this.#stopHearing) return
+    this.#sharing.ownRegions = own
+    this.#alone(async (store, effects, news) => {
+      effects.push(...(await this.#sharing.tellRegions(store, news)))
+    }).catch((error: unknown) => this.#log.warn('other servers were not told of the DERP server here', { error }))
+  }
+
+  /** Undefined where this server is alone by what it is. */
+  get sharedRegions(): DerpMapInput['regions'] {
+    return this.#stopHearing ? this.#sharing.regions : undefined
   }
 
   isElsewhere(id: NodeId): boolean {
@@ -266,7 +289,8 @@ export class ServerRegistry implements RegistryServer {
       if (change === 'tailnet') {
         this.#follow(tailnetId)
         this.tailnetChanges.emit(tailnetId, onError)
-      } else if (change === 'sign-in') this.signInChanges.emit(tailnetId, onError)
+      } else if (change === 'regions') this.regionsChanged.emit(undefined, onError)
+      else if (change === 'sign-in') this.signInChanges.emit(tailnetId, onError)
       else this.#registries.get(tailnetId)?.changes.emit(change, onError)
     }
   }
@@ -331,7 +355,8 @@ export class ServerRegistry implements RegistryServer {
     this.#stopHearing?.()
     await this.#queue
     await this.flush().catch((error: unknown) => this.#log.error('the last reports could not be saved', { error }))
-    if (this.#stopHearing) await this.#alone((store) => this.#sharing.leave(store)).catch(() => {})
+    if (this.#stopHearing)
+      await this.#alone((store, _effects, news) => this.#sharing.leave(store, news)).catch(() => {})
     await this.#store.close()
   }
 }

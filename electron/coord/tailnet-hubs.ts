@@ -23,13 +23,23 @@ export class TailnetHubs {
   readonly #options: TailnetHubsOptions
   #derpMap: DerpMapInput
   readonly #hubs = new Map<TailnetId, { readonly hub: MapHub; readonly domain: string }>()
-  readonly #stopListening: () => void
+  readonly #stopListening: (() => void)[]
 
   constructor(options: TailnetHubsOptions) {
     this.#options = options
-    this.#derpMap = options.derpMap
+    options.registry.shareRegions(options.derpMap)
+    this.#derpMap = this.#withOthers(options.derpMap)
     for (const registry of options.registry.tailnets()) this.#start(registry)
-    this.#stopListening = options.registry.tailnetChanges.add((id) => this.#follow(id))
+    this.#stopListening = [
+      options.registry.tailnetChanges.add((id) => this.#follow(id)),
+      options.registry.regionsChanged.add(() => this.#spread(this.#withOthers(this.#derpMap))),
+    ]
+  }
+
+  /** Where servers share a database all their regions stand in it, this one's too. */
+  #withOthers(map: DerpMapInput): DerpMapInput {
+    const { sharedRegions } = this.#options.registry
+    return sharedRegions ? { ...map, regions: sharedRegions } : map
   }
 
   #follow(id: TailnetId): void {
@@ -55,18 +65,23 @@ export class TailnetHubs {
     return this.#hubs.get(id)?.hub
   }
 
-  /** What the server itself relays by. */
+  /** What the server itself relays by, and servers on the same database. */
   get derpMap(): DerpMapInput {
     return this.#derpMap
   }
 
   setDerpMap(map: DerpMapInput): void {
+    this.#options.registry.shareRegions(map)
+    this.#spread(this.#withOthers(map))
+  }
+
+  #spread(map: DerpMapInput): void {
     this.#derpMap = map
     for (const { hub } of this.#hubs.values()) hub.setDerpMap(map)
   }
 
   close(): void {
-    this.#stopListening()
+    for (const stop of this.#stopListening) stop()
     for (const { hub } of this.#hubs.values()) hub.close()
   }
 }

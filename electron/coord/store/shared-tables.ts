@@ -32,9 +32,21 @@ export const SHARED_TABLES: readonly string[] = [
       visitor TEXT NOT NULL, source TEXT NOT NULL, sealed BYTEA NOT NULL, ends_at BIGINT NOT NULL)`,
   `CREATE TABLE IF NOT EXISTS shared_limits
      (subject TEXT PRIMARY KEY, full_at BIGINT NOT NULL)`,
+  `CREATE TABLE IF NOT EXISTS shared_regions
+     (region BIGINT PRIMARY KEY, server_id TEXT NOT NULL, place TEXT NOT NULL, map TEXT NOT NULL,
+      beat_at TIMESTAMPTZ NOT NULL)`,
   'CREATE INDEX IF NOT EXISTS shared_limits_full ON shared_limits (full_at)',
   'CREATE INDEX IF NOT EXISTS shared_ceremonies_source ON shared_ceremonies (kind, source, seq)',
 ]
+
+/** A DERP region of a server that lives. */
+export interface SharedRegion {
+  readonly region: number
+  readonly server: string
+  /** What tells it from others, whatever its number. */
+  readonly place: string
+  readonly text: string
+}
 
 /** A ceremony that has begun. */
 export interface SharedCeremony {
@@ -208,6 +220,41 @@ export class SharedTables {
     await sql`
       DELETE FROM shared_limits WHERE subject IN
         (SELECT subject FROM shared_limits ORDER BY full_at DESC OFFSET ${MOST_LIMITS})`.execute(this.#db)
+  }
+
+  async regions(): Promise<SharedRegion[]> {
+    const { rows } = await sql<SharedRegion>`
+      SELECT region, server_id AS server, place, map AS text FROM shared_regions ORDER BY region`.execute(this.#db)
+    return rows
+  }
+
+  /** It lives. */
+  async putRegion({ region, server, place, text }: SharedRegion): Promise<void> {
+    await sql`
+      INSERT INTO shared_regions (region, server_id, place, map, beat_at)
+      VALUES (${region}, ${server}, ${place}, ${text}, clock_timestamp())
+      ON CONFLICT (region) DO UPDATE SET server_id = excluded.server_id, place = excluded.place, map = excluded.map,
+        beat_at = excluded.beat_at`.execute(this.#db)
+  }
+
+  async deleteRegion(region: number): Promise<void> {
+    await sql`DELETE FROM shared_regions WHERE region = ${region}`.execute(this.#db)
+  }
+
+  /** How many there were. */
+  async deleteRegionsOf(server: string): Promise<number> {
+    const { rows } = await sql`DELETE FROM shared_regions WHERE server_id = ${server} RETURNING region`.execute(
+      this.#db,
+    )
+    return rows.length
+  }
+
+  /** How many of them were there. */
+  async forgetRegions(silentMs: number): Promise<number> {
+    const { rows } = await sql`DELETE FROM shared_regions
+      WHERE beat_at < clock_timestamp() - ${silentMs}::double precision * interval '1 millisecond'
+      RETURNING region`.execute(this.#db)
+    return rows.length
   }
 
   async setOnline(server: string, ids: readonly NodeId[], isOnline: boolean): Promise<void> {

@@ -11,23 +11,18 @@ import {
   remark,
   stringOption,
 } from './command.ts'
-import { later } from './later.ts'
+import { qrText, type QrTextOptions } from './qr-text.ts'
 import { routingHelp, routingOptions, routingWishOf } from './routing-options.ts'
 import { agentOf } from './talk.ts'
 
 /** Without --timeout a login may take as long as a person needs; everything else ends within this. */
 const LONGEST_WAIT_MS = 24 * 60 * 60_000
 
-/** What people of this field also ask of `up`; turning it off is granted, as it is off. */
-const notYet = later({
-  qr: 'boolean',
-})
-
 export const up: Command = {
   name: 'up',
   summary: 'Brings this machine into its network.',
   usage: [
-    'up [--login-server URL] [--auth-key KEY] [--hostname NAME] [--timeout D]',
+    'up [--login-server URL] [--auth-key KEY] [--hostname NAME] [--qr] [--timeout D]',
     'up [--accept-routes] [--advertise-routes CIDR,…] [--advertise-exit-node] [--advertise-tags TAG,…] [--shields-up]',
   ],
   help: {
@@ -35,6 +30,7 @@ export const up: Command = {
     'auth-key': '--auth-key KEY     join with a key instead of a login in the browser',
     hostname: '--hostname NAME    the name to ask for',
     'force-reauth': '--force-reauth     log in again with a new node key',
+    qr: '--qr               show the login page as a QR code too, for a phone',
     ...routingHelp,
     timeout: '--timeout D        give up after D, such as 30s (no limit while a person logs in)',
     ...agentOptionHelp,
@@ -48,7 +44,8 @@ export const up: Command = {
     'force-reauth': { type: 'boolean' },
     timeout: { type: 'string' },
     ...routingOptions,
-    ...notYet.options,
+    qr: { type: 'boolean' },
+    'no-qr': { type: 'boolean' },
   },
   positionals: [0, 0],
   run: (call) => bringUp(call, { isNew: false }),
@@ -59,13 +56,12 @@ export const login: Command = {
   name: 'login',
   summary:
     'Joins another network, or another account of one, beside those there are; "peerway switch" changes between them.',
-  usage: ['login [--login-server URL] [--auth-key KEY] [--hostname NAME] [--timeout D]'],
+  usage: ['login [--login-server URL] [--auth-key KEY] [--hostname NAME] [--qr] [--timeout D]'],
   example: 'peerway login --login-server https://net.example.org',
   run: (call) => bringUp(call, { isNew: true }),
 }
 
 async function bringUp(call: CommandCall, { isNew }: { readonly isNew: boolean }): Promise<number> {
-  notYet.refuse(call)
   const agent = agentOf(call)
   const timeoutMs = durationOption(call, 'timeout', 0)
   const before = await agent.call('agent.snapshot')
@@ -93,6 +89,7 @@ async function bringUp(call: CommandCall, { isNew }: { readonly isNew: boolean }
     if (snapshot.loginUrl !== undefined && snapshot.loginUrl !== shownUrl) {
       shownUrl = snapshot.loginUrl
       print(`\nTo log in, open this page in a browser:\n\n\t${shownUrl}\n`)
+      if (call.values['qr'] === true) for (const line of qrText(shownUrl, terminal())) print(line)
     }
     if (snapshot.problem && snapshot.state !== 'starting')
       throw new CodedError(snapshot.problem.code, snapshot.problem.message)
@@ -107,6 +104,11 @@ async function bringUp(call: CommandCall, { isNew }: { readonly isNew: boolean }
       : 'Nobody logged in yet. The page above stays valid; run peerway up again to wait on.',
   )
 }
+
+const terminal = (): QrTextOptions => ({
+  colours: process.stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '',
+  columns: process.stdout.columns,
+})
 
 /** Somebody else signed in than the one who was here before; undefined where they are the same, or where that was asked for. */
 function otherAccount({ tailnet: before }: AgentSnapshot, { tailnet: now }: AgentSnapshot): string | undefined {

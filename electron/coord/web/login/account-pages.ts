@@ -7,7 +7,7 @@ import { appCodeField, attempt, formOf, missing, newPasswordField, tooShort, war
 import type { Page, Setting } from './page.ts'
 import { column, copyable, link, nameField, passwordField, primary, Trouble, wayRow, whole } from './parts.ts'
 import { askPasskey, createPasskey, passkeyName, withoutPasskeys } from './passkey.ts'
-import { qrCode } from './qr-code.ts'
+import { qrCode } from '../../../base/qr-code.ts'
 import { timeText } from './times.ts'
 import { words } from './words.ts'
 

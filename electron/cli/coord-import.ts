@@ -2,24 +2,56 @@
 
 import { resolve } from 'node:path'
 import type { ImportInfo, MoveInfo, RejoinInfo } from '../coord/import/import-admin.ts'
-import { adminOptionHelp, adminOptions, answer, ask, list } from './coord-admin.ts'
-import { type Command, durationOption, stringOption, UsageError } from './command.ts'
+import { adminOptionHelp, adminOptions, answer, ask, list, secretIn } from './coord-admin.ts'
+import { type Command, type CommandCall, durationOption, stringOption, UsageError } from './command.ts'
 
 const REJOIN_MS = 7 * 86_400_000
 
+/** The one that Headscale's own command line reads. */
+const API_KEY_VARIABLE = 'HEADSCALE_CLI_API_KEY'
+
 const importHeadscale: Command = {
   name: 'coord import headscale',
-  summary: 'Carries users, machines, addresses, tags, routes and policy over from a Headscale database.',
-  usage: ['coord import headscale FILE [--apply] [--json]'],
-  help: { apply: '--apply            do it; otherwise only what would be is told', ...adminOptionHelp },
+  summary: 'Carries users, machines, addresses, tags, routes and policy over from a Headscale server.',
+  usage: ['coord import headscale FILE [--apply] [--json]', 'coord import headscale --url URL [--api-key-file FILE] …'],
+  help: {
+    url: '--url URL          ask that server itself, in place of its database file',
+    'api-key-file': `--api-key-file F   its API key; "-" reads stdin, and left out ${API_KEY_VARIABLE} has it`,
+    apply: '--apply            do it; otherwise only what would be is told',
+    ...adminOptionHelp,
+  },
   example: 'peerway coord import headscale /var/lib/headscale/db.sqlite',
-  options: { ...adminOptions, apply: { type: 'boolean' } },
-  positionals: [1, 1],
+  options: {
+    ...adminOptions,
+    apply: { type: 'boolean' },
+    url: { type: 'string' },
+    'api-key-file': { type: 'string' },
+  },
+  positionals: [0, 1],
   async run(call) {
-    const [file = ''] = call.positionals
-    const found = await ask(call, 'import.headscale', { file: resolve(file), apply: call.values['apply'] === true })
+    const [file] = call.positionals
+    const url = stringOption(call, 'url')
+    const apply = call.values['apply'] === true
+    if ((file === undefined) === (url === undefined))
+      throw new UsageError('Name either the database file of that server, or its --url.')
+    if (url === undefined && stringOption(call, 'api-key-file') !== undefined)
+      throw new UsageError('An --api-key-file goes with --url.')
+    const found =
+      url === undefined
+        ? await ask(call, 'import.headscale', { file: resolve(file ?? ''), apply })
+        : await ask(call, 'import.headscale-server', { url, apiKey: await apiKey(call), apply }, 60_000)
     return answer(call, found, importText)
   },
+}
+
+async function apiKey(call: CommandCall): Promise<string> {
+  const file = stringOption(call, 'api-key-file')
+  const key = file === undefined ? process.env[API_KEY_VARIABLE] : await secretIn('API key', file)
+  if (key === undefined || key.trim() === '')
+    throw new UsageError(
+      `An API key is needed: "headscale apikeys create" makes one there. Hand it over by --api-key-file or in ${API_KEY_VARIABLE}.`,
+    )
+  return key.trim()
 }
 
 const importTailscale: Command = {

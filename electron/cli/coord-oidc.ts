@@ -1,10 +1,7 @@
 // `peerway coord oidc …`: providers by whose accounts people sign in, and how to leave one.
 
-import { readFile } from 'node:fs/promises'
-import { text } from 'node:stream/consumers'
-import { messageOf } from '../base/errors.ts'
 import type { OidcProviderInfo, OidcStatusInfo } from '../coord/identity/oidc/oidc-admin.ts'
-import { adminOptionHelp, adminOptions, answer, ask, list, when } from './coord-admin.ts'
+import { adminOptionHelp, adminOptions, answer, ask, list, secretIn, when } from './coord-admin.ts'
 import { type Command, type CommandCall, type OptionSpecs, remark, stringOption, UsageError } from './command.ts'
 
 const base = { help: adminOptionHelp, options: adminOptions }
@@ -63,7 +60,7 @@ async function changeIn(call: CommandCall) {
   const file = stringOption(call, 'client-secret-file')
   return {
     clientId: stringOption(call, 'client-id'),
-    clientSecret: file === undefined ? undefined : await secretIn(file),
+    clientSecret: file === undefined ? undefined : await secretIn('client secret', file),
     label: stringOption(call, 'label'),
     allowDomains: several(call, 'allow-domain'),
     allowGroups: several(call, 'allow-group'),
@@ -272,12 +269,4 @@ function dateOf(text: string | undefined): number {
   if (!Number.isFinite(atMs) || text === undefined)
     throw new UsageError('Say from when on nobody signs in by it: --at 2030-06-30, or --at 2030-06-30T18:00:00Z.')
   return atMs
-}
-
-async function secretIn(file: string): Promise<string> {
-  try {
-    return (file === '-' ? await text(process.stdin) : await readFile(file, 'utf8')).replace(/\r?\n$/, '')
-  } catch (error) {
-    throw new UsageError(`The client secret cannot be read: ${messageOf(error)}`)
-  }
 }

@@ -121,6 +121,8 @@ export const adminCalls = {
   'dns.records.add': (admin, args) => admin.dns.addRecord({ name: text(args, 'name'), value: text(args, 'value') }),
   'dns.records.remove': (admin, args) => admin.dns.removeRecord(text(args, 'name'), maybeText(args, 'value')),
   'import.headscale': (admin, args) => admin.imports.fromHeadscale(text(args, 'file'), args['apply'] === true),
+  'import.headscale-server': (admin, args) =>
+    admin.imports.fromHeadscaleServer({ url: text(args, 'url'), apiKey: text(args, 'apiKey') }, args['apply'] === true),
   'import.tailscale': (admin, args) =>
     admin.imports.fromTailscale(
       { policy: maybeText(args, 'policy'), devices: maybeText(args, 'devices'), users: maybeText(args, 'users') },

@@ -56,6 +56,13 @@ export function carryPolicy(original: string): CarriedPolicy {
   return { text: undefined, remarks: [...remarks, 'Policy: too much of it cannot be carried over.'] }
 }
 
+/** The same for a policy that may be none; one of which nothing can be kept stays, for whoever takes it to refuse. */
+export function keptPolicy(original: string | undefined): CarriedPolicy {
+  if (original === undefined) return { text: undefined, remarks: [] }
+  const carried = carryPolicy(original)
+  return carried.text === undefined ? { text: original, remarks: [] } : carried
+}
+
 function problemsOf(text: string): readonly PolicyProblem[] {
   try {
     readPolicy(text)

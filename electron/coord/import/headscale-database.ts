@@ -10,6 +10,7 @@ import { canonicalIp } from '../../base/endpoint.ts'
 import { MachinePublic, NodePublic } from '../../crypto/keys.ts'
 import { CoordError } from '../errors.ts'
 import type { ForeignNetwork, ForeignNode, ForeignUser } from './foreign-network.ts'
+import { keptPolicy } from './carry-policy.ts'
 
 type Row = Readonly<Record<string, unknown>>
 
@@ -47,7 +48,8 @@ function read(copy: string, file: string): ForeignNetwork {
         unread.push(node)
         return []
       })
-    return { users, nodes, unread, policy: latestPolicy(all) }
+    const policy = keptPolicy(latestPolicy(all))
+    return { users, nodes, unread: [...unread, ...policy.remarks], policy: policy.text }
   } catch (cause) {
     if (cause instanceof CoordError) throw cause
     throw new CoordError(
@@ -109,7 +111,7 @@ function textList(value: unknown): string[] {
 }
 
 /** Go writes "never" as the year 1. */
-function timeOf(value: unknown): number | undefined {
+export function timeOf(value: unknown): number | undefined {
   const ms = typeof value === 'string' ? Date.parse(value.replace(' ', 'T')) : NaN
   return Number.isNaN(ms) || ms < Date.UTC(2000) ? undefined : ms
 }

@@ -11,6 +11,7 @@ import { PolicyError, problemText } from '../policy/problem.ts'
 import { CoordError } from '../errors.ts'
 import type { Registry } from '../registry.ts'
 import type { ForeignNetwork } from './foreign-network.ts'
+import { type HeadscaleServer, readHeadscaleServer } from './headscale-api.ts'
 import { readHeadscaleDatabase } from './headscale-database.ts'
 import { type ImportPlan, planImport } from './import-plan.ts'
 import { hasMoved, importedNodes, rejoinKeys } from './imported.ts'
@@ -75,6 +76,10 @@ export class ImportAdmin {
   /** Without `apply` nothing is changed. */
   async fromHeadscale(file: string, apply: boolean): Promise<ImportInfo> {
     return this.#run(readHeadscaleDatabase(file), apply)
+  }
+
+  async fromHeadscaleServer(server: HeadscaleServer, apply: boolean): Promise<ImportInfo> {
+    return this.#run(await readHeadscaleServer(server), apply)
   }
 
   async fromTailscale(files: TailscaleFiles, apply: boolean): Promise<ImportInfo> {

@@ -35,13 +35,13 @@ export function boundedFetch(mayBePlain: boolean, timeoutMs = TIMEOUT_MS) {
 export const isLoopback = (hostname: string): boolean =>
   hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname)
 
-async function readAll({ body }: Response): Promise<Uint8Array<ArrayBuffer>> {
+export async function readAll({ body }: Response, mostBytes = MOST_BYTES): Promise<Uint8Array<ArrayBuffer>> {
   const parts: Uint8Array[] = []
   let size = 0
   // Also ends the connection when the loop is left.
   for await (const part of body ?? []) {
     size += part.byteLength
-    if (size > MOST_BYTES) throw new UnfitAnswer('the answer is too long')
+    if (size > mostBytes) throw new UnfitAnswer('the answer is too long')
     parts.push(part)
   }
   return new Uint8Array(Buffer.concat(parts))

@@ -87,13 +87,15 @@ const audit: Command = {
         ? 'Nothing was changed in that time.'
         : list(['WHEN', 'WHO', 'WHAT', 'OF', 'MORE'], entries, (entry) => [
             when(entry.at),
-            entry.actor,
+            named(entry.actor, entry.actorName),
             entry.action,
-            entry.subject,
+            named(entry.subject, entry.subjectName),
             entry.detail,
           ]),
     )
   },
 }
+
+const named = (of: string, name: string | undefined): string => (name === undefined ? of : `${name} (${of})`)
 
 export const tokenCommands: readonly Command[] = [tokensList, tokensCreate, tokensRevoke, audit]

@@ -3,7 +3,7 @@
 import { type ReactNode, useEffect, useState } from 'react'
 import { CircleX, X } from 'lucide-react'
 import { Icon } from '../ui/icon.tsx'
-import { dismissTrouble, useConsole } from './store.ts'
+import { dismissTrouble, mayWrite, useConsole } from './store.ts'
 
 interface PageProps {
   readonly title: string
@@ -14,6 +14,7 @@ interface PageProps {
 /** A place of the console: its title, what can be done there, what went wrong. */
 export function Place({ title, aside, children }: PageProps) {
   const trouble = useConsole((state) => state.trouble)
+  const isLooker = !useConsole(mayWrite)
   useEffect(() => {
     document.title = `${title} · Peerway`
   }, [title])
@@ -35,8 +36,19 @@ export function Place({ title, aside, children }: PageProps) {
           </button>
         </div>
       )}
+      {isLooker && <p className="faint small looker">You may look. An owner or administrator changes things.</p>}
       {children}
     </main>
+  )
+}
+
+/** What only those who run the network may use; for others it is there, and does nothing. */
+export function Writes({ children }: { readonly children: ReactNode }) {
+  const isMine = useConsole(mayWrite)
+  return (
+    <fieldset className="writes" disabled={!isMine}>
+      {children}
+    </fieldset>
   )
 }
 

@@ -143,7 +143,9 @@ export interface RelayAdvice {
 export interface AuditLine {
   readonly at: string
   readonly actor: string
+  readonly actorName?: string
   readonly action: string
   readonly subject: string
+  readonly subjectName?: string
   readonly detail: string
 }

@@ -115,7 +115,10 @@ export interface AuditInfo {
   readonly at: string
   /** "cli", "node:3", "user:1", with where they asked from. */
   readonly actor: string
+  /** Of a person or machine: the name of today, or the last that the log knows. */
+  readonly actorName?: string
   readonly action: string
   readonly subject: string
+  readonly subjectName?: string
   readonly detail: string
 }

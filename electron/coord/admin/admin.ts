@@ -41,6 +41,7 @@ import type {
   SetupCodeInfo,
   UserInfo,
 } from './admin-types.ts'
+import { auditNames } from './audit-names.ts'
 
 /** Nobody types more than a few; a script that wants more asks again. */
 const MOST_AUDIT_ROWS = 1_000
@@ -429,13 +430,20 @@ export class Admin {
   /** Of the last day when left out. */
   async auditLog(sinceMs = this.#options.clock.wallNow() - AUDIT_MS): Promise<AuditInfo[]> {
     const entries = await this.auditSince(sinceMs)
-    return entries.map(({ atMs, actor, action, subject, detail }) => ({
-      at: timeText(atMs),
-      actor,
-      action,
-      subject,
-      detail: detail ?? '',
-    }))
+    const nameOf = auditNames(this.#options.registry, entries)
+    return entries.map(({ atMs, actor, action, subject, detail }) => {
+      const [actorName, subjectName] = [nameOf(actor), nameOf(subject)]
+      const named = detail && nameOf(detail)
+      return {
+        at: timeText(atMs),
+        actor,
+        ...(actorName !== undefined && { actorName }),
+        action,
+        subject,
+        ...(subjectName !== undefined && { subjectName }),
+        detail: named === undefined || named === '' ? (detail ?? '') : `${named} (${detail ?? ''})`,
+      }
+    })
   }
 
   async auditSince(sinceMs: number): Promise<AuditEntry[]> {

@@ -20,14 +20,16 @@ export function AuditPlace() {
               </tr>
             </thead>
             <tbody>
-              {audit.toReversed().map(({ at, actor, action, subject, detail }, index) => (
+              {audit.toReversed().map(({ at, actor, actorName, action, subject, subjectName, detail }, index) => (
                 <tr key={`${at} ${index}`}>
                   <td className="num" title={at}>
                     {apart(at)}
                   </td>
-                  <td>{actor}</td>
+                  <td title={actor}>{actorName ?? actor}</td>
                   <td>{action}</td>
-                  <td className="dim">{subject}</td>
+                  <td className="dim" title={subject}>
+                    {subjectName ?? subject}
+                  </td>
                   <td className="dim ell more" title={detail}>
                     {detail}
                   </td>

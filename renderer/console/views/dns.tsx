@@ -1,12 +1,22 @@
 import { useState } from 'react'
 import { api } from '../api.ts'
-import { Loading, Place, Sure } from '../parts.tsx'
+import { Loading, Place, Sure, Writes } from '../parts.tsx'
 import { act, useConsole } from '../store.ts'
 import type { Dns } from '../types.ts'
 
 export function DnsPlace() {
   const dns = useConsole((state) => state.lists.dns)
-  return <Place title="DNS">{dns === undefined ? <Loading /> : <DnsSettings dns={dns} />}</Place>
+  return (
+    <Place title="DNS">
+      {dns === undefined ? (
+        <Loading />
+      ) : (
+        <Writes>
+          <DnsSettings dns={dns} />
+        </Writes>
+      )}
+    </Place>
+  )
 }
 
 const listed = (text: string): string[] => text.split(/[\s,]+/).filter((one) => one !== '')

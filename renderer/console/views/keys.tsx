@@ -3,7 +3,7 @@ import { useState } from 'react'
 import { EmptyState } from '../../ui/empty-state.tsx'
 import { Select } from '../../ui/select.tsx'
 import { api } from '../api.ts'
-import { apart, Loading, Once, Place, Sure } from '../parts.tsx'
+import { apart, Loading, Once, Place, Sure, Writes } from '../parts.tsx'
 import { act, useConsole } from '../store.ts'
 import type { AuthKey } from '../types.ts'
 
@@ -33,42 +33,44 @@ export function KeysPlace() {
           onDone={() => setSecret(undefined)}
         />
       )}
-      <form
-        className="line"
-        onSubmit={(event) => {
-          event.preventDefault()
-          void act(async () => {
-            const made = await api.makeKey({
-              user: whose,
-              reusable: isReusable,
-              preApproved: isPreApproved,
-              lifeMs: Number(life),
+      <Writes>
+        <form
+          className="line"
+          onSubmit={(event) => {
+            event.preventDefault()
+            void act(async () => {
+              const made = await api.makeKey({
+                user: whose,
+                reusable: isReusable,
+                preApproved: isPreApproved,
+                lifeMs: Number(life),
+              })
+              setSecret(made.key)
             })
-            setSecret(made.key)
-          })
-        }}
-      >
-        <Select
-          label="Whose machine"
-          value={whose}
-          options={people.map(({ name }) => [name, `A machine of ${name}`])}
-          onChoose={setUser}
-        />
-        <Select label="How long" value={life} options={LIVES} onChoose={setLife} />
-        <label className="check">
-          <input type="checkbox" checked={isReusable} onChange={(event) => setReusable(event.target.checked)} />
-          for several machines
-        </label>
-        <label className="check">
-          <input type="checkbox" checked={isPreApproved} onChange={(event) => setPreApproved(event.target.checked)} />
-          approved beforehand
-        </label>
-        <span className="grow" />
-        <button type="submit" className="button primary" disabled={whose === ''}>
-          Make a key
-        </button>
-      </form>
-      {keys === undefined ? <Loading /> : <KeysTable keys={keys} />}
+          }}
+        >
+          <Select
+            label="Whose machine"
+            value={whose}
+            options={people.map(({ name }) => [name, `A machine of ${name}`])}
+            onChoose={setUser}
+          />
+          <Select label="How long" value={life} options={LIVES} onChoose={setLife} />
+          <label className="check">
+            <input type="checkbox" checked={isReusable} onChange={(event) => setReusable(event.target.checked)} />
+            for several machines
+          </label>
+          <label className="check">
+            <input type="checkbox" checked={isPreApproved} onChange={(event) => setPreApproved(event.target.checked)} />
+            approved beforehand
+          </label>
+          <span className="grow" />
+          <button type="submit" className="button primary" disabled={whose === ''}>
+            Make a key
+          </button>
+        </form>
+        {keys === undefined ? <Loading /> : <KeysTable keys={keys} />}
+      </Writes>
     </Place>
   )
 }

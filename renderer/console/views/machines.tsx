@@ -6,8 +6,8 @@ import { DeviceIcon, Icon } from '../../ui/icon.tsx'
 import { SearchField } from '../../ui/search-field.tsx'
 import { Select } from '../../ui/select.tsx'
 import { api } from '../api.ts'
-import { apart, Loading, Place, Sure } from '../parts.tsx'
-import { act, useConsole } from '../store.ts'
+import { apart, Loading, Place, Sure, Writes } from '../parts.tsx'
+import { act, mayWrite, useConsole } from '../store.ts'
 import type { Machine, Route } from '../types.ts'
 import { HeldNote, WaitingNote } from './approvals.tsx'
 
@@ -29,6 +29,7 @@ export function MachinesPlace() {
   const [filter, setFilter] = useState<Filter>('All')
   const [search, setSearch] = useState('')
   const [chosen, setChosen] = useState<number>()
+  const isMine = useConsole(mayWrite)
   const field = useRef<HTMLInputElement>(null)
   const found = (machines ?? []).filter((machine) => {
     const { name, user, os, addresses, tags } = machine
@@ -38,10 +39,12 @@ export function MachinesPlace() {
   const aside = (
     <>
       <SearchField ref={field} text={search} onText={setSearch} onDown={() => {}} />
-      <a className="button primary" href="#keys">
-        <Icon of={Plus} />
-        Add a machine
-      </a>
+      {isMine && (
+        <a className="button primary" href="#keys">
+          <Icon of={Plus} />
+          Add a machine
+        </a>
+      )}
     </>
   )
   return (
@@ -217,94 +220,96 @@ function MachineDetail({ machine, routes }: { readonly machine: Machine; readonl
         <dt>Key</dt>
         <dd>{machine.expiresAt === undefined ? 'does not end by itself' : `ends ${apart(machine.expiresAt)}`}</dd>
       </dl>
-      {routes.length > 0 && (
-        <ul className="routes" aria-label="Routes">
-          {routes.map(({ route, kind, state, serving, announced }) => (
-            <li key={route}>
-              <span className="num">{route}</span>
-              <span className="faint">
-                {kind === 'exit' ? 'to the internet' : 'a network behind it'}
-                {serving ? ', in use' : announced ? '' : ', not announced now'}
-              </span>
-              {state === 'approved' ? (
-                <button
-                  type="button"
-                  className="button"
-                  onClick={() => void act(() => api.revoke(machine.id, [route]), `${route} is revoked.`)}
-                >
-                  Revoke
-                </button>
-              ) : (
-                <button
-                  type="button"
-                  className="button"
-                  onClick={() => void act(() => api.approve(machine.id, [route]), `${route} is approved.`)}
-                >
-                  Approve
-                </button>
-              )}
-            </li>
-          ))}
-        </ul>
-      )}
-      <form
-        onSubmit={(event) => {
-          event.preventDefault()
-          void act(() => api.rename(machine.id, name), `It is called ${name} now.`)
-        }}
-      >
-        <label className="field">
-          <span className="label">Name</span>
-          <span className="input">
-            <input value={name} maxLength={63} spellCheck={false} onChange={(event) => setName(event.target.value)} />
-          </span>
-        </label>
-        <button type="submit" className="button" disabled={name === machine.name || name === ''}>
-          Rename
-        </button>
-      </form>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault()
-          void act(
-            () => api.tag(machine.id, wanted),
-            wanted.length > 0 ? 'It has the tags.' : 'It is a person’s again.',
-          )
-        }}
-      >
-        <label className="field">
-          <span className="label">Tags, instead of an owner</span>
-          <span className="input">
-            <input
-              value={tags}
-              placeholder="tag:server"
-              spellCheck={false}
-              onChange={(event) => setTags(event.target.value)}
-            />
-          </span>
-        </label>
-        <button type="submit" className="button" disabled={wanted.join(' ') === machine.tags.join(' ')}>
-          Set
-        </button>
-      </form>
-      <div className="buttons">
-        <Select
-          label={`Owner of ${machine.name}`}
-          value={machine.user}
-          options={people.map((person) => [person.name, `Owner: ${person.name}`])}
-          onChoose={(user) => void act(() => api.move(machine.id, user), `It belongs to ${user} now.`)}
-        />
-        <Sure
-          label="End its key"
-          sure="End it: the machine has to sign in again"
-          onSure={() => void act(() => api.expire(machine.id), 'Its key has ended.')}
-        />
-        <Sure
-          label="Forget"
-          sure={`Forget ${machine.name}`}
-          onSure={() => void act(() => api.forget(machine.id), `${machine.name} is forgotten.`)}
-        />
-      </div>
+      <Writes>
+        {routes.length > 0 && (
+          <ul className="routes" aria-label="Routes">
+            {routes.map(({ route, kind, state, serving, announced }) => (
+              <li key={route}>
+                <span className="num">{route}</span>
+                <span className="faint">
+                  {kind === 'exit' ? 'to the internet' : 'a network behind it'}
+                  {serving ? ', in use' : announced ? '' : ', not announced now'}
+                </span>
+                {state === 'approved' ? (
+                  <button
+                    type="button"
+                    className="button"
+                    onClick={() => void act(() => api.revoke(machine.id, [route]), `${route} is revoked.`)}
+                  >
+                    Revoke
+                  </button>
+                ) : (
+                  <button
+                    type="button"
+                    className="button"
+                    onClick={() => void act(() => api.approve(machine.id, [route]), `${route} is approved.`)}
+                  >
+                    Approve
+                  </button>
+                )}
+              </li>
+            ))}
+          </ul>
+        )}
+        <form
+          onSubmit={(event) => {
+            event.preventDefault()
+            void act(() => api.rename(machine.id, name), `It is called ${name} now.`)
+          }}
+        >
+          <label className="field">
+            <span className="label">Name</span>
+            <span className="input">
+              <input value={name} maxLength={63} spellCheck={false} onChange={(event) => setName(event.target.value)} />
+            </span>
+          </label>
+          <button type="submit" className="button" disabled={name === machine.name || name === ''}>
+            Rename
+          </button>
+        </form>
+        <form
+          onSubmit={(event) => {
+            event.preventDefault()
+            void act(
+              () => api.tag(machine.id, wanted),
+              wanted.length > 0 ? 'It has the tags.' : 'It is a person’s again.',
+            )
+          }}
+        >
+          <label className="field">
+            <span className="label">Tags, instead of an owner</span>
+            <span className="input">
+              <input
+                value={tags}
+                placeholder="tag:server"
+                spellCheck={false}
+                onChange={(event) => setTags(event.target.value)}
+              />
+            </span>
+          </label>
+          <button type="submit" className="button" disabled={wanted.join(' ') === machine.tags.join(' ')}>
+            Set
+          </button>
+        </form>
+        <div className="buttons">
+          <Select
+            label={`Owner of ${machine.name}`}
+            value={machine.user}
+            options={people.map((person) => [person.name, `Owner: ${person.name}`])}
+            onChoose={(user) => void act(() => api.move(machine.id, user), `It belongs to ${user} now.`)}
+          />
+          <Sure
+            label="End its key"
+            sure="End it: the machine has to sign in again"
+            onSure={() => void act(() => api.expire(machine.id), 'Its key has ended.')}
+          />
+          <Sure
+            label="Forget"
+            sure={`Forget ${machine.name}`}
+            onSure={() => void act(() => api.forget(machine.id), `${machine.name} is forgotten.`)}
+          />
+        </div>
+      </Writes>
     </div>
   )
 }

@@ -1,7 +1,7 @@
 import { useState } from 'react'
 import { Select } from '../../ui/select.tsx'
 import { api } from '../api.ts'
-import { apart, Loading, Once, Place, Sure } from '../parts.tsx'
+import { apart, Loading, Once, Place, Sure, Writes } from '../parts.tsx'
 import { act, useConsole } from '../store.ts'
 import type { Me, Person } from '../types.ts'
 
@@ -27,33 +27,40 @@ export function PeoplePlace() {
           onDone={() => setLink(undefined)}
         />
       )}
-      <form
-        className="line"
-        onSubmit={(event) => {
-          event.preventDefault()
-          void act(async () => {
-            await api.addPerson(name, role)
-            await invite(name)()
-          }).then((isDone) => isDone && setName(''))
-        }}
-      >
-        <label className="field grow">
-          <span className="label">Invite somebody</span>
-          <span className="input">
-            <input
-              value={name}
-              maxLength={64}
-              placeholder="name"
-              spellCheck={false}
-              onChange={(event) => setName(event.target.value)}
-            />
-          </span>
-        </label>
-        <Select label="Role" value={role} options={roleOptions} onChoose={setRole} />
-        <button type="submit" className="button primary" disabled={name.trim() === ''}>
-          Invite
-        </button>
-      </form>
+      <Writes>
+        <form
+          className="line"
+          onSubmit={(event) => {
+            event.preventDefault()
+            void act(async () => {
+              await api.addPerson(name, role)
+              await invite(name)()
+            }).then((isDone) => isDone && setName(''))
+          }}
+        >
+          <label className="field grow">
+            <span className="label">Invite somebody</span>
+            <span className="input">
+              <input
+                value={name}
+                maxLength={64}
+                placeholder="name"
+                spellCheck={false}
+                onChange={(event) => setName(event.target.value)}
+              />
+            </span>
+          </label>
+          <Select
+            label="Role"
+            value={role}
+            options={typeof me === 'object' ? rolesFor(me) : roleOptions}
+            onChoose={setRole}
+          />
+          <button type="submit" className="button primary" disabled={name.trim() === ''}>
+            Invite
+          </button>
+        </form>
+      </Writes>
       {people === undefined || typeof me !== 'object' ? (
         <Loading />
       ) : (
@@ -65,6 +72,9 @@ export function PeoplePlace() {
 
 /** Administrators run the network; it belongs to its owners. */
 const mayChange = (me: Me, role: string): boolean => me.role === 'owner' || (me.role === 'admin' && role !== 'owner')
+
+const rolesFor = (me: Me): typeof roleOptions =>
+  me.role === 'owner' ? roleOptions : roleOptions.filter(([one]) => one !== 'owner')
 
 function PeopleTable({
   me,
@@ -101,7 +111,7 @@ function PeopleTable({
                   <Select
                     label={`Role of ${displayName}`}
                     value={role}
-                    options={me.role === 'owner' ? roleOptions : roleOptions.filter(([one]) => one !== 'owner')}
+                    options={rolesFor(me)}
                     onChoose={(to) => void act(() => api.setRole(name, to), `${displayName} is ${to} now.`)}
                   />
                 ) : (
@@ -111,10 +121,12 @@ function PeopleTable({
               <td className="num">{nodes}</td>
               <td className="dim num">{apart(createdAt)}</td>
               <td className="act">
-                <button type="button" className="button" onClick={() => onInvite(name)}>
-                  Sign-in link
-                </button>
-                {nodes === 0 && (
+                {mayChange(me, role) && (
+                  <button type="button" className="button" onClick={() => onInvite(name)}>
+                    Sign-in link
+                  </button>
+                )}
+                {nodes === 0 && mayChange(me, role) && (
                   <Sure
                     label="Remove"
                     sure={`Remove ${name}`}

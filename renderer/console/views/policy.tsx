@@ -2,7 +2,7 @@ import { useRef, useState } from 'react'
 import { api, type Problem, Refusal } from '../api.ts'
 import { apart, Loading, Place } from '../parts.tsx'
 import { PolicyText as PolicyField } from '../policy-text.tsx'
-import { act, useConsole } from '../store.ts'
+import { act, mayWrite, useConsole } from '../store.ts'
 import type { PolicyEffects, PolicyText } from '../types.ts'
 
 export function PolicyPlace() {
@@ -25,6 +25,7 @@ function Editor({ policy }: { readonly policy: PolicyText }) {
   const isTried = tried?.text === text && 'effects' in tried
   const isWrong = tried?.text === text && 'problems' in tried
   const field = useRef<HTMLTextAreaElement>(null)
+  const isMine = useConsole(mayWrite)
   const goTo = ({ line, column }: Problem): void => {
     const lines = text.split('\n')
     const at = lines.slice(0, line - 1).reduce((sum, one) => sum + one.length + 1, 0) + column - 1
@@ -56,7 +57,7 @@ function Editor({ policy }: { readonly policy: PolicyText }) {
         <button
           type="button"
           className="button primary"
-          disabled={!isTried || text === policy.text}
+          disabled={!isMine || !isTried || text === policy.text}
           onClick={() => void act(() => api.setPolicy(text, policy.revision), 'The policy is in force.')}
         >
           Put in force

@@ -29,6 +29,7 @@ export const serve: Command = {
       '--trust-proxy NET,…   addresses of a proxy in front, whose X-Forwarded-For tells who came (127.0.0.1,10.0.0.0/8)',
     derp: '--no-derp          no DERP server of its own',
     'derp-listen': '--derp-listen ADDR   TLS address of the DERP server (the port after that of --listen)',
+    'derp-host': '--derp-host HOST   how machines reach DERP and STUN here, where --url leads to several servers',
     stun: '--stun ADDR,…      UDP addresses for STUN (:3478 and :3479); "off" for none',
     'base-domain': '--base-domain D    what node names hang under (home.peerway.internal); kept once set',
   },
@@ -43,6 +44,7 @@ export const serve: Command = {
     derp: { type: 'boolean' },
     'no-derp': { type: 'boolean' },
     'derp-listen': { type: 'string' },
+    'derp-host': { type: 'string' },
     stun: { type: 'string' },
     'base-domain': { type: 'string' },
   },
@@ -58,6 +60,7 @@ export const serve: Command = {
       trustedProxies: proxiesOption(call),
       tls: await tlsOption(call),
       derp: call.values['no-derp'] === true ? undefined : (placeOption(call, 'derp-listen') ?? beside(listen)),
+      derpHost: derpHostOption(call),
       ...stunOptions(stringOption(call, 'stun') ?? '', listen),
       baseDomain: stringOption(call, 'base-domain'),
       log: stderrLogger(),
@@ -81,6 +84,12 @@ export const serve: Command = {
     }
     return DONE
   },
+}
+
+function derpHostOption(call: CommandCall): string | undefined {
+  const host = stringOption(call, 'derp-host')
+  if (host === undefined || isIP(host) !== 0 || /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(host)) return host
+  throw new UsageError(`"${host}" is no name or address of a computer.`)
 }
 
 /** By two addresses clients see how their router maps; a second port is the next best. */

@@ -35,6 +35,8 @@ export interface CoordHostOptions {
   readonly tls: TlsFiles | 'self-signed' | 'off'
   /** Undefined for none; then the tailnet has no relays but those of a map of one's own. */
   readonly derp: Place | undefined
+  /** The name or address by which machines reach DERP and STUN here; that of the URL when left out. */
+  readonly derpHost?: string | undefined
   readonly stun: Place | undefined
   /** Further addresses for STUN, each an IP literal: by two of them clients see how their router maps. */
   readonly moreStun?: readonly Place[] | undefined
@@ -93,10 +95,15 @@ async function startRelays(
   lifetime: Lifetime,
   log: Logger,
 ): Promise<Surroundings> {
-  const host = publicHost(options.listen.host, options.url)
+  const urlHost = publicHost(options.listen.host, options.url)
+  const host = options.derpHost ?? urlHost
   const identity =
     options.derp || options.tls === 'self-signed'
-      ? await loadTlsIdentity({ folder: join(options.stateDir, 'derp'), hosts: [host], log: log.scoped('derp') })
+      ? await loadTlsIdentity({
+          folder: join(options.stateDir, 'derp'),
+          hosts: [...new Set([urlHost, host])],
+          log: log.scoped('derp'),
+        })
       : undefined
   if (options.derp && identity) {
     // Clients ask only after the server, which knows them, has started.

@@ -100,11 +100,12 @@ function importText({ applied, users, nodes, policy, remarks }: ImportInfo): str
     ...(nodes.length > 0
       ? [
           '',
-          list(['MACHINE', 'USER', 'ADDRESS', 'TAGS'], nodes, (node) => [
+          list(['MACHINE', 'USER', 'ADDRESS', 'TAGS', 'ROUTES'], nodes, (node) => [
             node.name,
             node.user,
             node.address,
-            node.tags.join(' '),
+            node.tags.join(' ') || '-',
+            node.routes.join(' ') || '-',
           ]),
         ]
       : []),

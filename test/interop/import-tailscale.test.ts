@@ -5,19 +5,8 @@ import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { createLab } from '../lab/lab.ts'
 import { addressOf, systemPingUntil } from '../lab/mesh-node.ts'
-import { labUnavailable, runOrSkip } from '../lab/netns.ts'
-import { peerwayUnavailable, startCoord } from '../lab/peerway.ts'
-import { stockUnavailable } from '../stock/binaries.ts'
-import { startDerper } from '../stock/derper.ts'
-import { startHeadscale } from '../stock/headscale.ts'
-import { startTailscaled } from '../stock/tailscaled.ts'
-
-const options = runOrSkip(
-  labUnavailable() ?? peerwayUnavailable() ?? stockUnavailable('headscale', 'tailscale-new', 'tailscale-old'),
-  240_000,
-)
+import { movingOptions, newServer, oldNetwork } from './moving.ts'
 
 const POLICY = `{
   "tagOwners": {"tag:attic": ["anna@corp.example"]},
@@ -35,17 +24,8 @@ interface Row {
   readonly node_key: string
 }
 
-test('stock clients of a network of the hosted service join here as who they were', options, async (t) => {
-  const lab = await createLab({ sites: [{ nat: 'open' }, { nat: 'open' }], hosts: ['old', 'derp'] })
-  t.after(() => lab.close())
-  const derper = await startDerper(lab, lab.host('derp'))
-  const old = await startHeadscale(lab, lab.host('old'), { derpMap: derper.derpMap })
-  const anna = await old.createUser('anna')
-  const a = await startTailscaled(lab, lab.client(0), { version: 'new', hostname: 'stock-new' })
-  const b = await startTailscaled(lab, lab.client(1), { version: 'old', hostname: 'stock-old' })
-  await a.up({ loginServer: old.url, authKey: await old.createAuthKey(anna) })
-  await b.up({ loginServer: old.url, authKey: await old.createAuthKey(anna) })
-  const before = [await a.addresses(), await b.addresses()]
+test('stock clients of a network of the hosted service join here as who they were', movingOptions, async (t) => {
+  const { lab, old, a, b, before } = await oldNetwork(t, ['anna'])
   const rows = (await old.cli('nodes', 'list')) as readonly Row[]
   await old.stop()
 
@@ -67,9 +47,7 @@ test('stock clients of a network of the hosted service join here as who they wer
   writeFileSync(policyFile, POLICY)
   writeFileSync(devicesFile, JSON.stringify({ devices }))
 
-  const coord = await startCoord(lab, lab.coord)
-  const ask = async (...args: string[]): Promise<Record<string, unknown>> =>
-    JSON.parse(await coord.cli('import', ...args, '--json')) as Record<string, unknown>
+  const { coord, ask, moved, move } = await newServer(lab)
   const files = ['--policy', policyFile, '--devices', devicesFile]
   assert.equal((await ask('tailscale', ...files))['applied'], false)
   const done = await ask('tailscale', ...files, '--apply')
@@ -82,29 +60,13 @@ test('stock clients of a network of the hosted service join here as who they wer
     [a, 'desk'],
     [b, 'attic'],
   ] as const) {
-    const key = machines.find(({ node }) => node === name)?.key ?? ''
-    const up = await client.cli(
-      'up',
-      `--login-server=${coord.url}`,
-      `--auth-key=${key}`,
-      `--hostname=${client.hostname}`,
-      '--accept-dns=false',
-      '--force-reauth',
-      '--reset',
-      '--accept-risk=all',
-      '--timeout=30s',
-    )
-    assert.equal(up.status, 0, up.stderr)
+    await move(client, machines.find(({ node }) => node === name)?.key ?? '')
   }
   assert.deepEqual([await a.addresses(), await b.addresses()], before, 'both keep their addresses')
-  const moves = (await ask('status'))['moves'] as readonly { node: string; moved: boolean }[]
-  assert.deepEqual(
-    moves.map(({ node, moved }) => [node, moved]),
-    [
-      ['desk', true],
-      ['attic', true],
-    ],
-  )
+  assert.deepEqual(await moved(), [
+    ['desk', true],
+    ['attic', true],
+  ])
   await systemPingUntil(a, await addressOf(b), 30_000)
   const nodes = JSON.parse(await coord.cli('nodes', 'list', '--json')) as readonly { name: string; tags: string[] }[]
   assert.deepEqual(

@@ -53,6 +53,11 @@ export class Headscale {
     return made.key
   }
 
+  /** For its API, which answers at the same address. */
+  async createApiKey(): Promise<string> {
+    return (await this.cli('apikeys', 'create')) as string
+  }
+
   /** What its node list prints, as it is. */
   async nodes(): Promise<unknown> {
     return this.cli('nodes', 'list')

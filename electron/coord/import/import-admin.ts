@@ -27,6 +27,7 @@ export interface ImportInfo {
     readonly user: string
     readonly address: string
     readonly tags: readonly string[]
+    readonly routes: readonly string[]
   }[]
   readonly policy: 'none' | 'carried' | 'kept' | 'refused'
   readonly remarks: readonly string[]
@@ -146,7 +147,13 @@ export class ImportAdmin {
     return {
       applied: apply,
       users: plan.users.map(({ name }) => name),
-      nodes: plan.nodes.map(({ name, user, address, tags }) => ({ name, user, address: address.v4, tags })),
+      nodes: plan.nodes.map(({ from, name, user, address, tags }) => ({
+        name,
+        user,
+        address: address.v4,
+        tags,
+        routes: from.routes,
+      })),
       policy,
       remarks,
     }

@@ -3,6 +3,7 @@
 import type { PeerwayBridge } from '../electron/contract/bridge.ts'
 import type { Reply, SetArgument, ThemeChoice, UpArgument } from '../electron/contract/calls.ts'
 import type { PathWish } from '../electron/contract/path-policy.ts'
+import type { RoutingWish } from '../electron/contract/routing-wish.ts'
 import type { NodeId } from '../electron/contract/snapshot.ts'
 import { acceptSnapshot, NOT_TESTED, type Page, type UiStore } from './store.ts'
 import { words } from './words.ts'
@@ -245,6 +246,7 @@ export function createActions(ui: UiStore, bridge: PeerwayBridge) {
     setRelayLimit: (relayLimitBytesPerSecond: number) => bridge.call('agent.set', { ...SET, relayLimitBytesPerSecond }),
     invite: () => bridge.call('own.invite'),
     ping: (target: string) => bridge.call('agent.ping', { target, timeoutMs: 5_000 }),
+    setRouting: (routing: RoutingWish) => bridge.call('agent.set', { ...SET, routing }),
     setPath: (path: PathWish) => bridge.call('agent.set', { ...SET, path }),
     pathHistory: (id: NodeId) => bridge.call('agent.pathHistory', { peer: id }),
     search: (text: string) => ui.setState({ search: text }),

@@ -13,6 +13,7 @@ export type Page =
   | { readonly name: 'own' }
   | { readonly name: 'invite' }
   | { readonly name: 'relay' }
+  | { readonly name: 'sharing' }
   | { readonly name: 'networks' }
   | { readonly name: 'waiting'; readonly id: string }
   | { readonly name: 'peer'; readonly id: NodeId }

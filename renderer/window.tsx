@@ -18,12 +18,13 @@ import { Networks } from './views/networks.tsx'
 import { Own } from './views/own.tsx'
 import { Peer } from './views/peer.tsx'
 import { Relay } from './views/relay.tsx'
+import { Sharing } from './views/sharing.tsx'
 import { StartTrouble } from './views/start-trouble.tsx'
 import { Waiting } from './views/waiting.tsx'
 import { words } from './words.ts'
 
 export function AppWindow() {
-  const { home, toggle, switchToNumber } = useActions()
+  const { home, open, toggle, switchToNumber } = useActions()
   const page = useUi((ui) => ui.page)
   const place = useUi(placeOf)
   const isWide = useWide()
@@ -31,13 +32,14 @@ export function AppWindow() {
   useKeys((key) => {
     const number = /^Ctrl\+([1-9])$/.exec(key)?.[1]
     if (number !== undefined && place === 'list') void switchToNumber(Number(number))
+    else if (key === 'Ctrl+,' && place === 'list') open({ name: 'sharing' })
     else if (key === 'Ctrl+k' && place === 'list') void toggle()
     else if (key === 'Escape' && page.name !== 'home') home()
     else return false
     return true
   })
   useSpokenChanges()
-  const hasPage = place === 'list' && ['peer', 'invite', 'relay', 'networks'].includes(page.name)
+  const hasPage = place === 'list' && ['peer', 'invite', 'relay', 'sharing', 'networks'].includes(page.name)
   return (
     <div className={place === 'list' ? 'window has-list' : 'window'}>
       {place === 'starting' && <StartTrouble />}
@@ -48,6 +50,7 @@ export function AppWindow() {
       {hasPage && page.name === 'peer' && <Peer key={page.id} id={page.id} />}
       {hasPage && page.name === 'invite' && <Invite />}
       {hasPage && page.name === 'relay' && <Relay />}
+      {hasPage && page.name === 'sharing' && <Sharing />}
       {hasPage && page.name === 'networks' && <Networks />}
       {page.name === 'waiting' && place !== 'starting' && <Waiting key={page.id} id={page.id} />}
       {place === 'list' && !hasPage && (

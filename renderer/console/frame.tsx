@@ -1,4 +1,6 @@
 import {
+  ChevronDown,
+  Ellipsis,
   Globe,
   History,
   Inbox,
@@ -11,7 +13,7 @@ import {
   Users,
   Waypoints,
 } from 'lucide-react'
-import { useEffect } from 'react'
+import { useEffect, useState } from 'react'
 import { Icon } from '../ui/icon.tsx'
 import { Select } from '../ui/select.tsx'
 import { begin, enterTailnet, type Lists, type PlaceName, say, useConsole } from './store.ts'
@@ -38,6 +40,8 @@ const PLACES: readonly (readonly [PlaceName, string, LucideIcon, () => React.Rea
   ['audit', 'Audit', History, AuditPlace],
   ['settings', 'Settings', Settings2, SettingsPlace],
 ]
+/** What a phone's bar has room for, beside the way to the rest. */
+const IN_BAR = 4
 const TOAST_MS = 3_000
 
 export function ConsoleFrame() {
@@ -54,10 +58,12 @@ export function ConsoleFrame() {
 function Inside({ me }: { readonly me: Me }) {
   const place = useConsole((state) => state.place)
   const waits = useConsole(({ lists }) => waitCount(lists))
+  const [isOpen, setOpen] = useState(false)
+  const isInRest = PLACES.findIndex(([name]) => name === place) >= IN_BAR
   const [, , , View] = PLACES.find(([name]) => name === place) ?? PLACES[0] ?? []
   return (
     <div className="console">
-      <nav className="side" aria-label="Console">
+      <nav className={isOpen ? 'side open' : 'side'} aria-label="Console">
         <div className="net">
           <span className="tile" aria-hidden>
             {me.tailnet.slice(0, 1).toUpperCase()}
@@ -75,18 +81,33 @@ function Inside({ me }: { readonly me: Me }) {
             onChoose={(name) => enterTailnet(name)}
           />
         )}
-        {PLACES.map(([name, title, icon]) => (
-          <a key={name} href={`#${name}`} aria-current={name === place ? 'page' : undefined}>
+        {PLACES.map(([name, title, icon], index) => (
+          <a
+            key={name}
+            href={`#${name}`}
+            className={index < IN_BAR ? '' : 'rest'}
+            aria-current={name === place ? 'page' : undefined}
+            onClick={() => setOpen(false)}
+          >
             <Icon of={icon} />
             <span>{title}</span>
             {name === 'approvals' && waits > 0 && <span className="count">{waits}</span>}
           </a>
         ))}
         <span className="grow" />
-        <a href="/account" className="own">
+        <a href="/account" className="own rest">
           <Icon of={User} />
           <span>{me.user ?? 'Account'}</span>
         </a>
+        <button
+          type="button"
+          className={isInRest ? 'more here' : 'more'}
+          aria-expanded={isOpen}
+          onClick={() => setOpen(!isOpen)}
+        >
+          <Icon of={isOpen ? ChevronDown : Ellipsis} />
+          <span>{isOpen ? 'Less' : 'More'}</span>
+        </button>
       </nav>
       {View && <View />}
       <Toast />

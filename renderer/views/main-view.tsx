@@ -1,4 +1,4 @@
-import { ArrowUp, ChevronRight, Monitor, Plus } from 'lucide-react'
+import { ArrowDown, ArrowUp, ChevronRight, Monitor, Plus } from 'lucide-react'
 import { useEffect, useRef } from 'react'
 import { isTyping, useKeys } from '../hooks/use-keys.ts'
 import { useNow } from '../hooks/use-now.ts'
@@ -6,6 +6,7 @@ import { givesText } from '../../electron/contract/relay-words.ts'
 import { deviceKind, groupsOf } from '../model/machines.ts'
 import { networkWords } from '../model/network.ts'
 import { type Plate, plateOf } from '../model/plate.ts'
+import { usesText } from '../model/sharing.ts'
 import { clockText } from '../model/time.ts'
 import { CopyButton } from '../ui/copy-button.tsx'
 import { EmptyState } from '../ui/empty-state.tsx'
@@ -106,6 +107,8 @@ function ThisComputer() {
   const { open } = useActions()
   const self = useUi((ui) => ui.agent?.self)
   const relay = useUi((ui) => ui.agent?.relay)
+  const routing = useUi((ui) => ui.agent?.routing)
+  const peers = useUi((ui) => ui.agent?.peers)
   const isConnected = useUi((ui) => ui.agent?.state === 'running')
   if (!self) return null
   const address = self.addresses[0]
@@ -120,6 +123,14 @@ function ThisComputer() {
         <span className="address selectable">{address ?? words.self.noAddress}</span>
         {address !== undefined && <CopyButton text={address} label={words.self.copyAddress} />}
       </div>
+      {routing && peers && (
+        <button type="button" className="row gives" onClick={() => open({ name: 'sharing' })}>
+          <Icon of={ArrowDown} size={14} />
+          <span className="label">{words.self.uses}</span>
+          <span className="fact ell">{usesText(routing, peers)}</span>
+          <Icon of={ChevronRight} size={14} />
+        </button>
+      )}
       {relay && (
         <button type="button" className="row gives" onClick={() => open({ name: 'relay' })}>
           <Icon of={ArrowUp} size={14} />

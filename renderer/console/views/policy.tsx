@@ -26,6 +26,10 @@ function Editor({ policy }: { readonly policy: PolicyText }) {
   const isWrong = tried?.text === text && 'problems' in tried
   const field = useRef<HTMLTextAreaElement>(null)
   const isMine = useConsole(mayWrite)
+  const people = useConsole((state) => state.lists.people) ?? []
+  // A person by their number, and where they asked from; else a program or the command line.
+  const [, by] = /^user:(\d+)(?= |$)/.exec(policy.by ?? '') ?? []
+  const author = people.find(({ id }) => String(id) === by)?.displayName ?? policy.by ?? 'somebody'
   const goTo = ({ line, column }: Problem): void => {
     const lines = text.split('\n')
     const at = lines.slice(0, line - 1).reduce((sum, one) => sum + one.length + 1, 0) + column - 1
@@ -46,7 +50,7 @@ function Editor({ policy }: { readonly policy: PolicyText }) {
       <p className="faint small">
         {policy.savedAt === undefined
           ? 'No policy has been set: everyone may reach everyone.'
-          : `Revision ${policy.revision}, put in force ${apart(policy.savedAt)} by ${policy.by ?? 'somebody'}.`}
+          : `Revision ${policy.revision}, put in force ${apart(policy.savedAt)} by ${author}.`}
       </p>
       <PolicyField ref={field} text={text} onText={setText} problems={isWrong ? tried.problems : []} />
       {tried && <Outcome tried={tried} isCurrent={tried.text === text} onProblem={goTo} />}

@@ -30,7 +30,7 @@ import { mannersView } from './relay-manners.ts'
 import { changedRelay, relayOff } from './relay-settings.ts'
 import { newProfileId, profileNamed, profileViews } from './profiles.ts'
 import { RelayUsage } from './relay-usage.ts'
-import { changedRouting, NO_ROUTING, type RoutingSettings } from './routing/routing-settings.ts'
+import { changedRouting, NO_ROUTING, type RoutingSettings, routingView } from './routing/routing-settings.ts'
 import type { DerpMapInput } from '../wire/tailcfg/derp-map.ts'
 import { netcheckView } from './netcheck-words.ts'
 import { Session } from './session.ts'
@@ -217,8 +217,14 @@ export class Agent {
   }
 
   #showProfiles(): void {
-    const profiles = profileViews(this.#file.state)
-    this.#store.update((now) => (isDeepStrictEqual(now.profiles, profiles) ? {} : { profiles }))
+    const { state } = this.#file
+    const profiles = profileViews(state)
+    const current = currentProfile(state)
+    const routing = current && routingView(current.routing ?? NO_ROUTING)
+    this.#store.update((now) => ({
+      ...(isDeepStrictEqual(now.profiles, profiles) ? {} : { profiles }),
+      ...(isDeepStrictEqual(now.routing, routing) ? {} : { routing }),
+    }))
   }
 
   async #switch(wanted: string): Promise<void> {

@@ -48,6 +48,7 @@ function selfView(netmap: Netmap, facts: ViewFacts): SelfView {
     hostName: self.hostinfo?.hostname ?? firstLabel(self.name),
     os: self.hostinfo?.os ?? '',
     addresses: addressesOf(self),
+    allowedIps: self.allowedIps ?? self.addresses,
     nodeKey: self.key.text,
     endpoints: facts.endpoints,
     homeRegion: facts.homeRegion,

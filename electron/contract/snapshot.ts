@@ -3,6 +3,7 @@
 
 import type { DoctorView } from './doctor.ts'
 import type { ProfileView } from './profile-view.ts'
+import type { RoutingView } from './routing-view.ts'
 
 /** The stable id of a node in its tailnet. */
 export type NodeId = string & { readonly __brand: 'NodeId' }
@@ -38,6 +39,8 @@ export interface AgentSnapshot {
   readonly controlConnected: boolean
   /** This machine as a relay for others, in short; "agent.relayStatus" has the rest. Undefined before it is in a network. */
   readonly relay?: RelayBriefView | undefined
+  /** Which networks this machine uses and offers. Undefined before it is in one. */
+  readonly routing?: RoutingView | undefined
   /** Networks that this machine has joined. */
   readonly profiles?: readonly ProfileView[] | undefined
 }
@@ -75,6 +78,8 @@ export interface SelfView {
   readonly hostName: string
   readonly os: string
   readonly addresses: readonly string[]
+  /** CIDRs that lead here: its addresses, and what it offers once that is approved. */
+  readonly allowedIps?: readonly string[] | undefined
   readonly nodeKey: string
   readonly endpoints: readonly string[]
   readonly homeRegion: number | undefined

@@ -3,7 +3,15 @@ import { test } from 'node:test'
 import type { RoutingView } from '../../electron/contract/routing-view.ts'
 import type { NodeId } from '../../electron/contract/snapshot.ts'
 import { peer } from '../../test/e2e/fixtures/samples.ts'
-import { EXIT_ROUTES, exitNodeChoices, routesOffered, routesTyped, usesText, waitsForApproval } from './sharing.ts'
+import {
+  EXIT_ROUTES,
+  exitNodeChoices,
+  relayFact,
+  routesOffered,
+  routesTyped,
+  usesText,
+  waitsForApproval,
+} from './sharing.ts'
 
 const OFF: RoutingView = {
   acceptRoutes: false,
@@ -50,6 +58,14 @@ test('what is offered waits until the server leads to it', () => {
   assert.equal(waitsForApproval(EXIT_ROUTES, ['100.64.0.2/32', ...EXIT_ROUTES]), false)
   assert.equal(waitsForApproval([], ['100.64.0.2/32']), false)
   assert.equal(waitsForApproval(EXIT_ROUTES, undefined), false)
+})
+
+test('the relay is told beside its name', () => {
+  const relay = { state: 'running', isWanted: true, pairs: 0 } as const
+  assert.equal(relayFact(relay, true), 'On')
+  assert.equal(relayFact({ ...relay, pairs: 2 }, true), 'Carrying 2 pairs')
+  assert.equal(relayFact({ ...relay, state: 'off', isWanted: false }, true), 'Off')
+  assert.equal(relayFact({ ...relay, state: 'paused', pause: 'battery' }, true), 'Paused on battery')
 })
 
 test('networks are typed in any usual way', () => {

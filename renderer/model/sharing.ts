@@ -1,7 +1,8 @@
 // What this computer uses of others and offers to them, beside relaying: made from what the agent says and nothing more.
 
 import type { RoutingView } from '../../electron/contract/routing-view.ts'
-import type { AgentSnapshot, PeerView } from '../../electron/contract/snapshot.ts'
+import { givesText, relayTexts } from '../../electron/contract/relay-words.ts'
+import type { AgentSnapshot, PeerView, RelayBriefView } from '../../electron/contract/snapshot.ts'
 import { words } from '../words.ts'
 
 const EVERYTHING: ReadonlySet<string> = new Set(['0.0.0.0/0', '::/0'])
@@ -47,6 +48,14 @@ export function usesText(routing: RoutingView, peers: Peers): string {
     ...(routes > 0 ? [text.routesFact(routes)] : []),
   ]
   return facts.length > 0 ? facts.join(', ') : text.nothing
+}
+
+/** How the relay here does, where its name stands beside it. */
+export function relayFact(relay: RelayBriefView, isConnected: boolean): string {
+  const fact = givesText(relay, isConnected)
+  if (fact === relayTexts.nothing) return words.sharing.relayOff
+  const how = fact.replace(/^relay(, )?/, '')
+  return how === '' ? words.sharing.relayOn : how.charAt(0).toUpperCase() + how.slice(1)
 }
 
 /** Whether something that this computer offers still waits for the owner: what is approved leads to it. */

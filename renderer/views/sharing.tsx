@@ -1,11 +1,17 @@
 import { ArrowDown, ArrowUp, ChevronRight, Globe, House, Route, Server, Waypoints } from 'lucide-react'
 import { type FormEvent, useEffect, useRef, useState } from 'react'
 import type { Reply } from '../../electron/contract/calls.ts'
-import { givesText } from '../../electron/contract/relay-words.ts'
 import type { RoutingView } from '../../electron/contract/routing-view.ts'
 import type { RoutingWish } from '../../electron/contract/routing-wish.ts'
 import type { AgentSnapshot } from '../../electron/contract/snapshot.ts'
-import { EXIT_ROUTES, exitNodeChoices, routesOffered, routesTyped, waitsForApproval } from '../model/sharing.ts'
+import {
+  EXIT_ROUTES,
+  exitNodeChoices,
+  relayFact,
+  routesOffered,
+  routesTyped,
+  waitsForApproval,
+} from '../model/sharing.ts'
 import { Icon } from '../ui/icon.tsx'
 import { Note } from '../ui/note.tsx'
 import { Page } from '../ui/page.tsx'
@@ -16,9 +22,12 @@ import { splitMessage, words } from '../words.ts'
 
 type Failed = Extract<Reply<unknown>, { readonly ok: false }>
 
+type Part = 'uses' | 'gives'
+
 interface PartProps {
   readonly agent: AgentSnapshot
   readonly routing: RoutingView
+  readonly failure: Failed | undefined
   readonly change: (wish: RoutingWish) => Promise<boolean>
 }
 
@@ -26,27 +35,30 @@ interface PartProps {
 export function Sharing() {
   const { home, setRouting } = useActions()
   const agent = useUi((ui) => ui.agent)
-  const [failure, setFailure] = useState<Failed>()
-  const change = async (wish: RoutingWish): Promise<boolean> => {
-    const answer = await setRouting(wish)
-    setFailure(answer.ok ? undefined : answer)
-    return answer.ok
-  }
+  const [failure, setFailure] = useState<{ readonly of: Part; readonly answer: Failed }>()
+  /** A failure is told where it was asked for. */
+  const partOf = (of: Part): Pick<PartProps, 'change' | 'failure'> => ({
+    failure: failure?.of === of ? failure.answer : undefined,
+    change: async (wish) => {
+      const answer = await setRouting(wish)
+      setFailure(answer.ok ? undefined : { of, answer })
+      return answer.ok
+    },
+  })
   const routing = agent?.routing
   return (
     <Page title={words.sharing.title} onBack={home} isOver>
-      {failure && <Note kind="bad" {...splitMessage(failure.message)} code={failure.code} />}
       {agent && routing && (
         <>
-          <Uses agent={agent} routing={routing} change={change} />
-          <Gives agent={agent} routing={routing} change={change} />
+          <Uses agent={agent} routing={routing} {...partOf('uses')} />
+          <Gives agent={agent} routing={routing} {...partOf('gives')} />
         </>
       )}
     </Page>
   )
 }
 
-function Uses({ agent, routing, change }: PartProps) {
+function Uses({ agent, routing, failure, change }: PartProps) {
   const text = words.sharing
   const routes = routesOffered(agent.peers)
   return (
@@ -55,6 +67,7 @@ function Uses({ agent, routing, change }: PartProps) {
         <Icon of={ArrowDown} size={14} />
         {words.self.uses}
       </h2>
+      {failure && <Note kind="bad" {...splitMessage(failure.message)} code={failure.code} />}
       <div className="card">
         <Setting icon={Globe} name={text.exitNode} text={text.exitNodeText}>
           <Select
@@ -92,7 +105,7 @@ function Uses({ agent, routing, change }: PartProps) {
   )
 }
 
-function Gives({ agent, routing, change }: PartProps) {
+function Gives({ agent, routing, failure, change }: PartProps) {
   const { open } = useActions()
   const [isEditing, setEditing] = useState(false)
   const text = words.sharing
@@ -107,13 +120,14 @@ function Gives({ agent, routing, change }: PartProps) {
         <Icon of={ArrowUp} size={14} />
         {words.self.gives}
       </h2>
+      {failure && <Note kind="bad" {...splitMessage(failure.message)} code={failure.code} />}
       <div className="card">
         {relay && (
           <button type="button" className="row setting" onClick={() => open({ name: 'relay' })}>
             <Icon of={Waypoints} />
             <span className="grow">
               {text.relay}
-              <small>{text.relayText(givesText(relay, agent.state === 'running'))}</small>
+              <small>{relayFact(relay, agent.state === 'running')}</small>
             </span>
             <Icon of={ChevronRight} size={14} />
           </button>
@@ -134,7 +148,13 @@ function Gives({ agent, routing, change }: PartProps) {
               : text.noneOffered
           }
         >
-          <button type="button" className="button" aria-expanded={isEditing} onClick={() => setEditing(!isEditing)}>
+          <button
+            type="button"
+            className="button"
+            aria-label={isEditing ? text.cancel : text.editLabel}
+            aria-expanded={isEditing}
+            onClick={() => setEditing(!isEditing)}
+          >
             {isEditing ? text.cancel : text.edit}
           </button>
         </Setting>

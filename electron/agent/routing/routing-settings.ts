@@ -2,6 +2,7 @@
 
 import { CodedError } from '../../base/errors.ts'
 import { isDefaultRoute, networkOf } from '../../base/prefix.ts'
+import type { RoutingView } from '../../contract/routing-view.ts'
 import type { RoutingWish } from '../../contract/routing-wish.ts'
 import type { NodeId } from '../../contract/snapshot.ts'
 import { machineNamed, type Machine } from '../path-settings.ts'
@@ -78,6 +79,23 @@ function checkedTag(tag: string): string {
   if (!TAG.test(tag)) throw new CodedError('agent/bad-tag', `"${tag}" is no tag. Write it like tag:server.`)
   return tag
 }
+
+/** What a person sees of it. */
+export const routingView = ({
+  acceptRoutes,
+  acceptDns,
+  exitNode,
+  exitNodeAllowLan,
+  advertiseRoutes,
+  advertiseExitNode,
+}: RoutingSettings): RoutingView => ({
+  acceptRoutes,
+  acceptDns,
+  exitNode,
+  exitNodeAllowLan,
+  advertiseRoutes,
+  advertiseExitNode,
+})
 
 export const encodeRouting = (settings: RoutingSettings): unknown => settings
 

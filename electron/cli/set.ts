@@ -7,6 +7,7 @@ import {
   DONE,
   portOption,
   stringOption,
+  switchOption,
   UsageError,
 } from './command.ts'
 import { routingHelp, routingOptions, routingWishOf } from './routing-options.ts'
@@ -78,9 +79,9 @@ export function settingsOf(call: CommandCall): SetArgument {
     relayLimitBytesPerSecond: amountOption(call, RELAY_LIMIT, parseRate, 'a rate such as 2MB/s, 500k or 20mbit'),
     relayMonthlyBytes: amountOption(call, RELAY_QUOTA, parseSize, 'a size such as 200GB or 50G'),
     relayHours: hoursOption(stringOption(call, RELAY_HOURS)),
-    relayPauseOnBattery: onOffOption(call, RELAY_BATTERY),
-    relayPauseOnMetered: onOffOption(call, RELAY_METERED),
-    portMapping: onOffOption(call, PORT_MAPPING),
+    relayPauseOnBattery: switchOption(call, RELAY_BATTERY),
+    relayPauseOnMetered: switchOption(call, RELAY_METERED),
+    portMapping: switchOption(call, PORT_MAPPING),
     routing: routingWishOf(call),
   }
 }
@@ -107,11 +108,3 @@ function hoursOption(text: string | undefined): string | undefined {
 }
 
 const MOST_HOURS_TEXT = 200
-
-function onOffOption(call: CommandCall, name: string): boolean | undefined {
-  const text = stringOption(call, name)
-  if (text === undefined) return undefined
-  if (text === 'on' || text === 'true') return true
-  if (text === 'off' || text === 'false') return false
-  throw new UsageError(`--${name} takes on or off, not "${text}".`)
-}

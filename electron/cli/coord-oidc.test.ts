@@ -1,36 +1,14 @@
 // `peerway coord oidc …` as people type it, beside a real provider.
 
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { CLIENT, testProvider } from '../coord/identity/oidc/test-provider.ts'
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-/** As main.ts ends a command, without loading all the other verbs. */
-const ENTRY = `
-import { runCoord } from './electron/cli/coord.ts'
-runCoord(process.argv.slice(1)).then((status) => { process.exitCode = status }, (error) => {
-  process.stderr.write(error.message + ' [' + error.code + ']\\n')
-  process.exitCode = error.code === 'cli/usage' ? 2 : 1
-})`
-
-async function peerway(...args: readonly string[]): Promise<{ status: number | null; stdout: string; stderr: string }> {
-  const node = ['--import', 'tsx', '--input-type=module', '--eval', ENTRY, '--', ...args]
-  const child = spawn(process.execPath, node, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] })
-  let [stdout, stderr] = ['', '']
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
-  const status = await new Promise<number | null>((resolve) => child.once('close', resolve))
-  return { status, stdout, stderr }
-}
+import { peerway, tempFolder } from './test-coord.ts'
 
 test('a provider is added, shown, changed, left, kept and removed, with or without a server', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'peerway-oidc-cli-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const folder = tempFolder(t)
   const state = ['--state', join(folder, 'coord')]
   const oidc = (...args: readonly string[]) => peerway('oidc', ...args, ...state)
   await peerway('users', 'create', 'ines', ...state)

@@ -1,33 +1,8 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { fileURLToPath } from 'node:url'
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const ENTRY = `
-import { runCoord } from './electron/cli/coord.ts'
-runCoord(process.argv.slice(1)).then((status) => { process.exitCode = status }, (error) => {
-  process.stderr.write(error.message + ' [' + error.code + ']\\n')
-  process.exitCode = error.code === 'cli/usage' ? 2 : 1
-})`
-
-interface Ran {
-  readonly status: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
-function peerway(...args: readonly string[]): Promise<Ran> {
-  const node = ['--import', 'tsx', '--input-type=module', '--eval', ENTRY, '--', ...args]
-  const child = spawn(process.execPath, node, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] })
-  let [stdout, stderr] = ['', '']
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
-  return new Promise((resolve) => child.once('close', (status) => resolve({ status, stdout, stderr })))
-}
+import { peerway, tempFolder } from './test-coord.ts'
 
 const POLICY = `{
   // Anna maintains the servers.
@@ -53,8 +28,7 @@ const TOPOLOGY = {
 }
 
 function files(t: TestContext) {
-  const folder = mkdtempSync(join(tmpdir(), 'peerway-policy-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const folder = tempFolder(t)
   const write = (name: string, text: string): string => {
     writeFileSync(join(folder, name), text)
     return join(folder, name)

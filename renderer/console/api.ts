@@ -14,6 +14,7 @@ import type {
   Route,
   Dns,
   AuditLine,
+  DerpMap,
   RelayAdvice,
   Restored,
   UploadedBackup,
@@ -123,6 +124,9 @@ export const api = {
   setDns: (wish: Readonly<Record<string, unknown>>) => ask<Dns>('PATCH', '/dns', wish),
   addRecord: (name: string, value: string) => ask<Dns>('POST', '/dns/records', { name, value }),
   removeRecord: (name: string, value: string) => ask<Dns>('DELETE', `/dns/records/${part(name)}?value=${part(value)}`),
+  derpMap: () => ask<DerpMap>('GET', '/derp-map'),
+  addRegion: (wish: Readonly<Record<string, unknown>>) => ask<DerpMap>('POST', '/derp-map/regions', wish),
+  removeRegion: (id: number) => ask<DerpMap>('DELETE', `/derp-map/regions/${id}`),
   advice: () => ask<RelayAdvice>('GET', '/relays/advice'),
   restore: (upload: string, passphrase: string) =>
     ask<Restored>('POST', '/restore', { upload, ...(passphrase !== '' && { passphrase }) }),

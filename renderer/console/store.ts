@@ -5,6 +5,7 @@ import { api, askAbout, Refusal } from './api.ts'
 import type {
   AuditLine,
   AuthKey,
+  DerpMap,
   Dns,
   Machine,
   Me,
@@ -39,6 +40,7 @@ export interface Lists {
   readonly policy: PolicyText
   readonly dns: Dns
   readonly advice: RelayAdvice
+  readonly derpMap: DerpMap
   readonly audit: readonly AuditLine[]
   readonly settings: Settings
   readonly paths: readonly Paths[]
@@ -61,7 +63,7 @@ const NEEDED: Readonly<Record<PlaceName, readonly (keyof Lists)[]>> = {
   keys: ['keys', 'people'],
   policy: ['policy', 'people', 'machines'],
   dns: ['dns'],
-  relays: ['advice'],
+  relays: ['advice', 'derpMap'],
   audit: ['audit'],
   settings: ['settings'],
 }
@@ -78,6 +80,7 @@ const fetchers: { readonly [K in keyof Lists]: () => Promise<Lists[K]> } = {
   policy: api.policy,
   dns: api.dns,
   advice: api.advice,
+  derpMap: api.derpMap,
   settings: api.settings,
   paths: api.paths,
   audit: () => api.audit(Date.now() - WEEK_MS),

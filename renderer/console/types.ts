@@ -41,6 +41,22 @@ export interface Settings {
   readonly keyRenewal: boolean
 }
 
+export interface DerpMap {
+  readonly regions: readonly {
+    readonly id: number
+    readonly code: string
+    readonly name: string
+    /** Of the server itself. */
+    readonly embedded: boolean
+    readonly nodes: readonly {
+      readonly host: string
+      readonly derpPort: number
+      readonly stunOnly: boolean
+      readonly certificate?: string
+    }[]
+  }[]
+}
+
 export interface UploadedBackup {
   readonly upload: string
   readonly createdAt: string

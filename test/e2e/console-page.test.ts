@@ -160,6 +160,22 @@ test('who runs the network signs in and does a day’s work in the console', { s
     await at.page.getByText(/last owner/).waitFor()
   })
 
+  await t.test('a region is added to where machines meet, and removed', async () => {
+    await at.page.getByRole('link', { name: 'Relays' }).click()
+    await at.page.getByText('There is none').waitFor()
+    await at.page.getByLabel('Short name').fill('fra')
+    await at.page.getByLabel('Host').fill('derp.example.org:8443')
+    await at.page.getByLabel('Certificate, if self-signed').fill(`sha256-raw:${'ab'.repeat(32)}`)
+    await at.button('Add a region').click()
+    await at.page.getByText('derp.example.org:8443').waitFor()
+    await at.page.getByText('certificate pinned').waitFor()
+    await shoot(at, 'console-relays')
+    await accessible(at, 'relays')
+    await at.button('Remove').click()
+    await at.button('Remove fra').click()
+    await at.page.getByText('There is none').waitFor()
+  })
+
   await t.test('every page fits a phone and a wide screen', async () => {
     for (const width of [390, 1280]) {
       await at.page.setViewportSize({ width, height: 800 })

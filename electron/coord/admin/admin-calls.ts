@@ -81,13 +81,16 @@ export const adminCalls = {
   'nodes.approve': (admin, args) => admin.approveNode(text(args, 'node')),
   'nodes.paths': (admin) => admin.nodePaths(),
   'settings.get': (admin) => admin.settings(),
-  'settings.set': (admin, args) =>
-    admin.setSettings({
+  'settings.set': async (admin, args, server) => {
+    const to = maybeText(args, 'name')
+    if (to !== undefined) await server.renameTailnet((await admin.settings()).tailnet, to, admin.actor)
+    return admin.setSettings({
       deviceApproval: maybeText(args, 'deviceApproval'),
       keyLifetimeMs:
         args['keyLifetimeMs'] === null || args['keyNeverEnds'] === true ? null : maybeNumber(args, 'keyLifetimeMs'),
       keyRenewal: maybeFlag(args, 'keyRenewal'),
-    }),
+    })
+  },
   'nodes.delete': (admin, args) => admin.deleteNode(text(args, 'node')),
   'nodes.rename': (admin, args) => admin.renameNode(text(args, 'node'), text(args, 'to')),
   'routes.list': (admin, args) => admin.routes.list(maybeText(args, 'node')),

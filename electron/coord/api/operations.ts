@@ -85,6 +85,7 @@ export const OPERATIONS: readonly Operation[] = [
   operation('GET', '/settings', 'settings.get', 'nodes', 'What holds for all machines', 'Settings'),
   operation('PATCH', '/settings', 'settings.set', 'nodes', 'Change it; what is left out stays', 'Settings', {
     body: {
+      name: maybe(text('A new one for the tailnet; owners may.', 63)),
       deviceApproval: maybe(choice('Which new machines wait until somebody approves them.', APPROVAL_MODES)),
       keyLifetimeMs: maybe(number('Of keys of machines from now on.', 3_600_000, 3_650 * DAY_MS)),
       keyNeverEnds: maybe(flag('Keys last for ever from now on.')),

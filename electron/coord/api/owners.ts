@@ -12,6 +12,8 @@ export async function checkOwners(
   args: Readonly<Record<string, unknown>>,
 ): Promise<void> {
   if (call.startsWith('oidc.')) return checkProvider(caller, call, args)
+  if (call === 'settings.set' && args['name'] !== undefined && caller.role !== 'owner')
+    throw new ApiError(403, 'api/not-allowed', 'Only an owner may rename the network.')
   if (!call.startsWith('users.') || call === 'users.list') return
   const name = String(args['name']).toLowerCase()
   const user = (await admin.listUsers()).find((one) => one.name.toLowerCase() === name)

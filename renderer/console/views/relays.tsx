@@ -2,6 +2,7 @@ import { Waypoints } from 'lucide-react'
 import { EmptyState } from '../../ui/empty-state.tsx'
 import { Loading, Place } from '../parts.tsx'
 import { useConsole } from '../store.ts'
+import { DerpRegions } from './derp.tsx'
 
 const pairs = (count: number): string => `${count} ${count === 1 ? 'pair' : 'pairs'}`
 const ms = (value: number): string => `${Math.round(value)} ms`
@@ -59,6 +60,7 @@ export function RelaysPlace() {
           ))}
         </ul>
       )}
+      <DerpRegions />
     </Place>
   )
 }

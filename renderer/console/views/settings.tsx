@@ -2,7 +2,7 @@ import { Select } from '../../ui/select.tsx'
 import { useState } from 'react'
 import { api, downloadBackup } from '../api.ts'
 import { Loading, Place } from '../parts.tsx'
-import { act, mayWrite, useConsole } from '../store.ts'
+import { act, enterTailnet, mayWrite, useConsole } from '../store.ts'
 import type { Settings } from '../types.ts'
 import { RestoreCard } from './restore.tsx'
 
@@ -39,9 +39,9 @@ export function SettingsPlace() {
   return (
     <Place title="Settings">
       <ul className="card settings">
-        <Row title="Network" text="Names of machines end in the part after it.">
+        <Row title="Network" text="Names of machines end in the part after it, which stays when the name changes.">
           <span className="selectable">
-            {tailnet} <span className="faint">{domain}</span>
+            {isOwner ? <NetworkName key={tailnet} name={tailnet} /> : tailnet} <span className="faint">{domain}</span>
           </span>
         </Row>
         <Row
@@ -92,6 +92,39 @@ export function SettingsPlace() {
       {isOwner && <BackupCard />}
       {isOwner && <RestoreCard />}
     </Place>
+  )
+}
+
+function NetworkName({ name }: { readonly name: string }) {
+  const [typed, setTyped] = useState(name)
+  const to = typed.trim()
+  return (
+    <form
+      className="inline"
+      onSubmit={(event) => {
+        event.preventDefault()
+        void act(async () => {
+          await api.setSettings({ name: to })
+          // What is asked from now on names it anew.
+          enterTailnet(to)
+        }, `It is called ${to} now.`)
+      }}
+    >
+      <span className="input">
+        <input
+          aria-label="Name of the network"
+          value={typed}
+          maxLength={63}
+          spellCheck={false}
+          onChange={(event) => setTyped(event.target.value)}
+        />
+      </span>
+      {to !== name && to !== '' && (
+        <button type="submit" className="button">
+          Rename
+        </button>
+      )}
+    </form>
   )
 }
 

@@ -1,11 +1,9 @@
 // Our agent logs in without a key: the server names a page, someone lets the device in, the waiting `up` comes to its end.
 
 import assert from 'node:assert/strict'
-import { existsSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { test } from 'node:test'
-import { chromium, type Browser } from 'playwright-core'
-import { createLab, type Lab, type LabOptions, type Machine } from '../lab/lab.ts'
+import { browserUnavailable, openBrowser } from '../lab/browser.ts'
+import { createLab, type LabOptions } from '../lab/lab.ts'
 import { addressOf, systemPingUntil } from '../lab/mesh-node.ts'
 import { labUnavailable, runOrSkip } from '../lab/netns.ts'
 import { peerwayUnavailable, startAgent, startCoord, type PeerwayAgent } from '../lab/peerway.ts'
@@ -18,8 +16,7 @@ const unavailable = labUnavailable() ?? peerwayUnavailable()
 const withHeadscale = runOrSkip(unavailable ?? stockUnavailable('tailscale-old', 'headscale'), 120_000)
 const withStock = runOrSkip(unavailable ?? stockUnavailable('tailscale-new'), 120_000)
 
-const CHROMIUM = process.env['PEERWAY_CHROMIUM'] ?? '/usr/bin/chromium'
-const noBrowser = existsSync(CHROMIUM) ? undefined : `there is no Chromium at ${CHROMIUM} (package chromium)`
+const noBrowser = browserUnavailable()
 const withBrowser = noBrowser
   ? { skip: noBrowser }
   : runOrSkip(unavailable ?? stockUnavailable('tailscale-old'), 120_000)
@@ -149,16 +146,3 @@ test(
     assert.match(again.up.output, /refused.*\[agent\/key-refused\]/)
   },
 )
-
-/** A browser on that machine, which reaches the server through the machine's router. */
-async function openBrowser(lab: Lab, machine: Machine): Promise<Browser> {
-  const inside = join(lab.dir, 'browser')
-  writeFileSync(inside, `#!/bin/sh\nexec ${machine.ns.inside([CHROMIUM]).join(' ')} "$@"\n`, { mode: 0o700 })
-  // A closed network answers lookups of the browser's own services with refusals, many a second.
-  const quiet = ['--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-quic']
-  return chromium.launch({
-    executablePath: inside,
-    env: { ...process.env, TMPDIR: lab.dir },
-    args: ['--no-sandbox', '--disable-gpu', '--no-first-run', ...quiet],
-  })
-}

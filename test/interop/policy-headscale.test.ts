@@ -6,13 +6,7 @@
 // `icmp` as both ICMP protocols; its `*` as a source is the whole of both families.
 
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { promisify } from 'node:util'
 import { ControlClient } from '../../electron/control/control-client.ts'
 import type { NodeState } from '../../electron/control/map-stream.ts'
 import type { Netmap } from '../../electron/control/netmap.ts'
@@ -23,8 +17,8 @@ import type { Topology } from '../../electron/coord/policy/topology.ts'
 import { DiscoPrivate, MachinePrivate, NodePrivate } from '../../electron/crypto/keys.ts'
 import type { FilterRuleInput } from '../../electron/wire/tailcfg/filter-rule.ts'
 import { runOrSkip } from '../lab/netns.ts'
-import { LabProcess } from '../lab/process.ts'
-import { stockBinary, stockUnavailable } from '../stock/binaries.ts'
+import { stockUnavailable } from '../stock/binaries.ts'
+import { LocalHeadscale } from '../stock/local-headscale.ts'
 import { CASES, type CaseNode, NODES, type PolicyCase, policyText, USERS } from './policy-cases.ts'
 
 const options = runOrSkip(stockUnavailable('headscale'), 120_000)
@@ -39,85 +33,28 @@ const MARKED: PolicyCase = { name: 'a mark', acls: [], comparesPeers: false }
 /** Sources of a rule that tells one policy's filters from another's; no node has such an address (RFC 2544). */
 const MARKERS = '198.18.'
 
-const DERP_MAP = `regions:
-  900:
-    regionid: 900
-    regioncode: loc
-    regionname: Local
-    nodes:
-      - { name: 900a, regionid: 900, hostname: 127.0.0.1, ipv4: 127.0.0.1, ipv6: none, derpport: 9443, stunport: -1 }
-`
+/** Gives the server another policy. */
+type SetPolicy = (policy: string) => Promise<void>
 
-class Headscale {
-  readonly url: string
-  #token = ''
-  readonly #command: readonly string[]
-
-  constructor(url: string, command: readonly string[]) {
-    this.url = url
-    this.#command = command
-  }
-
-  async cli<T>(...args: readonly string[]): Promise<T> {
-    const [program = '', ...common] = this.#command
-    const { stdout } = await promisify(execFile)(program, [...common, ...args, '--output', 'json'])
-    return JSON.parse(stdout) as T
-  }
-
-  async setPolicy(policy: string): Promise<void> {
-    if (this.#token === '') this.#token = await this.cli<string>('apikeys', 'create')
-    const response = await fetch(`${this.url}/api/v1/policy`, {
+async function startHeadscale(t: TestContext): Promise<{ server: LocalHeadscale; setPolicy: SetPolicy }> {
+  const server = await LocalHeadscale.create({
+    log: { level: 'info' },
+    policy: { mode: 'database' },
+    tuning: { batch_change_delay: '20ms' },
+  })
+  t.after(() => server.close())
+  await server.start()
+  const token = await server.cli<string>('apikeys', 'create')
+  const setPolicy = async (policy: string): Promise<void> => {
+    const response = await fetch(`${server.url}/api/v1/policy`, {
       method: 'PUT',
-      headers: { authorization: `Bearer ${this.#token}`, 'content-type': 'application/json' },
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
       body: JSON.stringify({ policy }),
       signal: AbortSignal.timeout(ARRIVE_MS),
     })
     assert.equal(response.status, 200, `${await response.text()}\n${policy}`)
   }
-}
-
-async function startHeadscale(t: TestContext): Promise<Headscale> {
-  const folder = mkdtempSync(join(tmpdir(), 'peerway-policy-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
-  const [http = 0, metrics = 0, grpc = 0] = await freePorts(3)
-  const file = (name: string, content: string): string => {
-    writeFileSync(join(folder, name), content)
-    return join(folder, name)
-  }
-  const url = `http://127.0.0.1:${http}`
-  const config = file(
-    'config.yaml',
-    JSON.stringify({
-      server_url: url,
-      listen_addr: `127.0.0.1:${http}`,
-      metrics_listen_addr: `127.0.0.1:${metrics}`,
-      grpc_listen_addr: `127.0.0.1:${grpc}`,
-      noise: { private_key_path: join(folder, 'noise.key') },
-      prefixes: { v4: '100.64.0.0/10', v6: 'fd7a:115c:a1e0::/48', allocation: 'sequential' },
-      derp: { server: { enabled: false }, urls: [], paths: [file('derp.yaml', DERP_MAP)], auto_update_enabled: false },
-      disable_check_updates: true,
-      database: { type: 'sqlite', sqlite: { path: join(folder, 'db.sqlite') } },
-      dns: { magic_dns: true, base_domain: 'tail.test', override_local_dns: false, nameservers: { global: [] } },
-      unix_socket: join(folder, 'headscale.sock'),
-      unix_socket_permission: '0700',
-      logtail: { enabled: false },
-      policy: { mode: 'database' },
-      tuning: { batch_change_delay: '20ms' },
-    }),
-  )
-  const command = [stockBinary('headscale', 'headscale'), '--config', config]
-  const server = new LabProcess([...command, 'serve'], { name: 'headscale' })
-  t.after(() => server.stop())
-  await server.waitForOutput(/listening and serving HTTP on/, 30_000)
-  return new Headscale(url, command)
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'))
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.once('listening', resolve))))
-  const ports = servers.map((server) => (server.address() as AddressInfo).port)
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
+  return { server, setPolicy }
 }
 
 /** A node without a data plane: what the server tells it. */
@@ -185,7 +122,7 @@ class Member {
   }
 }
 
-async function joinAll(t: TestContext, server: Headscale, onChange: () => void): Promise<Member[]> {
+async function joinAll(t: TestContext, server: LocalHeadscale, onChange: () => void): Promise<Member[]> {
   const ids = new Map<string, number>()
   for (const { name, email } of USERS) {
     const more = email === undefined ? [] : ['--email', email]
@@ -277,7 +214,7 @@ function atomsOf(all: readonly Piece[]): { dst: IpSet[]; ports: number[] } {
 
 /** How many filters there were that let something in. */
 async function compare(t: TestContext, cases: readonly PolicyCase[]): Promise<number> {
-  const server = await startHeadscale(t)
+  const { server, setPolicy } = await startHeadscale(t)
   const waiting = new Set<() => void>()
   const members = await joinAll(t, server, () => {
     for (const look of waiting) look()
@@ -312,7 +249,7 @@ async function compare(t: TestContext, cases: readonly PolicyCase[]): Promise<nu
   assert.deepEqual(topology.nodes[2]?.addresses, ['100.64.0.3', 'fd7a:115c:a1e0::3'])
 
   const putInForce = async (one: PolicyCase, marker: string | undefined): Promise<void> => {
-    await server.setPolicy(policyText(one, marker))
+    await setPolicy(policyText(one, marker))
     await until(`the filters of "${one.name}"`, () => members.every((member) => member.isMarked(marker)))
   }
 

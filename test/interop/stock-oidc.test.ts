@@ -3,20 +3,20 @@
 // do without it too.
 
 import assert from 'node:assert/strict'
-import { existsSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { chromium, type Browser, type Page } from 'playwright-core'
-import { createLab, type Lab, type Machine } from '../lab/lab.ts'
+import type { Page } from 'playwright-core'
+import { browserUnavailable, openBrowser } from '../lab/browser.ts'
+import { createLab, type Lab } from '../lab/lab.ts'
 import { addressOf } from '../lab/mesh-node.ts'
 import { labUnavailable, runOrSkip } from '../lab/netns.ts'
 import { peerwayUnavailable, startCoord, type PeerwayCoord } from '../lab/peerway.ts'
 import { stockUnavailable } from '../stock/binaries.ts'
 import { startTailscaled, type Tailscaled } from '../stock/tailscaled.ts'
 
-const CHROMIUM = process.env['PEERWAY_CHROMIUM'] ?? '/usr/bin/chromium'
-const noBrowser = existsSync(CHROMIUM) ? undefined : `there is no Chromium at ${CHROMIUM} (package chromium)`
+const noBrowser = browserUnavailable()
 const unavailable = labUnavailable() ?? peerwayUnavailable() ?? stockUnavailable('tailscale-new', 'tailscale-old')
 const options = noBrowser === undefined ? runOrSkip(unavailable, 180_000) : { skip: noBrowser }
 const PROVIDER = fileURLToPath(new URL('oidc-provider.ts', import.meta.url))
@@ -147,15 +147,3 @@ function onItsMachine(url: string): string {
 
 const press = (page: Page, name: string): Promise<void> => page.getByRole('button', { name }).click()
 const heading = (page: Page, name: string): Promise<void> => page.getByRole('heading', { level: 1, name }).waitFor()
-
-async function openBrowser(lab: Lab, machine: Machine): Promise<Browser> {
-  const inside = join(lab.dir, 'browser')
-  writeFileSync(inside, `#!/bin/sh\nexec ${machine.ns.inside([CHROMIUM]).join(' ')} "$@"\n`, { mode: 0o700 })
-  // A closed network answers lookups of the browser's own services with refusals, many a second.
-  const quiet = ['--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-quic']
-  return chromium.launch({
-    executablePath: inside,
-    env: { ...process.env, TMPDIR: lab.dir },
-    args: ['--no-sandbox', '--disable-gpu', '--no-first-run', ...quiet],
-  })
-}

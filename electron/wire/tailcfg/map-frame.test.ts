@@ -83,3 +83,16 @@ test('a long message is made in chunks, whatever characters stand where one ends
     { numRuns: 50 },
   )
 })
+
+test('a message that ends where a chunk does, or a byte before or after, is whole', () => {
+  for (const compression of ['', 'zstd'] as const)
+    for (const chunks of [1, 2])
+      for (let bytes = chunks * 65_536 - 24; bytes <= chunks * 65_536 + 4; bytes++) {
+        const domain = 'a'.repeat(bytes - '{"Domain":""}'.length - 3) + '中'
+        const pieces = [`{"Domain":"${domain}`, '"}']
+        const [payload, ...more] = new MapFrameDecoder().push(concat(...mapFrameChunks(pieces, compression)))
+        assert.ok(payload)
+        assert.deepEqual(more, [])
+        assert.ok(parseMapPayload(payload, compression).domain === domain)
+      }
+})

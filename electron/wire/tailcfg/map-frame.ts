@@ -3,7 +3,14 @@
 
 import { concat, fromUtf8, utf8 } from '../../base/bytes.ts'
 import { WireError } from '../codec.ts'
-import { compressZstd, decompressZstd } from '../zstd/zstd.ts'
+import {
+  canCompressZstd,
+  compressZstd,
+  decompressZstd,
+  RAW_BLOCK_HEADER_BYTES,
+  rawBlockHeader,
+  storedFrameHeader,
+} from '../zstd/zstd.ts'
 import { type MapResponse, mapResponse, type MapResponseInput } from './map-response.ts'
 import { encodeMessage, parseMessage } from './schema.ts'
 
@@ -25,34 +32,90 @@ export function encodeMapFrame(response: MapResponseInput, compression: MapCompr
 
 /**
  * The frame of one message in chunks of at most CHUNK_BYTES, each made when it is asked for: a thousand whole maps that leave
- * at a time then need the memory of a thousand chunks. Compressed, it is made in one. `pieces` are the message's JSON.
+ * at a time then need the memory of a thousand chunks. Where it can be compressed, it is made in one. `pieces` are the
+ * message's JSON.
  */
-export function* mapFrameChunks(pieces: readonly string[], compression: MapCompression): Iterable<Uint8Array> {
-  const bytes = pieces.reduce((sum, piece) => sum + Buffer.byteLength(piece), 0)
-  if (compression === 'zstd') {
-    const payload = compressZstd(utf8(pieces.join('')))
-    const frame = concat(lengthBefore(payload.length), payload)
-    for (let at = 0; at < frame.length; at += CHUNK_BYTES) yield frame.subarray(at, at + CHUNK_BYTES)
-    return
+export function mapFrameChunks(pieces: readonly string[], compression: MapCompression): Iterable<Uint8Array> {
+  if (compression !== 'zstd') return plainChunks(pieces)
+  return canCompressZstd ? compressedChunks(pieces) : storedChunks(pieces)
+}
+
+function* plainChunks(pieces: readonly string[]): Iterable<Uint8Array> {
+  const bytes = bytesOf(pieces)
+  const head = lengthBefore(bytes)
+  for (const { chunk, at } of encodedChunks(pieces, bytes, [head.length, 0])) {
+    if (at === 0) chunk.set(head)
+    yield chunk
   }
-  let left = LENGTH_BYTES + bytes
+}
+
+function* compressedChunks(pieces: readonly string[]): Iterable<Uint8Array> {
+  const payload = compressZstd(utf8(pieces.join('')))
+  const frame = concat(lengthBefore(payload.length), payload)
+  for (let at = 0; at < frame.length; at += CHUNK_BYTES) yield frame.subarray(at, at + CHUNK_BYTES)
+}
+
+/** One raw block a chunk. */
+function* storedChunks(pieces: readonly string[]): Iterable<Uint8Array> {
+  const bytes = bytesOf(pieces)
+  const header = storedFrameHeader(bytes)
+  const first = LENGTH_BYTES + header.length + RAW_BLOCK_HEADER_BYTES
+  const behindFirst = Math.max(bytes - (CHUNK_BYTES - first), 0)
+  const blocks = 1 + Math.ceil(behindFirst / (CHUNK_BYTES - RAW_BLOCK_HEADER_BYTES))
+  const head = concat(lengthBefore(header.length + blocks * RAW_BLOCK_HEADER_BYTES + bytes), header)
+  for (const { chunk, at, length } of encodedChunks(pieces, bytes, [first, RAW_BLOCK_HEADER_BYTES])) {
+    if (at === 0) chunk.set(head)
+    chunk.set(rawBlockHeader(length, at + length === bytes), chunk.length - length - RAW_BLOCK_HEADER_BYTES)
+    yield chunk
+  }
+}
+
+interface EncodedChunk {
+  readonly chunk: Uint8Array
+  /** Where in all the text its part of it begins, and how long that is. */
+  readonly at: number
+  readonly length: number
+}
+
+/** The text in chunks that are full but for the last, behind `ahead` bytes of room in the first and in each other. */
+function* encodedChunks(
+  pieces: readonly string[],
+  bytes: number,
+  [aheadOfFirst, aheadOfOthers]: readonly [number, number],
+): Iterable<EncodedChunk> {
   // Not of the pool: a small chunk would keep a large block of it alive as long as it waits.
-  let chunk = Buffer.allocUnsafeSlow(Math.min(left, CHUNK_BYTES))
-  let at = chunk.writeUInt32LE(bytes)
+  const begin = (ahead: number, at: number): Uint8Array =>
+    Buffer.allocUnsafeSlow(Math.min(ahead + bytes - at, CHUNK_BYTES))
+  let start = 0
+  let ahead = aheadOfFirst
+  let chunk = begin(ahead, start)
+  let filled = ahead
   for (const piece of pieces)
     for (let rest = piece; rest.length > 0;) {
-      const { read, written } = encoder.encodeInto(rest, chunk.subarray(at))
+      const { read, written } = encoder.encodeInto(rest, chunk.subarray(filled))
       rest = rest.slice(read)
-      at += written
+      filled += written
       if (rest.length === 0) break
-      // Full, but for the bytes of a character that did not fit.
-      yield chunk.subarray(0, at)
-      left -= at
-      chunk = Buffer.allocUnsafeSlow(Math.min(left, CHUNK_BYTES))
-      at = 0
+      // Room for a part of the next character at most, which the next chunk has the rest of.
+      const split = filled < chunk.length ? firstCharacter(rest) : ''
+      const character = utf8(split)
+      const room = chunk.length - filled
+      chunk.set(character.subarray(0, room), filled)
+      const length = chunk.length - ahead
+      yield { chunk, at: start, length }
+      start += length
+      ahead = aheadOfOthers
+      chunk = begin(ahead, start)
+      chunk.set(character.subarray(room), ahead)
+      filled = ahead + Math.max(character.length - room, 0)
+      rest = rest.slice(split.length)
     }
-  if (at > 0) yield chunk.subarray(0, at)
+  yield { chunk, at: start, length: filled - ahead }
 }
+
+const bytesOf = (pieces: readonly string[]): number => pieces.reduce((sum, piece) => sum + Buffer.byteLength(piece), 0)
+
+const firstCharacter = (text: string): string => String.fromCodePoint(text.codePointAt(0) ?? 0)
 
 function lengthBefore(bytes: number): Uint8Array {
   const length = new Uint8Array(LENGTH_BYTES)

@@ -64,22 +64,36 @@ export function compressZstd(content: Uint8Array): Uint8Array {
   return platform.zstdCompressSync ? plain(platform.zstdCompressSync(content)) : storeZstd(content)
 }
 
+/** False where a frame is merely stored. */
+export const canCompressZstd = platform.zstdCompressSync !== undefined
+
+export const RAW_BLOCK_HEADER_BYTES = 3
+
 /** A frame of raw blocks: every decoder takes it. */
 export function storeZstd(content: Uint8Array): Uint8Array {
   const size = content.length
-  const header: number[] = [0x28, 0xb5, 0x2f, 0xfd]
-  if (size < 256) header.push(0x20, size)
-  else if (size < 65_536 + 256) header.push(0x60, (size - 256) & 0xff, (size - 256) >> 8)
-  else header.push(0xa0, size & 0xff, (size >> 8) & 0xff, (size >> 16) & 0xff, size >>> 24)
-  const parts: Uint8Array[] = [Uint8Array.from(header)]
+  const parts: Uint8Array[] = [storedFrameHeader(size)]
   let at = 0
   do {
     const block = content.subarray(at, at + MAX_BLOCK_BYTES)
     at += block.length
-    const blockHeader = block.length * 8 + (at >= size ? 1 : 0)
-    parts.push(Uint8Array.of(blockHeader & 0xff, (blockHeader >> 8) & 0xff, blockHeader >> 16), block)
+    parts.push(rawBlockHeader(block.length, at >= size), block)
   } while (at < size)
   return concat(...parts)
+}
+
+/** What a frame with so many bytes of content begins with; blocks follow. */
+export function storedFrameHeader(size: number): Uint8Array {
+  const header: number[] = [0x28, 0xb5, 0x2f, 0xfd]
+  if (size < 256) header.push(0x20, size)
+  else if (size < 65_536 + 256) header.push(0x60, (size - 256) & 0xff, (size - 256) >> 8)
+  else header.push(0xa0, size & 0xff, (size >> 8) & 0xff, (size >> 16) & 0xff, size >>> 24)
+  return Uint8Array.from(header)
+}
+
+export function rawBlockHeader(length: number, isLast: boolean): Uint8Array {
+  const header = length * 8 + (isLast ? 1 : 0)
+  return Uint8Array.of(header & 0xff, (header >> 8) & 0xff, header >> 16)
 }
 
 /** Node's zlib gives Buffers, whose slice() does not copy. */

@@ -4,6 +4,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { VirtualClock } from '../base/clock.ts'
 import { isCoded } from '../base/errors.ts'
 import { callAdmin } from '../coord/admin/admin-socket.ts'
 import { TestMachine } from '../coord/test-machine.ts'
@@ -40,6 +41,49 @@ test('a network that was started once comes back at the same address', () =>
     const again = await second.resume()
     assert.deepEqual({ ...again }, { ...view })
     await second.close()
+  }))
+
+test('a computer that comes into another network is found there, with who has joined it', () =>
+  inFolder(async (stateDir) => {
+    const clock = new VirtualClock()
+    let address = '192.0.2.1'
+    const kept = new Set([address])
+    const own = new OwnNetwork({
+      stateDir,
+      log: silentLogger,
+      clock,
+      address: () => address,
+      has: (one) => kept.has(one),
+    })
+    const told: (string | undefined)[] = []
+    own.onChange(({ joinUrl }) => told.push(joinUrl))
+    const { joinUrl } = await own.start(undefined)
+    assert.match(joinUrl ?? '', /^http:\/\/192\.0\.2\.1:\d+$/)
+    const { serverUrl } = await own.ownKey()
+    const keyOf = async (): Promise<string> => (await fetch(`${serverUrl}/key?v=119`)).text()
+    const key = await keyOf()
+    const moved = async (): Promise<string | undefined> => {
+      const { length } = told
+      clock.advance(10_000)
+      for (let i = 0; i < 200 && told.length === length; i++) await new Promise((done) => setTimeout(done, 10))
+      return own.view.joinUrl
+    }
+    address = '198.51.100.7'
+    clock.advance(10_000)
+    await new Promise((done) => setImmediate(done))
+    assert.equal(own.view.joinUrl, joinUrl, 'an address more is no reason')
+    kept.clear()
+    address = '127.0.0.1'
+    clock.advance(10_000)
+    await new Promise((done) => setImmediate(done))
+    assert.equal(own.view.joinUrl, joinUrl, 'without a network it stays where it was')
+    address = '198.51.100.7'
+    assert.equal(await moved(), joinUrl?.replace('192.0.2.1', '198.51.100.7'))
+    assert.equal(await keyOf(), key, 'it is the same network')
+    assert.equal((await own.invite()).serverUrl, own.view.joinUrl)
+    address = '192.0.2.1'
+    assert.equal(await moved(), joinUrl)
+    await own.close()
   }))
 
 test('keys for others are for one machine each, and name the address that others reach', () =>

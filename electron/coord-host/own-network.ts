@@ -1,20 +1,25 @@
 // The network that this computer hosts itself: a coordination server with DERP and STUN below the agent's state, brought up
 // again at every start once it was asked for. Used by the app and by a start without a display.
 
-import { userInfo } from 'node:os'
+import { networkInterfaces, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { readTextIfThere, writeFileAtomic } from '../base/atomic-file.ts'
+import { type Clock, systemClock } from '../base/clock.ts'
+import { isLoopback } from '../base/endpoint.ts'
 import { CodedError, codeOf, isCoded, messageOf } from '../base/errors.ts'
 import { Listeners } from '../base/lifetime.ts'
 import type { Logger } from '../base/log.ts'
 import type { InviteView, OwnNetworkView } from '../contract/calls.ts'
+import { publicHost } from '../coord/public-url.ts'
 import { type CoordHost, startCoordHost } from './coord-host.ts'
 
 const FIRST_PORT = 8480
 /** Tried one after the other at the first start; then the port is kept, since other machines know it. */
 const MOST_PORTS = 10
 const STUN_PORT = 3478
+/** How often it is looked whether this computer has another address. */
+const LOOK_MS = 10_000
 const INVITE_LIFE_MS = 24 * 3_600_000
 /** This computer joins within moments of its key being made. */
 const OWN_KEY_LIFE_MS = 10 * 60_000
@@ -31,6 +36,11 @@ export interface OwnNetworkOptions {
   /** The folder of the agent's state; the server lives in a folder of its own below. */
   readonly stateDir: string
   readonly log: Logger
+  readonly clock?: Clock
+  /** Where others reach this computer now; the system's own answer when left out. */
+  readonly address?: () => string
+  /** Whether this computer still has that address. */
+  readonly has?: (address: string) => boolean
 }
 
 /** What is kept beside the server's own database: that there is a network, and where it answers. */
@@ -42,6 +52,12 @@ interface Kept {
 export class OwnNetwork {
   readonly #folder: string
   readonly #log: Logger
+  readonly #clock: Clock
+  readonly #address: () => string
+  readonly #has: (address: string) => boolean
+  /** What the network tells machines of where it is. */
+  #servedAt: string | undefined
+  #cancelLook = (): void => {}
   readonly #changed = new Listeners<OwnNetworkView>()
   #view: OwnNetworkView = {
     state: 'absent',
@@ -57,6 +73,9 @@ export class OwnNetwork {
   constructor(options: OwnNetworkOptions) {
     this.#folder = join(options.stateDir, 'own-network')
     this.#log = options.log.scoped('own-network')
+    this.#clock = options.clock ?? systemClock
+    this.#has = options.has ?? hasAddress
+    this.#address = options.address ?? (() => publicHost('0.0.0.0', undefined))
   }
 
   get view(): OwnNetworkView {
@@ -96,16 +115,53 @@ export class OwnNetwork {
     const kept = await this.#kept()
     const name = kept?.name ?? (wanted?.trim() || defaultName())
     const { host, port } = kept ? { host: await this.#open(kept.port), port: kept.port } : await this.#openSomewhere()
-    this.#host = host
     if (!kept)
       await writeFileAtomic(this.#settingsPath, `${JSON.stringify({ format: FORMAT, port, name }, undefined, 2)}\n`)
+    this.#serve(host)
     await this.#ownerId()
     this.#tell({ state: 'running', name, joinUrl: host.coord.url })
-    host.coord.loginsChanged.add(() => this.#lookWhoWaits())
-    host.coord.broken.add((error) => this.#failed(error))
     this.#lookWhoWaits()
     await this.refresh()
+    this.#lookLater(port)
     return this.#view
+  }
+
+  #serve(host: CoordHost): void {
+    this.#host = host
+    host.coord.loginsChanged.add(() => this.#lookWhoWaits())
+    host.coord.broken.add((error) => this.#failed(error))
+  }
+
+  #lookLater(port: number): void {
+    this.#cancelLook = this.#clock.after(LOOK_MS, () => {
+      this.#follow(port).catch((error: unknown) => this.#failed(error))
+    })
+  }
+
+  /** In another network, or at another address of the same: machines are told anew where this one is. */
+  async #follow(port: number): Promise<void> {
+    const address = this.#address()
+    // An address more is no reason; and without any network nobody could be told.
+    const isLeft = this.#servedAt !== undefined && address !== this.#servedAt && !this.#has(this.#servedAt)
+    if (this.#host && !isLoopback(address) && (isLeft || isLoopback(this.#servedAt ?? ''))) {
+      this.#log.info('the own network moves', { to: address })
+      this.#starting ??= this.#move(port).finally(() => {
+        this.#starting = undefined
+      })
+      await this.#starting
+    }
+    if (this.#host) this.#lookLater(port)
+  }
+
+  /** Connections of machines break and come back within moments, as at any start; what they are is kept. */
+  async #move(port: number): Promise<OwnNetworkView> {
+    const before = this.#host
+    this.#host = undefined
+    await before?.close()
+    const host = await this.#open(port)
+    this.#serve(host)
+    this.#lookWhoWaits()
+    return this.#tell({ joinUrl: host.coord.url })
   }
 
   async #openSomewhere(): Promise<{ host: CoordHost; port: number }> {
@@ -122,7 +178,10 @@ export class OwnNetwork {
 
   async #open(port: number): Promise<CoordHost> {
     const everywhere = '0.0.0.0'
+    const address = this.#address()
+    this.#servedAt = address
     const options = {
+      url: `http://${address.includes(':') ? `[${address}]` : address}:${port}`,
       stateDir: join(this.#folder, 'coord'),
       listen: { host: everywhere, port },
       tls: 'off' as const,
@@ -220,7 +279,9 @@ export class OwnNetwork {
   }
 
   async close(): Promise<void> {
+    this.#cancelLook()
     await this.#starting?.catch(() => {})
+    this.#cancelLook()
     const host = this.#host
     this.#host = undefined
     await host?.close()
@@ -276,6 +337,9 @@ export class OwnNetwork {
     return this.#view
   }
 }
+
+const hasAddress = (address: string): boolean =>
+  Object.values(networkInterfaces()).some((all) => all?.some((one) => one.address === address))
 
 const isPortTaken = (error: unknown): boolean =>
   codeOf(error) === 'EADDRINUSE' || (error instanceof Error && codeOf(error.cause) === 'EADDRINUSE')

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { closeSync, mkdtempSync, openSync, rmSync, truncateSync, writeSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readdirSync, rmSync, truncateSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
@@ -12,7 +12,7 @@ import { isCoded } from '../base/errors.ts'
 import { startCoord } from './coord-server.ts'
 import { operatorLogin } from './login/operator-login.ts'
 import { noPostgres, TestPostgres } from './store/test-postgres.ts'
-import { TestMachine } from './test-machine.ts'
+import { TestMachine, type TestPoll } from './test-machine.ts'
 
 function tempFolder(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'peerway-outage-'))
@@ -20,7 +20,7 @@ function tempFolder(t: TestContext): string {
   return folder
 }
 
-async function crowd(t: TestContext, stateDir: string, database?: string) {
+async function crowd(t: TestContext, stateDir: string, database?: string, more = 0) {
   const coord = await startCoord({
     stateDir,
     database,
@@ -31,7 +31,8 @@ async function crowd(t: TestContext, stateDir: string, database?: string) {
   t.after(() => coord.close())
   const { key } = await coord.admin.createAuthKey({ reusable: true })
   const machines: TestMachine[] = []
-  for (const name of ['one', 'two']) {
+  const names = ['one', 'two', ...Array.from({ length: more }, (_, i) => `more-${i}`)]
+  for (const name of names) {
     const machine = new TestMachine(coord.url, name)
     t.after(() => machine.close())
     await machine.register({ auth: { authKey: key } })
@@ -39,7 +40,7 @@ async function crowd(t: TestContext, stateDir: string, database?: string) {
   }
   const [one, two] = machines
   assert.ok(one && two)
-  return { coord, key, one, two }
+  return { coord, key, one, two, machines }
 }
 
 type Crowd = Awaited<ReturnType<typeof crowd>>
@@ -74,11 +75,11 @@ async function newcomersAreTold({ coord, key }: Crowd, code: string): Promise<vo
   late.close()
 }
 
-async function worksAgain({ coord, key }: Crowd): Promise<void> {
+async function worksAgain({ coord, key, machines }: Crowd): Promise<void> {
   const late = new TestMachine(coord.url, 'late')
   assert.equal((await late.register({ auth: { authKey: key } })).error, '')
   late.close()
-  assert.equal((await coord.admin.listNodes()).length, 3)
+  assert.equal((await coord.admin.listNodes()).length, machines.length + 1)
 }
 
 test('PostgreSQL goes, comes back, may only be read: maps are served all along', { skip: noPostgres }, async (t) => {
@@ -111,13 +112,31 @@ test('PostgreSQL goes, comes back, may only be read: maps are served all along',
   }
 })
 
+const WRITERS = 32
+const STREAMS = 50
+
 test(
-  'PostgreSQL restarted among writers: each is told yes or no, and what was told yes is there',
+  `PostgreSQL restarted among ${WRITERS} writers and ${STREAMS} streams: each is told yes or no, and no map shrinks`,
   { skip: noPostgres },
   async (t) => {
     const postgres = await TestPostgres.start()
     t.after(() => postgres.end())
-    const all = await crowd(t, tempFolder(t), await postgres.database())
+    const all = await crowd(t, tempFolder(t), await postgres.database(), STREAMS - 2)
+    const streams = await Promise.all(all.machines.map((machine) => machine.poll()))
+    const [own, ...others] = streams
+    const cut: number[] = []
+    for (const [i, stream] of streams.entries()) {
+      await stream.until(({ peers = [] }) => peers.length === STREAMS - 1)
+      void stream.ended.then(() => cut.push(i))
+    }
+    let removed = 0
+    const hears = async (stream: TestPoll, endpoint: string): Promise<void> => {
+      await stream.until((message) => {
+        removed += message.peersRemoved?.length ?? 0
+        if (message.peers) assert.equal(message.peers.length, STREAMS - 1)
+        return message.peersChangedPatch?.some(({ endpoints }) => endpoints?.includes(endpoint)) ?? false
+      }, 20_000)
+    }
     const kept = new Set<string>()
     const state = { refused: 0, isOver: false }
     const writer = async (id: number): Promise<void> => {
@@ -129,24 +148,30 @@ test(
         } catch (error) {
           assert.ok(isCoded(error, 'coord/storage-unreachable'), String(error))
           state.refused++
-          await delay(5)
+          await delay(20)
         }
       }
     }
-    const writers = Array.from({ length: 8 }, (_, id) => writer(id))
+    const writers = Array.from({ length: WRITERS }, (_, id) => writer(id))
     for (let round = 0; round < 3; round++) {
       await delay(150)
       await postgres.stop(round === 1 ? 'SIGQUIT' : 'SIGINT')
-      await delay(50)
+      const endpoint = `192.0.2.9:${1_000 + round}`
+      assert.equal(await all.one.update({ endpoints: [endpoint] }), 200)
+      await Promise.all(others.map((stream) => hears(stream, endpoint)))
       await postgres.run()
     }
     await delay(200)
     state.isOver = true
     await Promise.all(writers)
     assert.ok(state.refused > 0 && kept.size > 0)
+    t.diagnostic(`${kept.size} writes were kept, ${state.refused} refused`)
     const there = new Set((await all.coord.admin.listUsers()).map(({ name }) => name))
     for (const name of kept) assert.ok(there.has(name), name)
     await worksAgain(all)
+    for (const stream of streams)
+      await stream.until(({ peersChanged = [] }) => peersChanged.some(({ name }) => name.startsWith('late.')))
+    assert.deepEqual([removed, cut, own?.messages.some(({ peersRemoved }) => peersRemoved?.length)], [0, [], false])
   },
 )
 
@@ -182,6 +207,50 @@ test(
     await newcomersAreTold(all, 'coord/storage-full')
     await mapsGoOn(all, '192.0.2.2:2')
     truncateSync(filler)
+    await worksAgain(all)
+  },
+)
+
+const noFlags = chattrUnavailable()
+
+/** Why a file here cannot be made one that even root may not write. */
+function chattrUnavailable(): string | false {
+  const folder = mkdtempSync(join(tmpdir(), 'peerway-outage-'))
+  const file = join(folder, 'file')
+  try {
+    closeSync(openSync(file, 'w'))
+    execFileSync('chattr', ['+i', file], { stdio: 'ignore' })
+    execFileSync('chattr', ['-i', file], { stdio: 'ignore' })
+    return false
+  } catch {
+    return 'a file that nobody may write takes root and a file system with such a flag'
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+test(
+  'a SQLite file that nobody may write any more: told so, maps are served all along',
+  { skip: noFlags },
+  async (t) => {
+    const folder = tempFolder(t)
+    const all = await crowd(t, folder)
+    const files = readdirSync(folder)
+      .filter((name) => name.startsWith('coord.db'))
+      .map((name) => join(folder, name))
+    const flag = (sign: string): void => void execFileSync('chattr', [`${sign}i`, ...files])
+    await mapsGoOn(all, '192.0.2.1:1')
+    for (let round = 0; round < 2; round++) {
+      flag('+')
+      try {
+        await newcomersAreTold(all, 'coord/storage-read-only')
+        await mapsGoOn(all, `192.0.2.2:${round + 2}`)
+      } finally {
+        flag('-')
+      }
+      // By itself: nobody starts anything again.
+      await all.coord.admin.createAuthKey({})
+    }
     await worksAgain(all)
   },
 )

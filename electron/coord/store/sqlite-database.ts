@@ -4,18 +4,19 @@
 import { accessSync, closeSync, constants, existsSync, openSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import Database from 'libsql'
-import { codeOf, messageOf } from '../../base/errors.ts'
+import { codeOf, isCoded, messageOf } from '../../base/errors.ts'
 import { CoordError } from '../errors.ts'
 import type { Executed } from './one-connection-dialect.ts'
 import type { SqlRow } from './rows.ts'
 import { sqliteWords, type Migration } from './schema.ts'
-import { storeFailure } from './store-failure.ts'
+import { storeFailure, storeReadOnly } from './store-failure.ts'
 
 /** Not bounded by themselves: a statement may hold a list. */
 const MOST_STATEMENTS = 500
 
 export class SqliteDatabase {
   readonly #database: Database.Database
+  readonly #path: string
   readonly #where: string
   readonly #statements = new Map<string, Database.Statement>()
   #queue: Promise<unknown> = Promise.resolve()
@@ -25,6 +26,7 @@ export class SqliteDatabase {
 
   private constructor(database: Database.Database, path: string) {
     this.#database = database
+    this.#path = path
     this.#where = `the database ${path}`
   }
 
@@ -120,7 +122,7 @@ export class SqliteDatabase {
       if (statement.reader) return { rows: statement.all([...values]) }
       return { rows: [], changed: statement.run([...values]).changes }
     } catch (error) {
-      this.#failure = storeFailure(error, this.#where)
+      this.#failure = this.#failureOf(error)
       throw this.#failure
     }
   }
@@ -143,11 +145,18 @@ export class SqliteDatabase {
       try {
         return work()
       } catch (error) {
-        throw storeFailure(error, this.#where)
+        throw this.#failureOf(error)
       }
     })
     this.#queue = turn.catch(() => undefined)
     return turn
+  }
+
+  /** A file that became read-only while it was open is to SQLite one that cannot be written for whatever reason. */
+  #failureOf(error: unknown): unknown {
+    const failure = storeFailure(error, this.#where)
+    if (!isCoded(failure, 'coord/storage-unreachable') || mayWrite(this.#path)) return failure
+    return storeReadOnly(this.#where, error)
   }
 
   /** One at a time, in the order asked for. */
@@ -164,7 +173,7 @@ export class SqliteDatabase {
         return result
       } catch (error) {
         if (this.#database.inTransaction) this.#database.exec('ROLLBACK')
-        throw storeFailure(error, this.#where)
+        throw this.#failureOf(error)
       }
     })
     this.#queue = turn.catch(() => undefined)

@@ -66,10 +66,13 @@ export function storeFailure(error: unknown, where: string): unknown {
         options,
       )
     case 'read-only':
-      return new CoordError('coord/storage-read-only', `${where} may be read but not written.`, options)
+      return storeReadOnly(where, error)
     case 'unreachable':
       return new CoordError('coord/storage-unreachable', `${where} does not answer just now; try again.`, options)
     case 'damaged':
       return new CoordError('coord/state-damaged', `${where} is damaged. Restore a backup.`, options)
   }
 }
+
+export const storeReadOnly = (where: string, cause: unknown): CoordError =>
+  new CoordError('coord/storage-read-only', `${where} may be read but not written.`, { cause })

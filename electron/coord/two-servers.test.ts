@@ -187,6 +187,21 @@ test('every request of a login goes to another server than the one before', { sk
   })
 })
 
+test('what a program changed at one server it finds at the other', { skip }, async (t) => {
+  const its = await servers(t)
+  await owner(its)
+  const token = (await its.cli('tokens', 'create', 'test', '--user', 'ines', '--scopes', 'users')).trim()
+  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+  for (let i = 0; i < 10; i++) {
+    const [here, there] = i % 2 === 0 ? its.servers : its.servers.toReversed()
+    const body = JSON.stringify({ name: `person${i}` })
+    const made = await fetch(`${here?.url}/api/v1/users`, { method: 'POST', headers, body })
+    assert.ok(made.ok, await made.text())
+    const listed = await (await fetch(`${there?.url}/api/v1/users`, { headers })).text()
+    assert.match(listed, new RegExp(`"person${i}"`))
+  }
+})
+
 test('who guesses has no more tries at two servers than at one', { skip }, async (t) => {
   const its = await servers(t)
   await owner(its)

@@ -15,6 +15,7 @@ import { RateLimiter, sourceOf } from '../http/rate-limiter.ts'
 import type { MachinePublic } from '../../crypto/keys.ts'
 import type { Restores } from '../backup/restores.ts'
 import type { Role } from '../model.ts'
+import { TryLimit } from '../identity/try-limit.ts'
 import type { ServerRegistry } from '../server-registry.ts'
 import { ApiError, failureOf } from './api-error.ts'
 import { ApiTokens } from './api-tokens.ts'
@@ -55,7 +56,7 @@ export class Api {
   readonly #callers: Callers
   readonly #routes: readonly Route[] = OPERATIONS.map(routeOf)
   readonly #limit: RateLimiter
-  readonly #refusedLimit: RateLimiter
+  readonly #refusedLimit: TryLimit
   readonly #streams: ChangeStreams
   readonly #backups = new BackupDownloads()
   readonly #restores: RestoreCalls
@@ -64,7 +65,7 @@ export class Api {
     this.#options = options
     this.#callers = new Callers(options)
     this.#limit = new RateLimiter(options.clock, LIMIT)
-    this.#refusedLimit = new RateLimiter(options.clock, REFUSED_LIMIT)
+    this.#refusedLimit = new TryLimit(options.registry, options.clock, 'api-refused', REFUSED_LIMIT)
     this.#streams = new ChangeStreams(options.clock)
     const { registry, restores, serverKey } = options
     const ownsAll = (caller: ApiCaller): boolean => this.#hasEverywhere(caller, ['owner'])
@@ -105,6 +106,8 @@ export class Api {
       return send(response, 200, openApiDocument(this.#options.publicUrl))
     const restored = /^\/restore\/([A-Za-z0-9_-]{22})$/.exec(path)?.[1]
     if (restored !== undefined && request.method === 'GET') return send(response, 200, this.#restores.outcome(restored))
+    // What was asked a moment ago may have been answered by another server.
+    await this.#options.registry.current()
     const route = this.#find(request.method, path)
     const caller = await this.#caller(request, source, route ? writes(route.operation) : request.method !== 'GET')
     if (path === '/me' && request.method === 'GET') return send(response, 200, this.#me(caller))
@@ -149,7 +152,7 @@ export class Api {
     try {
       return await this.#callers.of(request, source, isWrite)
     } catch (error) {
-      if (error instanceof ApiError && error.status === 401 && !this.#refusedLimit.take(source)) throw tooMany()
+      if (error instanceof ApiError && error.status === 401 && !(await this.#refusedLimit.take(source))) throw tooMany()
       throw error
     }
   }

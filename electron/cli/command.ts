@@ -3,6 +3,7 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 import { CodedError } from '../base/errors.ts'
 import { parseDuration } from '../base/deadline.ts'
+import { didYouMean } from './nearest.ts'
 
 export type OptionSpecs = NonNullable<ParseArgsConfig['options']>
 
@@ -50,15 +51,29 @@ export function parseCommand(command: Command, args: readonly string[]): Command
       strict: true,
     })
   } catch (error) {
-    throw new UsageError(error instanceof Error ? (error.message.split('. To specify')[0] ?? '') : 'Wrong usage.')
+    throw unreadable(command, error)
   }
   if (parsed.values['help'] === true) return 'help'
   const [least, most] = command.positionals
   if (parsed.positionals.length < least)
-    throw new UsageError(`"${command.name}" needs ${least === 1 ? 'an argument' : `${least} arguments`}.`)
+    throw new UsageError(
+      `"${command.name}" needs ${least === 1 ? 'an argument' : `${least} arguments`}. ${usageOf(command)}`,
+    )
   if (parsed.positionals.length > most)
-    throw new UsageError(`"${parsed.positionals[most] ?? ''}" is one argument too many.`)
+    throw new UsageError(`"${parsed.positionals[most] ?? ''}" is one argument too many. ${usageOf(command)}`)
   return { values: parsed.values, positionals: parsed.positionals }
+}
+
+const usageOf = ({ name, usage }: Command): string => `Usage: peerway ${usage[0] ?? name}`
+
+/** In our words, and with what to do next; those of parseArgs are for programmers. */
+function unreadable({ name, options }: Command, error: unknown): UsageError {
+  const told = error instanceof Error ? (error.message.split('. To specify')[0] ?? '') : ''
+  const unknown = /^Unknown option '(-+[^' ]*)/.exec(told)?.[1]
+  const more = `"peerway ${name} --help" lists them.`
+  if (unknown === undefined) return new UsageError(`${told.replace(/\.?$/, '.')} ${more.replace('lists', 'explains')}`)
+  const meant = didYouMean(unknown.replace(/^-+/, ''), Object.keys(options), (option) => `--${option}`)
+  return new UsageError(`"${name}" has no option ${unknown}. ${meant}${more}`)
 }
 
 /** People of this field also type -flag and --flag=true: both are read. */

@@ -35,6 +35,7 @@ import {
   usersSetupCode,
 } from './coord-users.ts'
 import { type Command, commandHelp, DONE, parseCommand, print, UsageError } from './command.ts'
+import { didYouMean } from './nearest.ts'
 
 export const commands: readonly Command[] = [
   serve,
@@ -57,8 +58,8 @@ export const commands: readonly Command[] = [
   nodesMove,
   nodesExpire,
   nodesKeys,
-  coordSettings,
   nodesDelete,
+  coordSettings,
   ...routeCommands,
   relaysAdvice,
   ...derpMapCommands,
@@ -73,13 +74,10 @@ export const commands: readonly Command[] = [
 
 /** Returns the exit status; throws CodedError, of which the caller makes a line on stderr. */
 export async function runCoord(args: readonly string[]): Promise<number> {
+  if (args[0] === 'help') return runCoord([...args.slice(1), '--help'])
   const [command, rest] = find(args)
   if (!command) {
-    const words = args.filter((arg) => !arg.startsWith('-')).slice(0, 2)
-    const isHelp = words.length === 0 || words[0] === 'help' || args.includes('--help') || args.includes('-h')
-    if (!isHelp)
-      throw new UsageError(`There is no command "coord ${words.join(' ')}". "peerway coord help" lists them.`)
-    print(help(words[0] === 'help' ? words[1] : words[0]))
+    print(help(args.filter((arg) => !arg.startsWith('-'))))
     return DONE
   }
   const call = parseCommand(command, rest)
@@ -102,14 +100,23 @@ function find(args: readonly string[]): [command: Command | undefined, rest: str
 const isWord = (arg: string, i: number, before: readonly string[]): boolean =>
   !arg.startsWith('-') && before[i - 1]?.startsWith('--') !== true
 
-function help(family: string | undefined): string {
-  const shown = commands.filter(({ name }) => family === undefined || name.split(' ')[1] === family)
-  const lines = (shown.length > 0 ? shown : commands).map(({ name, summary }) => `  ${name.padEnd(24)} ${summary}`)
+/** Of all verbs, or of those that begin so. */
+function help(words: readonly string[]): string {
+  const shown = commands.filter(({ name }) => words.every((word, i) => name.split(' ')[i + 1] === word))
+  if (shown.length === 0) {
+    const typed = words.slice(0, 2).join(' ')
+    const known = new Set(
+      commands.flatMap(({ name }) => [name.split(' ').slice(1).join(' '), name.split(' ')[1] ?? '']),
+    )
+    const meant = didYouMean(typed, known, (name) => `"peerway coord ${name}"`)
+    throw new UsageError(`There is no command "coord ${typed}". ${meant}"peerway coord help" lists them.`)
+  }
+  const width = Math.max(...shown.map(({ name }) => name.length))
   return [
     'Runs and manages a coordination server.',
     '',
     'Commands:',
-    ...lines,
+    ...shown.map(({ name, summary }) => `  ${name.padEnd(width)} ${summary}`),
     '',
     'More: peerway coord COMMAND --help',
   ].join('\n')

@@ -1,6 +1,7 @@
 // A verb with verbs of its own: `peerway relay status`.
 
 import { type Command, commandHelp, DONE, parseCommand, print, UsageError } from './command.ts'
+import { didYouMean } from './nearest.ts'
 
 /** `verbs` by their second word. Without one, or when help is asked for, all of them are explained. */
 export async function runFamily(
@@ -13,7 +14,8 @@ export async function runFamily(
   if (!command) {
     if (verb !== undefined && !['--help', '-h', 'help'].includes(verb)) {
       const known = Object.keys(verbs).map((one) => `${name} ${one}`)
-      throw new UsageError(`There is no command "${name} ${verb}". It is one of: ${known.join(', ')}.`)
+      const meant = didYouMean(verb, Object.keys(verbs), (one) => `"peerway ${name} ${one}"`)
+      throw new UsageError(`There is no command "${name} ${verb}". ${meant}It is one of: ${known.join(', ')}.`)
     }
     print(Object.values(verbs).map(commandHelp).join('\n\n'))
     return DONE

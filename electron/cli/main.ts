@@ -5,6 +5,7 @@ import { agent } from './agent.ts'
 import { type AllCommands, completion } from './completion/completion.ts'
 import { type Command, commandHelp, DONE, FAILED, parseCommand, UsageError, WRONG_USAGE } from './command.ts'
 import { doctor } from './doctor.ts'
+import { didYouMean } from './nearest.ts'
 import { netcheck } from './netcheck.ts'
 import { path } from './path.ts'
 import { metrics } from './metrics.ts'
@@ -75,7 +76,7 @@ async function everyCommand(): Promise<AllCommands> {
 
 async function main(args: readonly string[]): Promise<number> {
   const [verb = 'help', ...rest] = args
-  if (verb === 'help' || verb === '--help' || verb === '-h') return help(rest[0])
+  if (verb === 'help' || verb === '--help' || verb === '-h') return help(rest)
   if (verb === '--version') return version.run({ values: {}, positionals: [] })
   const family = Object.hasOwn(families, verb) ? families[verb] : undefined
   if (family) return family.run(rest)
@@ -83,7 +84,7 @@ async function main(args: readonly string[]): Promise<number> {
   const [options, found, after] = splitAtVerb(args)
   if (found === 'relay' || found === 'dns') return families[found]?.run([...after, ...options]) ?? FAILED
   const command = commands.find(({ name }) => name === found)
-  if (!command) throw new UsageError(`There is no command "${found ?? verb}". "peerway help" lists them.`)
+  if (!command) throw noSuchCommand(found ?? verb)
   return runCommand(command, [...options, ...after])
 }
 
@@ -102,7 +103,13 @@ function splitAtVerb(args: readonly string[]): [options: string[], verb: string 
   return [args.slice(0, at), args[at], args.slice(at + 1)]
 }
 
-async function help(name: string | undefined): Promise<number> {
+function noSuchCommand(name: string): UsageError {
+  const known = [...commands.map((command) => command.name), ...Object.keys(families), 'help']
+  const meant = didYouMean(name, known, (one) => `"peerway ${one}"`)
+  return new UsageError(`There is no command "${name}". ${meant}"peerway help" lists them.`)
+}
+
+async function help([name, ...part]: readonly string[]): Promise<number> {
   if (name === undefined) {
     const lines: [string, string][] = [
       ...commands.map((command): [string, string] => [command.name, command.summary]),
@@ -115,8 +122,8 @@ async function help(name: string | undefined): Promise<number> {
   }
   const command = commands.find((one) => one.name === name)
   if (command) process.stdout.write(`${commandHelp(command)}\n`)
-  else if (Object.hasOwn(families, name)) return (await families[name]?.run(['--help'])) ?? FAILED
-  else throw new UsageError(`There is no command "${name}". "peerway help" lists them.`)
+  else if (Object.hasOwn(families, name)) return (await families[name]?.run([...part, '--help'])) ?? FAILED
+  else throw noSuchCommand(name)
   return DONE
 }
 

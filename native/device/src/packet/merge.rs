@@ -5,10 +5,10 @@
 //!
 //! One super-packet costs the kernel about as much as one packet, so this is most of the receive throughput.
 
-use std::net::IpAddr;
-
+use super::candidate::{Candidate, FlowKey, Next, TCP_PSH, candidate, flow};
+pub use super::candidate::{Policy, Takes};
 use super::csum;
-use super::ip::{self, Fragment, IpHeader};
+use super::ip::{self, IpHeader};
 use super::vnet::{GSO_TCP_V4, GSO_TCP_V6, GSO_UDP_L4, NEEDS_CSUM, VNET_BYTES, VnetHeader};
 
 /// How many open flows of one batch are compared with a new packet; a batch seldom holds more.
@@ -20,9 +20,6 @@ const MAX_DATAGRAMS: usize = 64;
 const MAX_IP_BYTES: usize = 65_535;
 /// IPv6 header and the longest TCP header.
 const MAX_HEADER_BYTES: usize = 40 + 60;
-
-const TCP_PSH: u8 = 0x08;
-const TCP_ACK: u8 = 0x10;
 
 /// Where a packet lies: which receive buffer, and what part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,14 +35,6 @@ struct Piece {
     next: Option<u32>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct FlowKey {
-    protocol: u8,
-    src: IpAddr,
-    dst: IpAddr,
-    ports: (u16, u16),
-}
-
 /// One write to the TUN: a lone packet, or several merged ones.
 #[derive(Debug)]
 pub struct Item {
@@ -56,13 +45,6 @@ pub struct Item {
     /// What may still be appended; None when nothing.
     next: Option<Next>,
     merged: Merged,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
-    /// The segment with this sequence number.
-    Seq(u32),
-    Datagram,
 }
 
 /// The headers of a merged packet: vnet header, then IP and TCP or UDP. Meaningful from two pieces on.
@@ -77,36 +59,10 @@ struct Merged {
     pushed: bool,
 }
 
-/// What may be done with a packet besides writing it as it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Policy {
-    /// For this host. The AEAD already proved the bytes, so checksums are not looked at, as in the kernel's WireGuard.
-    Local,
-    /// Going on to another host: a wrong checksum of the sender must stay visible there.
-    Forwarded,
-}
-
-/// Which super-packets the TUN takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Takes {
-    pub tcp: bool,
-    pub udp: bool,
-}
-
 #[derive(Debug, Default)]
 pub struct Merger {
     pieces: Vec<Piece>,
     items: Vec<Item>,
-}
-
-/// A packet with data that may start or continue a super-packet.
-struct Candidate {
-    /// What it is, and what may follow it.
-    is: Next,
-    follower: Next,
-    header_bytes: usize,
-    payload_bytes: usize,
-    pushed: bool,
 }
 
 impl Merger {
@@ -285,68 +241,6 @@ fn same_tcp(ours: &[u8], theirs: &[u8]) -> bool {
         && (ours[13] ^ theirs[13]) & !TCP_PSH == 0
         && ours[14..16] == theirs[14..16] // window
         && ours[18..] == theirs[18..] // urgent pointer, options
-}
-
-fn flow(packet: &[u8], header: &IpHeader) -> Option<FlowKey> {
-    if !matches!(header.protocol, ip::TCP | ip::UDP) || header.fragment == Fragment::Later {
-        return None;
-    }
-    let ports = ip::ports(packet, header)?;
-    Some(FlowKey { protocol: header.protocol, src: header.src, dst: header.dst, ports })
-}
-
-fn candidate(packet: &[u8], header: &IpHeader, policy: Policy, takes: Takes) -> Option<Candidate> {
-    // IP options and extension headers are odd enough to go alone.
-    if header.fragment != Fragment::Whole || !matches!(header.l4_offset, 20 | 40) {
-        return None;
-    }
-    let l4 = packet.get(header.l4_offset..)?;
-    let candidate = match header.protocol {
-        ip::TCP if takes.tcp => tcp_candidate(l4, header.l4_offset)?,
-        ip::UDP if takes.udp => udp_candidate(l4, header.l4_offset)?,
-        _ => return None,
-    };
-    if policy == Policy::Forwarded {
-        let sum = csum::add(csum::pseudo_header(header.src, header.dst, header.protocol, l4.len()), l4);
-        if csum::fold(sum) != 0xffff {
-            return None;
-        }
-    }
-    Some(candidate)
-}
-
-fn tcp_candidate(l4: &[u8], l4_offset: usize) -> Option<Candidate> {
-    let tcp: &[u8; 20] = l4.first_chunk()?;
-    let header_bytes = usize::from(tcp[12] >> 4) * 4;
-    let plain = tcp[13] & !TCP_PSH == TCP_ACK && tcp[12] & 0x0f == 0;
-    if !plain || header_bytes < 20 || l4.len() <= header_bytes {
-        return None;
-    }
-    let payload_bytes = l4.len() - header_bytes;
-    let seq = u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]);
-    Some(Candidate {
-        is: Next::Seq(seq),
-        follower: Next::Seq(seq.wrapping_add(payload_bytes as u32)),
-        header_bytes: l4_offset + header_bytes,
-        payload_bytes,
-        pushed: tcp[13] & TCP_PSH != 0,
-    })
-}
-
-fn udp_candidate(l4: &[u8], l4_offset: usize) -> Option<Candidate> {
-    let udp: &[u8; 8] = l4.first_chunk()?;
-    let whole = usize::from(u16::from_be_bytes([udp[4], udp[5]])) == l4.len();
-    // Without a checksum there must be none afterwards either, which a super-packet cannot say.
-    if !whole || udp[6..8] == [0, 0] || l4.len() == 8 {
-        return None;
-    }
-    Some(Candidate {
-        is: Next::Datagram,
-        follower: Next::Datagram,
-        header_bytes: l4_offset + 8,
-        payload_bytes: l4.len() - 8,
-        pushed: false,
-    })
 }
 
 #[cfg(test)]

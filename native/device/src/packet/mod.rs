@@ -1,5 +1,6 @@
 //! Packets as bytes: headers, checksums, super-packets, and what arrives on the shared UDP socket. No I/O here.
 
+mod candidate;
 pub mod classify;
 pub mod csum;
 pub mod ip;

@@ -16,7 +16,6 @@ import type {
   NodeId,
   PeerTraffic,
   RelayBriefView,
-  PeerView,
   TailnetView,
   TrafficView,
 } from '../contract/snapshot.ts'
@@ -30,11 +29,13 @@ import { mannersView } from './relay-manners.ts'
 import { changedRelay, relayOff } from './relay-settings.ts'
 import { newProfileId, profileNamed, profileViews } from './profiles.ts'
 import { RelayUsage } from './relay-usage.ts'
+import { withoutPaths } from './at-rest.ts'
 import { changedRouting, NO_ROUTING, type RoutingSettings, routingView } from './routing/routing-settings.ts'
 import type { DerpMapInput } from '../wire/tailcfg/derp-map.ts'
 import { netcheckView } from './netcheck-words.ts'
 import { Session } from './session.ts'
 import type { AgentSurroundings } from './session-options.ts'
+import { normalServerUrl } from './server-url.ts'
 import { SnapshotStore } from './snapshot-store.ts'
 import { type AgentState, currentProfile, type Profile, StateFile, withoutProfile, withProfile } from './state-file.ts'
 
@@ -493,49 +494,4 @@ export class Agent {
 function rememberedTailnet({ nodeKey, tailnetName, loginName, serverUrl }: Profile): TailnetView | undefined {
   if (!nodeKey || tailnetName === undefined) return undefined
   return { name: tailnetName, serverUrl, account: loginName ?? '', accountName: loginName ?? '' }
-}
-
-function withoutPaths(peers: Readonly<Record<string, PeerView>>): Record<string, PeerView> {
-  const still: Record<string, PeerView> = {}
-  for (const [id, peer] of Object.entries(peers))
-    still[id] = {
-      ...peer,
-      doctor: undefined,
-      path: {
-        ...peer.path,
-        kind: 'none',
-        via: undefined,
-        latencyMs: undefined,
-        looking: false,
-        idle: true,
-        reason: 'stopped',
-        reasonText: 'this computer is not connected',
-      },
-    }
-  return still
-}
-
-/** "home.example:8480" and "http://home.example:8480/" name the same server. Throws 'agent/bad-server-url'. */
-export function normalServerUrl(text: string): string {
-  const trimmed = text.trim()
-  let url: URL
-  try {
-    url = new URL(/^[a-z]+:\/\//i.test(trimmed) ? trimmed : `https://${trimmed}`)
-  } catch {
-    throw new CodedError(
-      'agent/bad-server-url',
-      `"${trimmed}" is not an address. It looks like https://net.example.org or http://192.168.1.10:8480.`,
-    )
-  }
-  if (
-    (url.protocol !== 'http:' && url.protocol !== 'https:') ||
-    url.hostname === '' ||
-    url.username !== '' ||
-    url.password !== ''
-  )
-    throw new CodedError(
-      'agent/bad-server-url',
-      `"${trimmed}" is not the address of a coordination server. It starts with https:// or http://.`,
-    )
-  return url.origin
 }

@@ -1,7 +1,6 @@
 // One node key's life on the wire: the data plane, the path finder and the DERP pool, wired to each other. It knows nothing
 // of logins; it is told the netmap and tells what it finds about paths and about the network it is in.
 
-import { lookup } from 'node:dns/promises'
 import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os'
 import { isDeepStrictEqual } from 'node:util'
 import { CodedError } from '../base/errors.ts'
@@ -46,6 +45,7 @@ import { PeerIds } from './peer-ids.ts'
 import { RelayHost } from './relay-host.ts'
 import { NetworkUse, type Networks, NO_NETWORKS } from './routing/network-use.ts'
 import type { RoutingSettings } from './routing/routing-settings.ts'
+import { resolveHost, withoutInterface } from './surroundings.ts'
 import { TunnelMessages } from './tunnel-messages.ts'
 
 /** IPv6's minimum: nothing inside needs fragmenting, and the outer packet fits nearly every path (paths.md §7.5). */
@@ -487,14 +487,4 @@ export class Mesh {
   close(): Promise<void> {
     return this.#lifetime.end()
   }
-}
-
-function withoutInterface(all: NodeJS.Dict<NetworkInterfaceInfo[]>, name: string): NodeJS.Dict<NetworkInterfaceInfo[]> {
-  const { [name]: _, ...others } = all
-  return others
-}
-
-/** All addresses of a name; none when it does not exist. */
-async function resolveHost(host: string): Promise<readonly string[]> {
-  return (await lookup(host, { all: true })).map(({ address }) => address)
 }

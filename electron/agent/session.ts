@@ -6,7 +6,7 @@ import type { DnsView } from '../contract/dns-view.ts'
 import type { PathHistoryView } from '../contract/path-history-view.ts'
 import type { RelayTestView } from '../contract/relay-test-view.ts'
 import type { RelayStatusView } from '../contract/relay-view.ts'
-import type { NodeId, PathView, Problem, RelayBriefView, TailnetView } from '../contract/snapshot.ts'
+import type { RelayBriefView, TailnetView } from '../contract/snapshot.ts'
 import { ControlClient, type PollStatus } from '../control/control-client.ts'
 import type { KnownEndpoint, NodeState } from '../control/map-stream.ts'
 import { isExpired, type Netmap } from '../control/netmap.ts'
@@ -23,17 +23,21 @@ import { vpnOnRoute } from './doctor/vpn-route.ts'
 import { HomeDerpWatch } from './home-derp-watch.ts'
 import { hostinfoOf } from './hostinfo.ts'
 import { lockPublicText, logIn } from './login.ts'
-import { FIREWALL_MARK, Mesh } from './mesh.ts'
+import { FIREWALL_MARK, type Mesh } from './mesh.ts'
 import type { NetcheckFacts } from './netcheck-words.ts'
 import { NodeNames } from './naming/node-names.ts'
-import { netmapViews, nodeIdOf } from './netmap-views.ts'
+import { netmapViews } from './netmap-views.ts'
 import { PathReporter } from './path-reporter.ts'
-import { contractHistory, contractPath } from './path-words.ts'
-import { NO_PATH_SETTINGS, pathPolicies, type PathSettings, pathPolicyView } from './path-settings.ts'
+import { contractPath } from './path-words.ts'
+import { PeerPaths } from './peer-paths.ts'
+import { Soon } from './soon.ts'
+import { NO_PATH_SETTINGS, pathPolicies, type PathSettings } from './path-settings.ts'
 import { relayBrief, type RelayBriefFacts } from './relay-brief.ts'
 import type { RelaySettings } from './relay-settings.ts'
+import { ServerContact } from './server-contact.ts'
+import { doctorFacts, openMesh } from './session-mesh.ts'
 import type { SessionOptions } from './session-options.ts'
-import { warningsOf } from './session-words.ts'
+import { loginState, onlineState, warningsOf } from './session-words.ts'
 import { rememberTailnet } from './tailnet-memory.ts'
 import { NO_ROUTING, type RoutingSettings } from './routing/routing-settings.ts'
 import type { Profile } from './state-file.ts'
@@ -59,16 +63,14 @@ export class Session {
   #netInfo: WireNetInfo | undefined
   #endpoints: readonly KnownEndpoint[] = []
   #nodeKey: NodePublic | undefined
-  readonly #paths = new Map<string, PathView>()
-  #isControlConnected = false
-  #controlHeardAt: number | undefined
-  #controlProblem: Problem | undefined
+  readonly #paths: PeerPaths
+  readonly #publishing: Soon
+  readonly #server = new ServerContact()
   readonly #homeDerp: HomeDerpWatch
   readonly #names: NodeNames | undefined
   readonly #pathReporter: PathReporter
   #applying: Promise<void> = Promise.resolve()
   readonly #doctor: Doctor
-  #publishDue = false
   #done: Promise<void> = Promise.resolve()
   #fail: (error: unknown) => void = () => {}
 
@@ -80,6 +82,16 @@ export class Session {
     const { clock, log, openSystemDns, profile } = options
     if (openSystemDns)
       this.#names = new NodeNames({ clock, log, serverUrl: profile.serverUrl, system: openSystemDns() })
+    this.#publishing = new Soon(clock, PUBLISH_MS, () => {
+      if (!this.#abort.signal.aborted) this.#publishNow()
+    })
+    this.#paths = new PeerPaths({
+      pathLog: options.pathLog,
+      events: options.events,
+      nodes: () => this.#nodes(),
+      history: (nodeKey) => this.#mesh?.pathHistory(nodeKey) ?? [],
+      regionCode: this.#regionCode,
+    })
     this.#doctor = new Doctor(options.clock, () => vpnOnRoute(FIREWALL_MARK))
     this.#control = new ControlClient({
       serverUrl: options.profile.serverUrl,
@@ -174,13 +186,7 @@ export class Session {
         onTrouble: (problem) => store.update(() => ({ problem })),
         clock: this.#options.clock,
       },
-      (loginUrl) =>
-        store.update(() => ({
-          loginUrl,
-          state: loginUrl === undefined ? 'starting' : 'needs-login',
-          waitingFor: loginUrl === undefined ? 'the coordination server' : 'someone to log in',
-          problem: undefined,
-        })),
+      (loginUrl) => store.update(() => loginState(loginUrl)),
       this.#abort.signal,
     )
   }
@@ -191,23 +197,10 @@ export class Session {
     this.#options.pathLog.endRun()
     if (this.#abort.signal.aborted) return
     const options = this.#options
-    this.#mesh = new Mesh({
+    this.#mesh = openMesh(options, {
+      profile: this.#profile,
       nodeKey,
-      tunName: options.tunName,
-      udpPort: options.udpPort,
-      clock: options.clock,
-      log: options.log,
-      openDataplane: options.openDataplane,
-      openRelayForwarder: options.openRelayForwarder,
-      relay: this.#profile.relay,
-      relaySurroundings: options.relaySurroundings,
-      portMapping: this.#profile.portMapping ?? true,
-      routing: this.#profile.routing ?? NO_ROUTING,
-      moreRules: (netmap) => this.#names?.rules(netmap) ?? [],
-      peerApiPort: () => this.#names?.port ?? 0,
-      systemServers: () => this.#names?.serversAsked ?? [],
-      hostNetwork: options.openHostNetwork(),
-      serverUrl: this.#profile.serverUrl,
+      names: this.#names,
       listener: {
         onEndpoints: (endpoints) => {
           this.#endpoints = endpoints.map(({ endpoint, type }) => ({ endpoint, type: ENDPOINT_NAMES[type] }))
@@ -219,24 +212,22 @@ export class Session {
         },
         onPath: (nodeKeyText, view) => {
           this.#pathReporter.notePath(nodeKeyText, view)
-          this.#takePath(nodeKeyText, contractPath(view, this.#regionCode, options.clock.wallNow(), this.#nameOf))
+          this.#paths.take(
+            nodeKeyText,
+            contractPath(view, this.#regionCode, options.clock.wallNow(), this.#paths.nameOf),
+          )
+          this.#publish()
         },
         onDerpStatus: (status) => this.#takeDerpStatus(status),
         onRelay: () => this.#tellControl(),
         onFatal: (problem) => this.#fail(problem),
-        controlConnected: () => this.#isControlConnected,
+        controlConnected: () => this.#server.isConnected,
       },
     })
   }
 
   readonly #regionCode = (region: number): string =>
     this.#netmap?.derpMap.regions?.get(region)?.regionCode || String(region)
-
-  /** The short name of the node with that key, this one included. */
-  readonly #nameOf = (nodeKey: string): string | undefined =>
-    this.#nodes()
-      .find(({ key }) => key.text === nodeKey)
-      ?.name.split('.')[0]
 
   #hostinfo(): HostinfoInput {
     const { hostname, routing = NO_ROUTING } = this.#profile
@@ -268,7 +259,7 @@ export class Session {
         await this.#mesh?.apply(netmap)
         await this.#applyNames(netmap)
         this.#applied = netmap
-        this.#forgetGonePeers(netmap)
+        this.#paths.forgetGone(netmap)
         this.#pathReporter.setNetmap(netmap)
         this.#publish()
       } catch (error) {
@@ -294,39 +285,9 @@ export class Session {
     return this.#names?.view()
   }
 
-  #forgetGonePeers(netmap: Netmap): void {
-    const present = new Set([...netmap.peers.values()].map((peer) => peer.key.text))
-    for (const key of this.#paths.keys()) if (!present.has(key)) this.#paths.delete(key)
-  }
-
   #takePollStatus(status: PollStatus): void {
-    this.#isControlConnected = status.kind === 'connected'
-    if (status.kind === 'connected') {
-      this.#controlHeardAt = this.#options.clock.wallNow()
-      this.#controlProblem = undefined
-    } else if (status.kind === 'disconnected') {
-      const { code, message } = status.error
-      this.#controlProblem = { code, message }
-      if (code === 'control/node-unknown')
-        this.#fail(
-          new CodedError(
-            'agent/login-gone',
-            'The network does not know this machine any more: it was removed. Log in again to come back.',
-          ),
-        )
-    }
-    this.#publish()
-  }
-
-  #takePath(nodeKey: string, path: PathView): void {
-    const before = this.#paths.get(nodeKey)
-    this.#paths.set(nodeKey, path)
-    if (before?.sinceAt !== path.sinceAt) this.#options.pathLog.take(nodeKey, this.#mesh?.pathHistory(nodeKey) ?? [])
-    const peer = before && before.kind !== path.kind && this.#nodes().find(({ key }) => key.text === nodeKey)
-    if (peer) {
-      const [from, to] = [before.kind, path.kind]
-      this.#options.events.emit({ type: 'path-changed', peer: nodeIdOf(peer), from, to, reasonText: path.reasonText })
-    }
+    const end = this.#server.take(status, this.#options.clock.wallNow())
+    if (end) this.#fail(end)
     this.#publish()
   }
 
@@ -355,40 +316,20 @@ export class Session {
 
   /** True when what hinders some peer's direct path changed. */
   #askDoctor(netmap: Netmap): boolean {
-    const mesh = this.#mesh
-    if (!mesh) return false
-    const { report, portMapping, interfaces } = mesh
-    return this.#doctor.look({
-      netmap,
-      paths: this.#paths,
-      controlConnected: this.#isControlConnected,
-      report,
-      portMapping,
-      derpStatus: mesh.derpStatus(),
-      interfaces,
-      counters: () => mesh.counters(),
-      relayFailure: (nodeKey) => mesh.relayFailures(nodeKey).at(-1),
-      contact: (nodeKey) => mesh.contactOf(nodeKey),
-      check: () => mesh.checkNetwork(),
-      pathPolicy: (nodeKey) => mesh.pathPolicyOf(nodeKey),
-      pathFlaws: (nodeKey) => mesh.pathFlaws(nodeKey),
-    })
+    if (!this.#mesh) return false
+    const facts = { netmap, paths: this.#paths.views, controlConnected: this.#server.isConnected }
+    return this.#doctor.look(doctorFacts(this.#mesh, facts))
   }
 
   #publish(): void {
-    if (this.#publishDue || this.#abort.signal.aborted) return
-    this.#publishDue = true
-    this.#options.clock.after(PUBLISH_MS, () => {
-      this.#publishDue = false
-      if (!this.#abort.signal.aborted) this.#publishNow()
-    })
+    if (!this.#abort.signal.aborted) this.#publishing.ask()
   }
 
   #publishNow(): void {
     const { store, clock } = this.#options
     const netmap = this.#applied
-    const problem = this.#controlProblem
-    const base = { controlConnected: this.#isControlConnected, controlHeardAt: this.#controlHeardAt }
+    const problem = this.#server.problem
+    const base = { controlConnected: this.#server.isConnected, controlHeardAt: this.#server.heardAt }
     if (!netmap) {
       store.update(() => ({ ...base, ...(problem ? { problem } : {}) }))
       return
@@ -399,19 +340,15 @@ export class Session {
       tunName: this.#mesh?.tunName,
       endpoints: this.#endpoints.map(({ endpoint }) => endpoint),
       homeRegion: this.#mesh?.homeRegion,
-      paths: this.#paths,
+      paths: this.#paths.views,
       doctor: this.#doctor.views,
       nowWallMs: clock.wallNow(),
     })
     this.#rememberTailnet(views.tailnet)
-    const isAuthorized = netmap.self.machineAuthorized
     store.update(() => ({
       ...base,
       ...views,
-      state: isAuthorized ? 'running' : 'starting',
-      waitingFor: isAuthorized ? undefined : "the owner's approval",
-      loginUrl: undefined,
-      problem: undefined,
+      ...onlineState(netmap.self.machineAuthorized),
       warnings: this.#warnings(netmap),
       relay: this.#relayBrief(),
     }))
@@ -430,9 +367,9 @@ export class Session {
     kept.saved.catch((error: unknown) => this.#log.warn('profile not saved', { error }))
   }
 
-  #warnings(netmap: Netmap): Problem[] {
+  #warnings(netmap: Netmap): ReturnType<typeof warningsOf> {
     const { relay, hostProblems = [] } = this.#mesh ?? {}
-    const problems = [this.#controlProblem, this.#homeDerp.problem, relay?.problem, ...hostProblems]
+    const problems = [this.#server.problem, this.#homeDerp.problem, relay?.problem, ...hostProblems]
     return warningsOf(netmap, [...problems, ...(this.#names?.problems ?? [])])
   }
 
@@ -450,12 +387,7 @@ export class Session {
 
   /** What happened to the path of the peer with that node key, and what it may be. */
   pathHistory(nodeKey: string): PathHistoryView {
-    const all = this.#options.pathLog.list(nodeKey, this.#mesh?.pathHistory(nodeKey) ?? [])
-    const { changes } = contractHistory(all, this.#regionCode, this.#nameOf)
-    const peer = this.#nodes().find(({ key }) => key.text === nodeKey)
-    if (!peer) return { changes }
-    const nameOf = (id: NodeId): string | undefined => this.#nameOf(this.#keyOf(id) ?? '')
-    return { changes, policy: pathPolicyView(this.#profile.paths ?? NO_PATH_SETTINGS, nodeIdOf(peer), nameOf) }
+    return this.#paths.historyOf(nodeKey, this.#profile.paths ?? NO_PATH_SETTINGS)
   }
 
   /** New path policies; already on disk. */
@@ -465,16 +397,12 @@ export class Session {
   }
 
   #tellPolicies(): void {
-    const { policy, exceptions } = pathPolicies(this.#profile.paths ?? NO_PATH_SETTINGS, (id) => this.#keyOf(id))
+    const { policy, exceptions } = pathPolicies(this.#profile.paths ?? NO_PATH_SETTINGS, this.#paths.keyOf)
     this.#mesh?.setPathPolicy(policy, exceptions)
   }
 
   #nodes(): readonly Node[] {
     return this.#netmap ? [this.#netmap.self, ...this.#netmap.peers.values()] : []
-  }
-
-  #keyOf(id: NodeId): string | undefined {
-    return this.#nodes().find((node) => nodeIdOf(node) === id)?.key.text
   }
 
   derpMap(): DerpMap | undefined {

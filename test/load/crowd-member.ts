@@ -50,7 +50,8 @@ export class CrowdMember {
   id = 0
   /** Messages of the stream that is open. */
   messages = 0
-  readonly #machine: TestMachine
+  #url: string
+  #machine: TestMachine
   /** Whether each peer is shown online. */
   readonly #peers = new Map<number, boolean>()
   #stream: ClientHttp2Stream | undefined
@@ -59,7 +60,25 @@ export class CrowdMember {
 
   constructor(options: CrowdMemberOptions) {
     this.options = options
+    this.#url = options.url
     this.#machine = new TestMachine(options.url, options.hostname, undefined, options.route)
+  }
+
+  get url(): string {
+    return this.#url
+  }
+
+  /** The next stream is at that server. */
+  moveTo(url: string): void {
+    this.drop()
+    const { machineKey, nodeKey, hostname } = this.#machine
+    this.#url = url
+    this.#machine = new TestMachine(url, hostname, machineKey, this.options.route)
+    this.#machine.nodeKey = nodeKey
+  }
+
+  get isConnected(): boolean {
+    return this.#stream !== undefined
   }
 
   get isComplete(): boolean {

@@ -1,7 +1,7 @@
 // A crowd of machines in one process, driven through the hours that a server fears: all register, one moves, all drop and come
 // back. Run by load.ts in a namespace of its own; prints one JSON line at the end of each phase.
 //
-//   node --import tsx test/load/crowd.ts '{"url": …, "authKeys": […], "nodes": 1000, …}'
+//   node --import tsx test/load/crowd.ts '{"urls": […], "authKeys": […], "nodes": 1000, …}'
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { serverKeyOf } from '../../electron/coord/test-machine.ts'
@@ -22,13 +22,13 @@ type Crowd = readonly CrowdMember[]
 const plan = JSON.parse(process.argv[2] ?? '') as CrowdPlan
 
 async function main(): Promise<void> {
-  const serverKey = await serverKeyOf(plan.url)
+  const serverKey = await serverKeyOf(plan.urls[0] ?? '')
   const perSegment = plan.nodes / plan.authKeys.length
   const members = Array.from({ length: plan.nodes }, (_, i) => {
     const authKey = plan.authKeys[Math.floor(i / perSegment)] ?? ''
     const localAddress = plan.sources[i % plan.sources.length]
     return new CrowdMember({
-      url: plan.url,
+      url: plan.urls[i % plan.urls.length] ?? '',
       hostname: `node-${i}`,
       authKey,
       expected: perSegment - 1,
@@ -36,7 +36,8 @@ async function main(): Promise<void> {
       onEndpoints: (member, peer, endpoints, bytes) => watcher?.(member, peer, endpoints, bytes),
     })
   })
-  for (const phase of [register, (all: Crowd) => deltas(all, perSegment), repeat, comeBack]) {
+  const phases = [register, (all: Crowd) => deltas(all, perSegment), repeat, comeBack]
+  for (const phase of plan.urls.length > 1 ? [...phases, moveOver] : phases) {
     print(await phase(members))
     // Whoever reads the line looks at the server before the next phase begins.
     await sleep(1_000)
@@ -136,12 +137,26 @@ async function repeat(members: Crowd): Promise<PhaseReport> {
 /** All connections break at once, and all machines are back within `returnWithinMs`. */
 async function comeBack(members: Crowd): Promise<PhaseReport> {
   for (const member of members) member.drop()
+  return { phase: 'return', values: await returning(members, members) }
+}
+
+/** One of several servers falls; its machines go to the others. */
+async function moveOver(members: Crowd): Promise<PhaseReport> {
+  const [fallen, others] = [plan.urls.at(-1), plan.urls.slice(0, -1)]
+  const homeless = members.filter(({ url }) => url === fallen)
+  const startMs = performance.now()
+  while (homeless.some(({ isConnected }) => isConnected) && performance.now() - startMs < PHASE_MS) await sleep(20)
+  for (const [i, member] of homeless.entries()) member.moveTo(others[i % others.length] ?? '')
+  return { phase: 'move', values: await returning(homeless, members) }
+}
+
+async function returning(coming: Crowd, members: Crowd): Promise<PhaseReport['values']> {
   const startMs = performance.now()
   const took: number[] = []
   let retries = 0
   const isLate = () => performance.now() - startMs > RETURN_MS
   await Promise.all(
-    members.map(async (member) => {
+    coming.map(async (member) => {
       await sleep(Math.random() * plan.returnWithinMs)
       const ownStartMs = performance.now()
       while (!isLate()) {
@@ -163,16 +178,13 @@ async function comeBack(members: Crowd): Promise<PhaseReport> {
   while (offline() > 0 && performance.now() - settleMs < SETTLE_MS) await sleep(250)
   const { p50, p95, max } = quantiles(took)
   return {
-    phase: 'return',
-    values: {
-      allSeconds,
-      p50Ms: p50,
-      p95Ms: p95,
-      maxMs: max,
-      incomplete: members.filter(({ isComplete }) => !isComplete).length,
-      shownOffline: offline(),
-      retries,
-    },
+    allSeconds,
+    p50Ms: p50,
+    p95Ms: p95,
+    maxMs: max,
+    incomplete: members.filter(({ isComplete }) => !isComplete).length,
+    shownOffline: offline(),
+    retries,
   }
 }
 

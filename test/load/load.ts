@@ -2,6 +2,7 @@
 //
 //   --nodes N      machines (300)
 //   --segments N   groups whose members see each other only (1: everyone sees everyone)
+//   --servers N    of ours, on one PostgreSQL; one of several is killed in the end (1)
 //   --only NAME    ours or headscale
 //   --within S     all come back within that many seconds of the break (10)
 //   --check        fail when ours misses its targets
@@ -17,7 +18,7 @@ import { createLab } from '../lab/lab.ts'
 import { labUnavailable } from '../lab/netns.ts'
 import { stockUnavailable } from '../stock/binaries.ts'
 import { table, type CrowdPlan, type PhaseReport } from './report.ts'
-import { startServer, type ServerName } from './servers.ts'
+import { moreHost, startServer, type LoadServer, type ServerName } from './servers.ts'
 import { missedTargets } from './targets.ts'
 
 const CROWD = fileURLToPath(new URL('crowd.ts', import.meta.url))
@@ -32,15 +33,20 @@ export interface LoadOptions {
   readonly nodes: number
   readonly segments: number
   readonly returnWithinMs: number
+  /** Of ours, on one PostgreSQL. */
+  readonly servers?: number
 }
 
 export type LoadResult = ReadonlyMap<string, PhaseReport>
 
 /** Builds the lab, runs all phases against one server, and takes it down again. */
 export async function load(name: ServerName, options: LoadOptions): Promise<LoadResult> {
-  const lab = await createLab({ sites: [], hosts: ['crowd'] })
+  const servers = name === 'ours' ? (options.servers ?? 1) : 1
+  const hosts = Array.from({ length: servers - 1 }, (_, i) => moreHost(i + 1))
+  const lab = await createLab({ sites: [], hosts: ['crowd', ...hosts] })
+  let server: LoadServer | undefined
   try {
-    const server = await startServer(name, lab, options.segments, join(lab.dir, 'policy.hujson'))
+    server = await startServer(name, lab, { ...options, servers }, join(lab.dir, 'policy.hujson'))
     const crowdHost = lab.host('crowd')
     const sources = Array.from({ length: SOURCES }, (_, i) => `10.77.200.${i + 1}`)
     await crowdHost.ns.ip(...sources.map((address) => `addr add ${address}/16 dev eth0`))
@@ -48,7 +54,7 @@ export async function load(name: ServerName, options: LoadOptions): Promise<Load
     const authKeys: string[] = []
     for (const segment of segments) authKeys.push(await server.authKey(segment))
     const plan: CrowdPlan = {
-      url: server.url,
+      urls: server.urls,
       authKeys,
       sources,
       nodes: options.nodes,
@@ -58,16 +64,23 @@ export async function load(name: ServerName, options: LoadOptions): Promise<Load
       name: 'crowd',
     })
     const reports = new Map<string, PhaseReport>()
-    let usedSeconds = cpuSeconds(server.pid)
-    for (const phase of PHASES) {
+    let pids = server.pids
+    let usedSeconds = cpuSeconds(pids)
+    for (const phase of servers > 1 ? [...PHASES, 'move'] : PHASES) {
+      if (phase === 'move') {
+        server.killLast()
+        pids = pids.slice(0, -1)
+        usedSeconds = cpuSeconds(pids)
+      }
       const [line] = await crowd.waitForOutput(new RegExp(`^\\{"phase":"${phase}".*\\}$`, 'm'), PHASE_MS)
       const report = JSON.parse(line) as PhaseReport
-      const nowSeconds = cpuSeconds(server.pid)
+      const nowSeconds = cpuSeconds(pids)
       const values = {
         ...report.values,
         cpuSeconds: nowSeconds - usedSeconds,
-        peakMiB: memoryMiB(server.pid, 'VmHWM'),
-        heldMiB: memoryMiB(server.pid, 'VmRSS'),
+        peakMiB: memoryMiB(pids, 'VmHWM'),
+        heldMiB: memoryMiB(pids, 'VmRSS'),
+        ...(phase === 'move' && { sharedAddresses: await server.sharedAddresses() }),
       }
       reports.set(phase, { ...report, values })
       usedSeconds = nowSeconds
@@ -76,19 +89,26 @@ export async function load(name: ServerName, options: LoadOptions): Promise<Load
     return reports
   } finally {
     await lab.close()
+    await server?.close()
   }
 }
 
-function cpuSeconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    .replace(/^.*\) /, '')
-    .split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
+/** Of all servers together. */
+function cpuSeconds(pids: readonly number[]): number {
+  const ticks = pids.map((pid) => {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /, '')
+      .split(' ')
+    return Number(fields[11]) + Number(fields[12])
+  })
+  return ticks.reduce((sum, one) => sum + one, 0) / TICKS_PER_SECOND
 }
 
-const memoryMiB = (pid: number, which: 'VmHWM' | 'VmRSS'): number =>
-  Number(new RegExp(`^${which}:\\s+(\\d+) kB$`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? NaN) /
-  1024
+/** Of the largest. */
+function memoryMiB(pids: readonly number[], which: 'VmHWM' | 'VmRSS'): number {
+  const line = new RegExp(`^${which}:\\s+(\\d+) kB$`, 'm')
+  return Math.max(...pids.map((pid) => Number(line.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024))
+}
 
 function shown(options: LoadOptions, results: ReadonlyMap<ServerName, LoadResult>): string {
   const row = (title: string, phase: string, value: string, digits = 0): string[] => {
@@ -116,6 +136,14 @@ function shown(options: LoadOptions, results: ReadonlyMap<ServerName, LoadResult
     row('CPU s', 'return', 'cpuSeconds', 1),
     row('memory then, MiB', 'return', 'heldMiB'),
     row('most memory of all time, MiB', 'return', 'peakMiB'),
+    ...((options.servers ?? 1) === 1
+      ? []
+      : [
+          row('one server is killed: all at another, s', 'move', 'allSeconds', 1),
+          row('not there within 75 s', 'move', 'incomplete'),
+          row('shown offline while connected', 'move', 'shownOffline'),
+          row('addresses given twice', 'move', 'sharedAddresses'),
+        ]),
   ]
   const groups = options.segments === 1 ? 'one mesh' : `${options.segments} segments`
   return table([`${options.nodes} machines, ${groups}`, ...results.keys()], rows)
@@ -126,6 +154,7 @@ async function main(): Promise<void> {
     options: {
       nodes: { type: 'string', default: '300' },
       segments: { type: 'string', default: '1' },
+      servers: { type: 'string', default: '1' },
       within: { type: 'string', default: '10' },
       only: { type: 'string' },
       check: { type: 'boolean', default: false },
@@ -135,6 +164,7 @@ async function main(): Promise<void> {
     nodes: whole(values.nodes, '--nodes'),
     segments: whole(values.segments, '--segments'),
     returnWithinMs: whole(values.within, '--within') * 1_000,
+    servers: whole(values.servers, '--servers'),
   }
   if (options.nodes % options.segments !== 0) throw new Error('--nodes must be a multiple of --segments.')
   const unavailable = labUnavailable()

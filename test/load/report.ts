@@ -1,7 +1,8 @@
 // What the crowd tells its starter, and how that is printed.
 
 export interface CrowdPlan {
-  readonly url: string
+  /** Machines are spread over them. When the last one of several falls, its machines go to the others. */
+  readonly urls: readonly string[]
   /** One for each segment; the machines of a segment see each other only. */
   readonly authKeys: readonly string[]
   /** A multiple of the segments. */

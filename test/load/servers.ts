@@ -1,14 +1,23 @@
 // The servers that a crowd is let loose on, each as its maker ships it, in a namespace of its own.
 
-import { writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { serverKeyPath } from '../../electron/coord/server-key.ts'
+import { TestPostgres } from '../../electron/coord/store/test-postgres.ts'
 import type { DerpMap } from '../stock/derper.ts'
 import { startHeadscale } from '../stock/headscale.ts'
 import type { Lab } from '../lab/lab.ts'
-import { startCoord } from '../lab/peerway.ts'
+import { startCoord, type PeerwayCoord } from '../lab/peerway.ts'
 
 export interface LoadServer {
-  readonly url: string
-  readonly pid: number
+  /** More than one: servers on one database. */
+  readonly urls: readonly string[]
+  readonly pids: readonly number[]
+  /** The last of several falls without a word. */
+  killLast(): void
+  /** Addresses that more than one machine was given. */
+  sharedAddresses(): Promise<number>
+  close(): Promise<void>
   /** A reusable key; with a segment's number, for the machines of that segment. */
   authKey(segment: number | undefined): Promise<string>
 }
@@ -49,39 +58,80 @@ function policyOf(segments: number): string | undefined {
   })
 }
 
+/** The host of one more server. */
+export const moreHost = (i: number): string => `coord${i}`
+
 export async function startServer(
   name: ServerName,
   lab: Lab,
-  segments: number,
+  { segments, servers }: { readonly segments: number; readonly servers: number },
   policyFile: string,
 ): Promise<LoadServer> {
   const policy = policyOf(segments)
-  if (name === 'ours') {
-    const coord = await startCoord(lab, lab.coord)
-    await coord.cli('users', 'create', 'anna', '--email', 'anna@lab.test')
+  return name === 'ours' ? startOurs(lab, segments, servers, policy, policyFile) : startStock(lab, policy)
+}
+
+async function startOurs(
+  lab: Lab,
+  segments: number,
+  servers: number,
+  policy: string | undefined,
+  policyFile: string,
+): Promise<LoadServer> {
+  const postgres = servers > 1 ? await TestPostgres.start() : undefined
+  try {
+    const database = postgres ? ['--database', await postgres.database(), '--no-derp'] : []
+    const first = await startCoord(lab, lab.coord, database)
+    const coords: PeerwayCoord[] = [first]
+    const urls = [first.url]
+    for (let i = 1; i < servers; i++) {
+      const host = lab.host(moreHost(i))
+      const stateDir = join(lab.dir, `coord-${host.ns.role}`)
+      mkdirSync(stateDir, { recursive: true, mode: 0o700 })
+      copyFileSync(serverKeyPath(first.stateDir), serverKeyPath(stateDir))
+      coords.push(await startCoord(lab, host, [...database, '--url', first.url]))
+      urls.push(first.url.replace(lab.coord.address, host.address))
+    }
+    await first.cli('users', 'create', 'anna', '--email', 'anna@lab.test')
     if (policy !== undefined) {
       writeFileSync(policyFile, policy)
-      await coord.cli('policy', 'set', policyFile)
+      await first.cli('policy', 'set', policyFile)
     }
     return {
-      url: coord.url,
-      pid: coord.process.pid,
+      urls,
+      pids: coords.map(({ process }) => process.pid),
+      killLast: () => coords.at(-1)?.process.killNow(),
       authKey: async (segment) => {
         const whose = segment === undefined ? ['--user', 'anna'] : ['--tags', tag(segment)]
-        const made = await coord.cli('auth-keys', 'create', ...whose, '--reusable', '--json')
+        const made = await first.cli('auth-keys', 'create', ...whose, '--reusable', '--json')
         return (JSON.parse(made) as { key: string }).key
       },
+      sharedAddresses: async () => {
+        const nodes = JSON.parse(await first.cli('nodes', 'list', '--json')) as { addresses?: string[] }[]
+        const all = nodes.flatMap(({ addresses = [] }) => addresses)
+        return all.length - new Set(all).size
+      },
+      close: async () => postgres?.end(),
     }
+  } catch (error) {
+    await postgres?.end()
+    throw error
   }
+}
+
+async function startStock(lab: Lab, policy: string | undefined): Promise<LoadServer> {
   const headscale = await startHeadscale(lab, lab.coord, { derpMap: NO_DERP, ...(policy !== undefined && { policy }) })
   const user = await headscale.createUser('anna@lab.test')
   return {
-    url: headscale.url,
-    pid: headscale.process.pid,
+    urls: [headscale.url],
+    pids: [headscale.process.pid],
+    killLast: () => {},
     authKey: async (segment) => {
       const tags = segment === undefined ? [] : ['--tags', tag(segment)]
       const made = await headscale.cli('preauthkeys', 'create', '--user', String(user), '--reusable', ...tags)
       return (made as { key: string }).key
     },
+    sharedAddresses: async () => 0,
+    close: async () => {},
   }
 }

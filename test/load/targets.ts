@@ -6,7 +6,7 @@ const MIB_PER_NODE = 100 / 1024
 const BASE_MIB = 200
 
 /** In words; empty when all are met. */
-export function missedTargets(result: LoadResult, { nodes }: LoadOptions): string[] {
+export function missedTargets(result: LoadResult, { nodes, servers = 1 }: LoadOptions): string[] {
   const value = (phase: string, name: string): number => result.get(phase)?.values[name] ?? NaN
   const within = (what: string, got: number, most: number): string[] =>
     got <= most ? [] : [`${what}: ${got.toFixed(1)}, at most ${most.toFixed(1)}`]
@@ -21,5 +21,13 @@ export function missedTargets(result: LoadResult, { nodes }: LoadOptions): strin
     ...within('whole map after the own return, p95 ms', value('return', 'p95Ms'), 20_000),
     ...within('shown offline while connected', value('return', 'shownOffline'), 0),
     ...within('most memory, MiB', value('return', 'peakMiB'), BASE_MIB + nodes * MIB_PER_NODE),
+    ...(servers === 1
+      ? []
+      : [
+          ...within('not back after their server was killed', value('move', 'incomplete'), 0),
+          ...within('all at another server, s', value('move', 'allSeconds'), 60),
+          ...within('shown offline while at another server', value('move', 'shownOffline'), 0),
+          ...within('addresses given twice', value('move', 'sharedAddresses'), 0),
+        ]),
   ]
 }

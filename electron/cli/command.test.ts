@@ -74,3 +74,27 @@ test('an option that has nothing behind it yet is said to be so, and turning it 
       (error) => isCoded(error, 'cli/not-yet'),
     )
 })
+
+test('wrong usage says what is wrong in plain words, and what to do next', () => {
+  const command: Command = {
+    name: 'coord tidy',
+    summary: '',
+    usage: ['coord tidy NAME [--depth N] [--json]'],
+    help: {},
+    example: '',
+    options: { depth: { type: 'string' }, json: { type: 'boolean' } },
+    positionals: [1, 1],
+    run: async () => 0,
+  }
+  for (const [args, says] of [
+    [
+      ['x', '--dept', '3'],
+      '"coord tidy" has no option --dept. Did you mean --depth? "peerway coord tidy --help" lists them.',
+    ],
+    [['x', '--frobnicate'], '"coord tidy" has no option --frobnicate. "peerway coord tidy --help" lists them.'],
+    [['x', '--depth'], '--depth needs a value. "peerway coord tidy --help" explains it.'],
+    [[], '"coord tidy" needs an argument. Usage: peerway coord tidy NAME [--depth N] [--json]'],
+    [['x', 'y'], '"y" is one argument too many. Usage: peerway coord tidy NAME [--depth N] [--json]'],
+  ] as const)
+    assert.throws(() => parseCommand(command, args), { code: 'cli/usage', message: says })
+})

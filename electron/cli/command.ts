@@ -71,6 +71,11 @@ function unreadable({ name, options }: Command, error: unknown): UsageError {
   const told = error instanceof Error ? (error.message.split('. To specify')[0] ?? '') : ''
   const unknown = /^Unknown option '(-+[^' ]*)/.exec(told)?.[1]
   const more = `"peerway ${name} --help" lists them.`
+  const [, option = '', takes] = /^Option '(?:-\w, )?(--[\w-]+).*?' (argument missing|does not take)/.exec(told) ?? []
+  if (takes !== undefined)
+    return new UsageError(
+      `${option} ${takes === 'argument missing' ? 'needs a value' : 'takes no value'}. "peerway ${name} --help" explains it.`,
+    )
   if (unknown === undefined) return new UsageError(`${told.replace(/\.?$/, '.')} ${more.replace('lists', 'explains')}`)
   const meant = didYouMean(unknown.replace(/^-+/, ''), Object.keys(options), (option) => `--${option}`)
   return new UsageError(`"${name}" has no option ${unknown}. ${meant}${more}`)

@@ -3,11 +3,11 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { messageOf } from '../base/errors.ts'
 import type { AdminCallName, AdminCallResult, CallArguments } from '../coord/admin/admin-calls.ts'
 import { administer } from '../coord/admin/open-admin.ts'
 import { defaultStateDir } from '../os/host.ts'
 import { type CommandCall, DONE, durationOption, type OptionSpecs, print, stringOption, UsageError } from './command.ts'
+import { whyUnreadable } from './read-file.ts'
 import { table } from './table.ts'
 
 const TIMEOUT_MS = 10_000
@@ -54,9 +54,9 @@ export function list<T>(heads: readonly string[], rows: readonly T[], cells: (ro
   return table([heads, ...rows.map(cells)])
 }
 
-/** "2026-01-01 12:00" in UTC; a dash for never. */
+/** "2026-01-01 12:00" in UTC; a dash for never, and for what was there from the first. */
 export function when(time: string | undefined): string {
-  return time === undefined ? '-' : time.slice(0, 16).replace('T', ' ')
+  return time === undefined || time.startsWith('1970-') ? '-' : time.slice(0, 16).replace('T', ' ')
 }
 
 /** Secrets come by a file, or by "-" from stdin: arguments are seen by all on the machine. */
@@ -64,6 +64,6 @@ export async function secretIn(what: string, file: string): Promise<string> {
   try {
     return (file === '-' ? await text(process.stdin) : await readFile(file, 'utf8')).replace(/\r?\n$/, '')
   } catch (error) {
-    throw new UsageError(`The ${what} cannot be read: ${messageOf(error)}`)
+    throw new UsageError(`The ${what} cannot be read: ${whyUnreadable(error)}. Name its file, or "-" for stdin.`)
   }
 }

@@ -2,11 +2,12 @@
 
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { CodedError, messageOf } from '../base/errors.ts'
+import { CodedError } from '../base/errors.ts'
 import { moveToPostgres, restore } from '../coord/backup/backup.ts'
 import { storePlace } from '../coord/store/open-store.ts'
 import { adminOptionHelp, adminOptions, answer, ask, coordStateDir } from './coord-admin.ts'
 import { type Command, type CommandCall, remark, stringOption } from './command.ts'
+import { whyUnreadable } from './read-file.ts'
 
 /** As long as a large database takes. */
 const BACKUP_MS = 600_000
@@ -80,7 +81,7 @@ async function passphrase(call: CommandCall): Promise<string | undefined> {
   try {
     text = await readFile(path, 'utf8')
   } catch (error) {
-    throw new CodedError('coord/not-found', `The passphrase file cannot be read: ${messageOf(error)}.`, {
+    throw new CodedError('coord/not-found', `The passphrase file cannot be read: ${whyUnreadable(error)}.`, {
       cause: error,
     })
   }

@@ -1,10 +1,9 @@
 // `peerway coord derp-map …`: the relays that machines are told of, beside the server's own.
 
-import { readFile } from 'node:fs/promises'
-import { CodedError, messageOf } from '../base/errors.ts'
 import type { DerpMapInfo, DerpRegionView } from '../coord/derp-map/derp-map-admin.ts'
 import { adminOptionHelp, adminOptions, answer, ask, list } from './coord-admin.ts'
 import { type Command, type CommandCall, DONE, print, stringOption, UsageError } from './command.ts'
+import { textOfFile } from './read-file.ts'
 
 const show: Command = {
   name: 'coord derp-map show',
@@ -38,7 +37,7 @@ const set: Command = {
   options: adminOptions,
   positionals: [1, 1],
   async run(call) {
-    const text = await fileText(call.positionals[0] ?? '')
+    const text = await textOfFile(call.positionals[0] ?? '')
     return answer(call, await ask(call, 'derp-map.set', { text }), mapText)
   },
 }
@@ -139,14 +138,6 @@ const nameOf = ({ name, embedded }: DerpRegionView): string => (embedded ? `${na
 function certificateText(certificate: string | undefined): string {
   if (certificate === undefined) return 'of an authority'
   return certificate.startsWith('sha256-raw:') ? `${certificate.slice(0, 27)}…` : certificate
-}
-
-async function fileText(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8')
-  } catch (cause) {
-    throw new CodedError('cli/unreadable-file', `${file} cannot be read: ${messageOf(cause)}.`, { cause })
-  }
 }
 
 export const derpMapCommands: readonly Command[] = [show, set, addRegion, removeRegion]

@@ -1,7 +1,6 @@
 // The verbs `peerway coord policy …`. `check` and `compile` work on files alone; `get`, `diff` and `set` on a server.
 
-import { readFile } from 'node:fs/promises'
-import { CodedError, messageOf } from '../base/errors.ts'
+import { CodedError, isCoded } from '../base/errors.ts'
 import { CompiledPolicy } from '../coord/policy/compile.ts'
 import { PolicyError, type PolicyProblem, problemText } from '../coord/policy/problem.ts'
 import { readPolicy } from '../coord/policy/read-policy.ts'
@@ -11,6 +10,7 @@ import type { Topology } from '../coord/policy/topology.ts'
 import { readTopology } from '../coord/policy/topology-file.ts'
 import { adminOptionHelp, adminOptions, answer, ask } from './coord-admin.ts'
 import { type Command, type CommandCall, DONE, FAILED, print, stringOption, UsageError } from './command.ts'
+import { textOfFile } from './read-file.ts'
 
 const json = { type: 'boolean' } as const
 const jsonHelp = '--json             one JSON document on stdout'
@@ -30,8 +30,8 @@ const policyCompile: Command = {
   async run(call) {
     const place = stringOption(call, 'topology')
     if (place === undefined) throw new UsageError('For which tailnet? Name a file of users and nodes with --topology.')
-    const policy = readPolicy(await fileText(call.positionals[0] ?? ''))
-    const topology = readTopology(await fileText(place))
+    const policy = readPolicy(await textOfFile(call.positionals[0] ?? ''))
+    const topology = readTopology(await textOfFile(place))
     return answer(call, reportPolicy(new CompiledPolicy(policy, topology), topology), (report) =>
       Object.entries(report).map(nodeText).join('\n\n'),
     )
@@ -49,8 +49,8 @@ const policyCheck: Command = {
   async run(call) {
     const [file = ''] = call.positionals
     const place = stringOption(call, 'topology')
-    const text = await fileText(file)
-    const topology = place === undefined ? { users: [], nodes: [] } : readTopology(await fileText(place))
+    const text = await textOfFile(file)
+    const topology = place === undefined ? { users: [], nodes: [] } : readTopology(await textOfFile(place))
     const { problems, tests } = check(text, topology)
     if (call.values['json'] === true) {
       print(JSON.stringify({ ok: problems.length === 0, tests, problems }, null, 2))
@@ -95,14 +95,6 @@ function nodeText([name, report]: [string, NodeReport]): string {
   ].join('\n')
 }
 
-async function fileText(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8')
-  } catch (error) {
-    throw new CodedError('cli/unreadable', `${path} cannot be read: ${messageOf(error)}.`, { cause: error })
-  }
-}
-
 const policyGet: Command = {
   name: 'coord policy get',
   summary: 'Prints the policy in force.',
@@ -126,7 +118,7 @@ const policyDiff: Command = {
   options: adminOptions,
   positionals: [1, 1],
   async run(call) {
-    const text = await fileText(call.positionals[0] ?? '')
+    const text = await textOfFile(call.positionals[0] ?? '')
     return answer(call, await ask(call, 'policy.diff', { text }), ({ effects, isCut }) => {
       const lines = effects.map(({ from, to, gains, loses }) =>
         [`${from} → ${to}:`, ...gains.map((one) => `+${one}`), ...loses.map((one) => `-${one}`)].join(' '),
@@ -146,8 +138,15 @@ const policySet: Command = {
   options: { ...adminOptions, expect: { type: 'string' } },
   positionals: [1, 1],
   async run(call) {
-    const text = await fileText(call.positionals[0] ?? '')
-    const policy = await ask(call, 'policy.set', { text, expected: numberOption(call, 'expect') })
+    const text = await textOfFile(call.positionals[0] ?? '')
+    const policy = await ask(call, 'policy.set', { text, expected: numberOption(call, 'expect') }).catch(
+      (error: unknown) => {
+        if (!isCoded(error, 'coord/policy-invalid')) throw error
+        throw new CodedError(error.code, `${error.message}. All of it: peerway coord policy check FILE`, {
+          cause: error,
+        })
+      },
+    )
     return answer(call, policy, ({ revision }) => `Revision ${revision} of the policy is in force.`)
   },
 }

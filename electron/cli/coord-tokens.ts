@@ -46,7 +46,9 @@ const tokensCreate: Command = {
   async run(call) {
     const scopes = stringOption(call, 'scopes')
     if (scopes === undefined)
-      throw new UsageError(`Say what the token may do: --scopes nodes:read (of ${SCOPES.join(', ')}).`)
+      throw new UsageError(
+        `Say what the token may do: --scopes nodes:read, or several with commas. There are: ${SCOPES.join(', ')}.`,
+      )
     const made = await ask(call, 'tokens.create', {
       name: call.positionals[0],
       scopes: scopes.split(/[,\s]+/).filter((scope) => scope !== ''),

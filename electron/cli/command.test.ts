@@ -3,7 +3,6 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { isCoded } from '../base/errors.ts'
 import { VERSION } from '../base/version.ts'
-import { later } from './later.ts'
 import { type Command, durationOption, parseCommand, portOption, stringOption } from './command.ts'
 
 const command: Command = {
@@ -57,22 +56,6 @@ test('the version is that of package.json', () => {
     version: string
   }
   assert.equal(VERSION, version)
-})
-
-test('an option that has nothing behind it yet is said to be so, and turning it off is granted', () => {
-  const notYet = later({ 'accept-routes': 'boolean', 'exit-node': 'string' })
-  const withLater = { ...command, options: { ...command.options, ...notYet.options } }
-  const refuse = (...args: string[]): void => {
-    const call = parseCommand(withLater, args)
-    assert.ok(call !== 'help')
-    notYet.refuse(call)
-  }
-  refuse('--accept-routes=false', '--exit-node=')
-  for (const args of [['--accept-routes'], ['--exit-node', 'nas']])
-    assert.throws(
-      () => refuse(...args),
-      (error) => isCoded(error, 'cli/not-yet'),
-    )
 })
 
 test('wrong usage says what is wrong in plain words, and what to do next', () => {

@@ -32,6 +32,8 @@ export interface AgentOptions {
   readonly socket?: string
   /** `TUN` when left out. */
   readonly tun?: string
+  /** Further options of the command. */
+  readonly more?: readonly string[]
   /** What the agent is started through: ["setpriv", …]. */
   readonly through?: readonly string[]
 }
@@ -180,7 +182,7 @@ export function launchAgent(place: Place, machine: Machine, options: AgentOption
     '--port',
     String(options.port ?? 41_641),
   ]
-  return machine.ns.start([...(options.through ?? []), ...program('agent', ...where)], {
+  return machine.ns.start([...(options.through ?? []), ...program('agent', ...where, ...(options.more ?? []))], {
     name: options.hostname,
     env: { HOME: state, ...options.env },
   })

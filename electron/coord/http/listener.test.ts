@@ -1,24 +1,11 @@
-// Wanted by x509 before it is loaded.
-import 'reflect-metadata'
 import assert from 'node:assert/strict'
 import { connect as connectPlain } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import { connect as connectTls } from 'node:tls'
 import type { Duplex } from 'node:stream'
-import * as x509 from '@peculiar/x509'
 import { isCoded } from '../../base/errors.ts'
 import { listen, parseListen, type ListenOptions } from './listener.ts'
-
-async function selfSigned(): Promise<{ cert: string; key: string }> {
-  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
-  const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({ name: 'CN=test.invalid', keys })
-  const key = Buffer.from(await crypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64')
-  return {
-    cert: certificate.toString('pem'),
-    key: `-----BEGIN PRIVATE KEY-----\n${key.replaceAll(/.{64}/g, '$&\n')}\n-----END PRIVATE KEY-----\n`,
-  }
-}
+import { selfSigned } from '../test-certificate.ts'
 
 async function started(t: TestContext, more: Partial<ListenOptions> = {}) {
   const listener = await listen({

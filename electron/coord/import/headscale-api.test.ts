@@ -1,22 +1,24 @@
 import assert from 'node:assert/strict'
 import { createServer, type RequestListener } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import fc from 'fast-check'
 import { isCoded } from '../../base/errors.ts'
 import { MachinePublic, NodePublic, randomScalar } from '../../crypto/keys.ts'
+import { selfSigned } from '../test-certificate.ts'
 import { readHeadscaleServer } from './headscale-api.ts'
 
 const KEY = 'k3y.that-nobody-may-see'
 
-async function listen(t: TestContext, listener: RequestListener): Promise<string> {
-  const server = createServer(listener)
+async function listen(t: TestContext, listener: RequestListener, tls?: { cert: string; key: string }): Promise<string> {
+  const server = tls ? createTlsServer(tls, listener) : createServer(listener)
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
   t.after(() => {
     server.closeAllConnections()
     server.close()
   })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return `${tls ? 'https' : 'http'}://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
 /** Paths to what they answer; all else is not there. */
@@ -139,6 +141,11 @@ test('each way of not being asked says what to do, and never the key', async (t)
     [await status(200, {}, '{"users": {}}'), 'coord/bad-argument', /is not a Headscale server/],
     [await status(503, {}, '{"message": "busy"}'), 'coord/unreachable', /cannot answer just now \(503 busy\)/],
     [(await status(200)).replace('http:', 'https:'), 'coord/unreachable', /does not speak TLS there/],
+    [
+      await listen(t, answering(answers), await selfSigned()),
+      'coord/unreachable',
+      /certificate does not hold \(self-signed certificate\)\. .*NODE_EXTRA_CA_CERTS/,
+    ],
     ['http://127.0.0.1:1', 'coord/unreachable', /Is the URL right, and does the server run\?/],
     ['headscale.example', 'coord/bad-argument', /looks like https:/],
     ['ftp://headscale.example', 'coord/bad-argument', /looks like https:/],

@@ -22,6 +22,8 @@ export class TailnetHubs {
   readonly keysGone = new Listeners<NodePublic>()
   readonly #options: TailnetHubsOptions
   #derpMap: DerpMapInput
+  /** Of which was warned. */
+  #sharedPlace: string | undefined
   readonly #hubs = new Map<TailnetId, { readonly hub: MapHub; readonly domain: string }>()
   readonly #stopListening: (() => void)[]
 
@@ -77,6 +79,13 @@ export class TailnetHubs {
 
   #spread(map: DerpMapInput): void {
     this.#derpMap = map
+    const places = [...(map.regions?.values() ?? [])].flatMap(({ nodes = [] }) =>
+      nodes.slice(0, 1).map(({ hostName, derpPort }) => `${hostName}:${derpPort}`),
+    )
+    const twice = places.find((place, at) => places.indexOf(place) !== at)
+    if (twice !== undefined && twice !== this.#sharedPlace)
+      this.#options.log.warn('two servers have one address for DERP; name each with --derp-host', { place: twice })
+    this.#sharedPlace = twice
     for (const { hub } of this.#hubs.values()) hub.setDerpMap(map)
   }
 

@@ -16,7 +16,7 @@ const importHeadscale: Command = {
   usage: ['coord import headscale FILE [--apply] [--json]', 'coord import headscale --url URL [--api-key-file FILE] …'],
   help: {
     url: '--url URL          ask that server itself, in place of its database file',
-    'api-key-file': `--api-key-file F   its API key; "-" reads stdin, and left out ${API_KEY_VARIABLE} has it`,
+    'api-key-file': `--api-key-file FILE its API key; "-" reads stdin, and left out ${API_KEY_VARIABLE} has it`,
     apply: '--apply            do it; otherwise only what would be is told',
     ...adminOptionHelp,
   },

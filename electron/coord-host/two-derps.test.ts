@@ -11,7 +11,7 @@ import type { DerpMap } from '../derp/derp-map.ts'
 import { DerpPool } from '../derp/derp-pool.ts'
 import { derpMap, type DerpMapInput } from '../wire/tailcfg/derp-map.ts'
 
-const WAIT_MS = 15_000
+const WAIT_MS = 40_000
 const DERP = ['--derp-listen', '127.0.0.1:0', '--derp-host', '127.0.0.1']
 
 let postgres: TestPostgres | undefined
@@ -93,7 +93,7 @@ test('machines of two servers meet at the DERP server of either', { skip: noPost
   assert.equal((await postgres?.sql(database, 'SELECT region FROM shared_regions'))?.length, 2)
   await postgres?.sql(
     database,
-    `UPDATE shared_regions SET beat_at = beat_at - interval '50 seconds' WHERE region = 999`,
+    `UPDATE shared_regions SET beat_at = beat_at - interval '45 seconds' WHERE region = 999`,
   )
   const startedMs = performance.now()
   await a.untilRegions('900')

@@ -2,24 +2,43 @@
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
 import { WRITERS } from './kill-writer.ts'
 import { openStore, type StorePlace } from './open-store.ts'
 import { FIRST_TAILNET } from './store.ts'
 import { noPostgres, TestPostgres } from './test-postgres.ts'
 
-const WRITER = fileURLToPath(new URL('kill-writer.ts', import.meta.url))
+const OUT = fileURLToPath(new URL('../../../out', import.meta.url))
 const ROUNDS = 20
 const LONGEST_MS = 120
 
+mkdirSync(OUT, { recursive: true })
+/** Within the checkout, where packages are found. */
+const programFolder = mkdtempSync(join(OUT, 'kill-writer-'))
+/** Started forty times, so translated once. */
+const writer = join(programFolder, 'kill-writer.mjs')
+before(async () => {
+  const entry = fileURLToPath(new URL('kill-writer.ts', import.meta.url))
+  await build({
+    entryPoints: [entry],
+    outfile: writer,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    packages: 'external',
+  })
+})
+after(() => rmSync(programFolder, { recursive: true, force: true }))
+
 /** Runs the writers for a while and kills them; answers the last number that each said. */
 async function killedWriters(place: string, lifeMs: number): Promise<Map<number, number>> {
-  const child = spawn(process.execPath, ['--import', 'tsx', WRITER, place], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [writer, place], { stdio: ['ignore', 'pipe', 'inherit'] })
   let text = ''
   const begun = new Promise<void>((resolve, reject) => {
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => {

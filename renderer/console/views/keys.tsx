@@ -90,7 +90,7 @@ function KeysTable({ keys }: { readonly keys: readonly AuthKey[] }) {
             <th>For</th>
             <th>State</th>
             <th>Until</th>
-            <th>
+            <th className="act">
               <span className="unseen">Actions</span>
             </th>
           </tr>

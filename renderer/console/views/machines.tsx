@@ -95,7 +95,7 @@ interface TableProps {
 function MachineTable({ machines, routes, chosen, onChoose }: TableProps) {
   return (
     <div className="card table">
-      <table>
+      <table className="of-machines">
         <thead>
           <tr>
             <th>Machine</th>
@@ -152,6 +152,7 @@ interface RowProps {
 
 function MachineRows({ machine, routes, isOpen, onToggle }: RowProps) {
   const { name, user, tags, addresses, online, lastSeen, os, clientVersion, expired, expiresAt } = machine
+  const whose = tags.length > 0 ? tags.join(' ') : user
   const waits = routes.filter(({ state, announced }) => announced && state === 'waiting').length
   const badges = [
     ...(machine.approved ? [] : ['waits for approval']),
@@ -169,7 +170,12 @@ function MachineRows({ machine, routes, isOpen, onToggle }: RowProps) {
         <td>
           <button type="button" className="name" aria-expanded={isOpen} onClick={onToggle}>
             <DeviceIcon kind={deviceKind({ name, os, tags })} />
-            <b className="ell">{name}</b>
+            <span className="named">
+              <b className="ell">{name}</b>
+              <small className="beneath num ell">
+                {whose} · {addresses[0]}
+              </small>
+            </span>
             {badges.map((badge) => (
               <span key={badge} className="tag">
                 {badge}
@@ -177,7 +183,7 @@ function MachineRows({ machine, routes, isOpen, onToggle }: RowProps) {
             ))}
           </button>
         </td>
-        <td className={tags.length > 0 ? 'faint' : ''}>{tags.length > 0 ? tags.join(' ') : user}</td>
+        <td className={tags.length > 0 ? 'faint' : ''}>{whose}</td>
         <td className="num selectable">{addresses[0]}</td>
         <td className="dim">{os}</td>
         <td className="num">

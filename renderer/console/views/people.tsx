@@ -94,7 +94,7 @@ function PeopleTable({
             <th>Role</th>
             <th>Machines</th>
             <th>Since</th>
-            <th>
+            <th className="act">
               <span className="unseen">Actions</span>
             </th>
           </tr>

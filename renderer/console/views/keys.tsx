@@ -82,7 +82,7 @@ function KeysTable({ keys }: { readonly keys: readonly AuthKey[] }) {
     )
   return (
     <div className="card table">
-      <table>
+      <table className="of-keys">
         <thead>
           <tr>
             <th>Key</th>

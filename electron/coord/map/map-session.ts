@@ -4,7 +4,7 @@
 import type { Writable } from 'node:stream'
 import type { Clock } from '../../base/clock.ts'
 import type { NodePublic } from '../../crypto/keys.ts'
-import { mapFrameChunks, type MapCompression } from '../../wire/tailcfg/map-frame.ts'
+import { MAP_CHUNK_BYTES, type MapCompression, mapFrameChunks } from '../../wire/tailcfg/map-frame.ts'
 import type { NodeId, UserId } from '../model.ts'
 import type { Place, SendGate } from './send-gate.ts'
 import type { TailnetView } from './tailnet-view.ts'
@@ -104,7 +104,7 @@ export class MapSession {
     this.#place = undefined
   }
 
-  /** Returns about the bytes of the message; 0 for none. */
+  /** Returns about the bytes of the message that are still to be made when the first of them are on their way. */
   #flush(): number {
     if (this.#isOver) return 0
     const { view, clock, compression } = this.#options
@@ -124,7 +124,7 @@ export class MapSession {
     if (message === undefined) return 0
     const pieces = typeof message === 'string' ? [message] : message
     this.#send(mapFrameChunks(pieces, compression))
-    return pieces.reduce((sum, { length }) => sum + length, 0)
+    return Math.max(pieces.reduce((sum, { length }) => sum + length, 0) - MAP_CHUNK_BYTES, 0)
   }
 
   /** Ends the stream in an orderly way; the client opens another. Idempotent. */

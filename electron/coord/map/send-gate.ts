@@ -3,7 +3,7 @@
 
 import type { Clock } from '../../base/clock.ts'
 
-/** What may be on its way at a time. One message always may, whatever its size. */
+/** Still to be made of the messages that are on their way. One message always may be, whatever its size. */
 const MOST_BYTES = 3 * 1024 * 1024
 /** A reader that takes longer holds up nobody else. */
 const HOLD_MS = 500

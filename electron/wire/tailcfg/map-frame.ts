@@ -20,7 +20,7 @@ import { encodeMessage, parseMessage } from './schema.ts'
  */
 export const MAX_MAP_BYTES = 64 * 1024 * 1024
 const LENGTH_BYTES = 4
-const CHUNK_BYTES = 64 * 1024
+export const MAP_CHUNK_BYTES = 64 * 1024
 
 const encoder = new TextEncoder()
 
@@ -31,7 +31,7 @@ export function encodeMapFrame(response: MapResponseInput, compression: MapCompr
 }
 
 /**
- * The frame of one message in chunks of at most CHUNK_BYTES, each made when it is asked for: a thousand whole maps that leave
+ * The frame of one message in chunks of at most MAP_CHUNK_BYTES, each made when it is asked for: a thousand whole maps that leave
  * at a time then need the memory of a thousand chunks. Where it can be compressed, it is made in one. `pieces` are the
  * message's JSON.
  */
@@ -52,7 +52,7 @@ function* plainChunks(pieces: readonly string[]): Iterable<Uint8Array> {
 function* compressedChunks(pieces: readonly string[]): Iterable<Uint8Array> {
   const payload = compressZstd(utf8(pieces.join('')))
   const frame = concat(lengthBefore(payload.length), payload)
-  for (let at = 0; at < frame.length; at += CHUNK_BYTES) yield frame.subarray(at, at + CHUNK_BYTES)
+  for (let at = 0; at < frame.length; at += MAP_CHUNK_BYTES) yield frame.subarray(at, at + MAP_CHUNK_BYTES)
 }
 
 /** One raw block a chunk. */
@@ -60,8 +60,8 @@ function* storedChunks(pieces: readonly string[]): Iterable<Uint8Array> {
   const bytes = bytesOf(pieces)
   const header = storedFrameHeader(bytes)
   const first = LENGTH_BYTES + header.length + RAW_BLOCK_HEADER_BYTES
-  const behindFirst = Math.max(bytes - (CHUNK_BYTES - first), 0)
-  const blocks = 1 + Math.ceil(behindFirst / (CHUNK_BYTES - RAW_BLOCK_HEADER_BYTES))
+  const behindFirst = Math.max(bytes - (MAP_CHUNK_BYTES - first), 0)
+  const blocks = 1 + Math.ceil(behindFirst / (MAP_CHUNK_BYTES - RAW_BLOCK_HEADER_BYTES))
   const head = concat(lengthBefore(header.length + blocks * RAW_BLOCK_HEADER_BYTES + bytes), header)
   for (const { chunk, at, length } of encodedChunks(pieces, bytes, [first, RAW_BLOCK_HEADER_BYTES])) {
     if (at === 0) chunk.set(head)
@@ -85,7 +85,7 @@ function* encodedChunks(
 ): Iterable<EncodedChunk> {
   // Not of the pool: a small chunk would keep a large block of it alive as long as it waits.
   const begin = (ahead: number, at: number): Uint8Array =>
-    Buffer.allocUnsafeSlow(Math.min(ahead + bytes - at, CHUNK_BYTES))
+    Buffer.allocUnsafeSlow(Math.min(ahead + bytes - at, MAP_CHUNK_BYTES))
   let start = 0
   let ahead = aheadOfFirst
   let chunk = begin(ahead, start)

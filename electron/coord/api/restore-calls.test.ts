@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync } from 'node:fs'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gunzipSync, gzipSync } from 'node:zlib'
-import { type Answer, PASSWORD, withOwner } from '../identity/test-site.ts'
+import { type Answer, Browser, PASSWORD, withOwner } from '../identity/test-site.ts'
 import { TestMachine } from '../test-machine.ts'
 import type { TestContext } from 'node:test'
 
@@ -120,6 +120,39 @@ test('only who owns everything and has just signed in may', async (t) => {
   await coord.serverAdmin.createTailnet({ name: 'of-others' })
   assert.equal(codeOf(await json('POST', '/restore', { upload: name })), 'api/not-allowed')
   assert.equal((await json('GET', `/restore/${String(name)}`)).status, 404, 'nothing was begun')
+})
+
+test('nobody below may take the server along or replace it, however fresh their session', async (t) => {
+  const { download, coord, ...its } = await scene(t)
+  const bytes = await download()
+  const asks: readonly (readonly [path: string, type: string, body: string | Uint8Array])[] = [
+    ['/backup', 'application/json', '{}'],
+    ['/restore/upload', 'application/octet-stream', bytes],
+    ['/restore', 'application/json', `{"upload":"${'x'.repeat(22)}"}`],
+  ]
+  await coord.serverAdmin.createTailnet({ name: 'of-others' })
+  for (const [tailnet, role] of [
+    ['home', 'admin'],
+    ['home', 'auditor'],
+    ['home', 'member'],
+    ['of-others', 'owner'],
+  ] as const) {
+    const admin = coord.serverAdmin.of(tailnet)
+    const name = `${tailnet}-${role}`
+    await admin.createUser({ name, role })
+    const enrol = (await admin.inviteUser(name)).url.split('/').at(-1) ?? ''
+    const browser = new Browser({ ...its, coord })
+    await browser.open({ enrol })
+    assert.equal((await browser.call('enrol/password', { enrol, password: PASSWORD })).status, 200)
+    await browser.open({ account: true })
+    assert.equal((await browser.call('sign-in/password', { name, password: PASSWORD })).status, 200)
+    its.clock.advance(20_000)
+    for (const [path, type, body] of asks) {
+      const headers = { ...browser.headers(), 'content-type': type }
+      const answer = await its.send(`/api/v1${path}`, { method: 'POST', headers, body })
+      assert.deepEqual([answer.status, codeOf(answer)], [403, 'api/not-allowed'], `${name} ${path}: ${answer.text}`)
+    }
+  }
 })
 
 test('what is no whole backup is refused, and changes nothing', async (t) => {

@@ -37,8 +37,10 @@ const status: Command = {
 
 const OFF = 'Names of the network are not asked for on this machine. Turn them on: peerway set --accept-dns'
 
+const AWAY = 'This machine is not connected; its names are asked for once it is: peerway up'
+
 export function statusLines(view: DnsView | undefined): string[] {
-  if (!view) return [OFF]
+  if (!view) return [AWAY]
   if (view.problem) return [view.problem.message]
   if (!view.isOn) return [OFF]
   const list = (servers: readonly string[]): string => servers.join(', ')
@@ -90,7 +92,7 @@ const query: Command = {
     const type = TYPES.find((one) => one === wanted.toUpperCase())
     if (!type) throw new UsageError(`"${wanted}" is no type of record here. Known are ${TYPES.join(', ')}.`)
     const view = await agentOf(call).call('agent.dns')
-    if (!view?.isOn) throw new CodedError('dns/off', view?.problem?.message ?? OFF)
+    if (!view?.isOn) throw new CodedError('dns/off', view ? (view.problem?.message ?? OFF) : AWAY)
     const resolver = new Resolver({ timeout: durationOption(call, 'timeout', ANSWER_MS), tries: 1 })
     resolver.setServers([view.server])
     const { asked, records } = await firstFound(resolver, candidates(name, view.searchDomains), type)

@@ -264,7 +264,10 @@ export class Admin {
         )
       const owners = (await tx.store.users()).filter(({ role }) => role === 'owner')
       if (user.role === 'owner' && owners.length === 1 && [...this.#options.registry.users()].length > 1)
-        throw new CoordError('coord/conflict', `${user.name} is the last owner of this server.`)
+        throw new CoordError(
+          'coord/conflict',
+          `${user.name} is the last owner of this server. Make somebody else an owner first.`,
+        )
       await tx.deleteUser(user.id)
       await tx.audit(actor, 'user.delete', `user:${user.id}`, user.name)
     })
@@ -312,7 +315,8 @@ export class Admin {
     // People paste what they have: the whole key names itself too.
     const wanted = /^pwkey-auth-([a-z0-9]+)/.exec(id)?.[1] ?? id
     await this.#options.registry.transaction(async (tx) => {
-      if (!(await tx.store.authKey(wanted))) throw new CoordError('coord/not-found', `There is no auth key ${wanted}.`)
+      if (!(await tx.store.authKey(wanted)))
+        throw new CoordError('coord/not-found', `There is no auth key ${wanted}; see: peerway coord auth-keys list.`)
       if (await tx.store.revokeAuthKey(wanted, this.#options.clock.wallNow()))
         await tx.audit(actor, 'auth-key.revoke', `auth-key:${wanted}`)
     })

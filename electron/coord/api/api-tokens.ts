@@ -7,7 +7,7 @@ import { newToken, tokenHash } from '../identity/token.ts'
 import { type KeptSetting, recordOf } from '../kept-settings.ts'
 import type { Role, UserId } from '../model.ts'
 import type { Registry } from '../registry.ts'
-import { allows, isScope, type Scope, scopesOf } from './scopes.ts'
+import { allows, isScope, type Scope, SCOPES, scopesOf } from './scopes.ts'
 
 /** Calls that the API answers by itself: what they may depends on who asks. */
 export const OWN_CALLS = ['own-tokens.list', 'own-tokens.create', 'own-tokens.revoke'] as const
@@ -118,7 +118,7 @@ export class ApiTokens {
 
   async revoke(id: string, actor: string): Promise<void> {
     const known = [...this.#registry.kept(apiTokens).values()].find((token) => token.id === id)
-    if (!known) throw new CoordError('coord/not-found', `There is no token ${id}.`)
+    if (!known) throw new CoordError('coord/not-found', `There is no token ${id}; see: peerway coord tokens list.`)
     await this.#change(actor, 'token.revoke', known, (all) => all.filter((token) => token.id !== id))
   }
 
@@ -163,7 +163,7 @@ export class ApiTokens {
 
 function checkedScopes(wanted: readonly string[], maker: TokenMaker): Scope[] {
   const scopes = [...new Set(wanted)].map((text) => {
-    if (!isScope(text)) throw bad(`There is no scope "${text}".`)
+    if (!isScope(text)) throw bad(`There is no scope "${text}"; known are ${SCOPES.join(', ')}.`)
     return text
   })
   if (scopes.length === 0) throw bad('Say what the token may do.')

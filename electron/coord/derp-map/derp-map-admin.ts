@@ -97,7 +97,7 @@ export class DerpMapAdmin {
       if (regions.delete(id)) return { ...now, map: { regions, ...keptScores(now, id) } }
       if (!now.omitsEmbedded && this.#options.embedded().regions?.has(id) === true)
         return { ...now, omitsEmbedded: true }
-      throw new CoordError('coord/not-found', `There is no region ${id}.`)
+      throw new CoordError('coord/not-found', `There is no region ${id}; see: peerway coord derp-map show.`)
     }, `- ${id}`)
   }
 

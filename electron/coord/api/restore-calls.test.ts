@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, readdirSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gunzipSync, gzipSync } from 'node:zlib'
+import { startCoord } from '../coord-server.ts'
 import { type Answer, Browser, PASSWORD, withOwner } from '../identity/test-site.ts'
+import { serverKeyPath } from '../server-key.ts'
+import { noPostgres, TestPostgres } from '../store/test-postgres.ts'
 import { TestMachine } from '../test-machine.ts'
 import type { TestContext } from 'node:test'
 
@@ -24,8 +29,8 @@ interface Scene extends Owned {
 const part = (answer: Answer, name: string): unknown => (answer.body as Record<string, unknown>)[name]
 const codeOf = (answer: Answer): unknown => (part(answer, 'error') as { code?: string } | undefined)?.code
 
-async function scene(t: TestContext): Promise<Scene> {
-  const its = await withOwner(t)
+async function scene(t: TestContext, database?: string): Promise<Scene> {
+  const its = await withOwner(t, database)
   const { key } = await its.coord.admin.createAuthKey({ user: 'ines' })
   const machine = new TestMachine(`http://127.0.0.1:${its.coord.port}`, 'laptop')
   t.after(() => machine.close())
@@ -67,8 +72,8 @@ async function scene(t: TestContext): Promise<Scene> {
   }
 }
 
-test('a backup comes back through the console, at the same address, without the process ending', async (t) => {
-  const { json, upload, download, outcome, names, coord, machine, stateDir } = await scene(t)
+async function comesBack(t: TestContext, database?: string): Promise<void> {
+  const { json, upload, download, outcome, names, coord, machine, stateDir } = await scene(t, database)
   const bytes = await download()
   await coord.admin.deleteNode('laptop')
   const { port, publicKey } = coord
@@ -96,6 +101,27 @@ test('a backup comes back through the console, at the same address, without the 
   assert.ok(entries.some(({ action, actor }) => action === 'server.restore' && actor.startsWith('user:')))
   assert.equal(readdirSync(stateDir).filter((file) => /^before-restore-.*\.backup$/.test(file)).length, 1)
   assert.equal(codeOf(await json('POST', '/restore', { upload: name })), 'coord/not-found', 'once is enough')
+}
+
+test('a backup comes back through the console, at the same address, without the process ending', (t) => comesBack(t))
+
+test('on PostgreSQL too, where no other server may work on it', { skip: noPostgres }, async (t) => {
+  const postgres = await TestPostgres.start()
+  t.after(() => postgres.end())
+  await comesBack(t, await postgres.database())
+  const database = await postgres.database()
+  const { json, upload, download, outcome, stateDir } = await scene(t, database)
+  const other = mkdtempSync(join(tmpdir(), 'peerway-other-'))
+  t.after(() => rmSync(other, { recursive: true, force: true }))
+  copyFileSync(serverKeyPath(stateDir), serverKeyPath(other))
+  const prepare = async () => ({ derpMap: { regions: new Map() } })
+  const second = await startCoord({ stateDir: other, database, listen: { host: '127.0.0.1', port: 0 }, prepare })
+  t.after(() => second.close())
+  const name = String(part(await upload(await download()), 'upload'))
+  assert.equal(codeOf(await json('POST', '/restore', { upload: name })), 'api/not-alone')
+  await second.close()
+  assert.equal((await json('POST', '/restore', { upload: name })).status, 202)
+  assert.equal((await outcome(name)).state, 'done')
 })
 
 test('only who owns everything and has just signed in may', async (t) => {

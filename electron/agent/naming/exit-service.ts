@@ -3,7 +3,7 @@
 
 import { crc32 } from 'node:zlib'
 import type { Clock } from '../../base/clock.ts'
-import { canonicalIp, ipToBytes, type IpAddress } from '../../base/endpoint.ts'
+import { ipToBytes, type IpAddress } from '../../base/endpoint.ts'
 import { CodedError, isCoded, messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/log.ts'
 import { isExpired, type Netmap } from '../../control/netmap.ts'
@@ -14,6 +14,7 @@ import { HttpListener } from '../../dns/http-listener.ts'
 import { Resolver } from '../../dns/resolver.ts'
 import type { Node } from '../../wire/tailcfg/node.ts'
 import { whoReaches } from '../peer-caps.ts'
+import { ownAddresses } from './plan.ts'
 
 /** A page of the web asks for some dozen names at once. */
 const QUERIES_PER_S = 50
@@ -151,6 +152,3 @@ export function portsOf(address: string): readonly number[] {
   })
   return [...new Set(tried)]
 }
-
-const ownAddresses = ({ addresses }: Node): IpAddress[] =>
-  addresses.flatMap((prefix) => canonicalIp(prefix.split('/')[0] ?? '') ?? [])

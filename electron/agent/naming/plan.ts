@@ -63,9 +63,13 @@ export function planOf(netmap: Netmap, nowWallMs: number, exit?: ExitNames): Dns
   }
 }
 
+/** Of the node itself, without prefix lengths and in the form that can be compared. */
+export const ownAddresses = ({ addresses }: Node): IpAddress[] =>
+  addresses.flatMap((prefix) => canonicalIp(prefix.split('/')[0] ?? '') ?? [])
+
 function noteNode(node: Node, hosts: Map<string, readonly IpAddress[]>, namesOf: Map<IpAddress, string>): void {
   const name = nameOf(node.name)
-  const addresses = node.addresses.flatMap((prefix) => canonicalIp(prefix.split('/')[0] ?? '') ?? [])
+  const addresses = ownAddresses(node)
   if (name === '' || addresses.length === 0) return
   hosts.set(name, addresses)
   for (const address of addresses) namesOf.set(address, name)
